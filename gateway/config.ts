@@ -1,0 +1,107 @@
+import { z } from "zod";
+
+/**
+ * `fleet.json`: everything a node must know about its fleet, written by the deployment and watched by
+ * every node. It holds secrets, so its mode is 0600. The deployment decides (which shards, which
+ * agents on them); nodes only carry out.
+ */
+const shard = z.strictObject({
+  id: z.string().regex(/^[a-z0-9][a-z0-9-]{0,40}$/),
+  /** Names of the agents this shard hosts, in a fixed order. */
+  agents: z.array(z.string()),
+  /** Memory above which the gateway is drained and restarted, MiB. */
+  recycleMiB: z.number().int().positive(),
+});
+
+const cronJob = z.strictObject({
+  name: z.string(),
+  /** Five-field cron expression, or `every: "10m"`. */
+  schedule: z.string(),
+  timezone: z.string().optional(),
+  message: z.string(),
+  enabled: z.boolean().default(true),
+});
+
+const agent = z.strictObject({
+  name: z.string().regex(/^[a-z0-9][a-z0-9_-]{0,63}$/),
+  /** Shards that host it; sessions are spread over them. */
+  shards: z.array(z.string()).min(1),
+  /** Channels, configured cron and hooks live on this shard only, and it never moves by resizing. */
+  homeShard: z.string(),
+  /** `provider/model`; the fleet's default when missing. */
+  model: z.string().optional(),
+  systemPrompt: z.string().optional(),
+  /** OpenClaw's own channel fields, by channel name. Secrets included. */
+  channels: z.record(z.string(), z.record(z.string(), z.unknown())).default({}),
+  cron: z.array(cronJob).default([]),
+  env: z.record(z.string(), z.string()).default({}),
+});
+
+const models = z.strictObject({
+  /** `provider/model`. */
+  primary: z.string(),
+  fallbacks: z.array(z.string()).default([]),
+  /** OpenClaw's own provider fields, keys resolved. */
+  providers: z.record(z.string(), z.record(z.string(), z.unknown())),
+});
+
+export const fleetConfig = z.strictObject({
+  version: z.literal(1),
+  fleet: z.string(),
+  target: z.enum(["local", "hosts", "ec2", "eks"]),
+  preset: z.string(),
+  /** Address and port people talk to. */
+  host: z.string().default("127.0.0.1"),
+  port: z.number().int(),
+  shards: z.array(shard),
+  agents: z.array(agent).min(1),
+  /** `demo`: the built-in echo model, served by each node to its own gateways. */
+  models: z.union([z.literal("demo"), models]),
+  /** Raw settings merged last into every shard's openclaw.json. */
+  openclaw: z.record(z.string(), z.unknown()).default({}),
+  /** Node id to channel names: those channels' home shards prefer that node. */
+  channelBinding: z.record(z.string(), z.array(z.string())).default({}),
+  tokens: z.strictObject({
+    /** Any of these is a client. */
+    client: z.array(z.string().min(24)).min(1),
+    admin: z.string().min(24),
+    /** Proves a node to its peers. */
+    peer: z.string().min(24),
+  }),
+  /** Addresses whose X-Forwarded-For is believed. */
+  trustedProxies: z.array(z.string()).default([]),
+  /** Addresses that may read metrics without a token, besides loopback. */
+  scrapers: z.array(z.string()).default([]),
+  /** How long a turn may take, from request to answer, ms. */
+  turnBudgetMs: z.number().int().positive().default(600_000),
+});
+
+export type FleetConfig = z.infer<typeof fleetConfig>;
+export type ShardConfig = FleetConfig["shards"][number];
+export type AgentConfig = FleetConfig["agents"][number];
+
+/** `nodes/<id>/node.json`: what one node is. Written by the deployment, read once at start. */
+export const nodeConfig = z.strictObject({
+  version: z.literal(1),
+  id: z.string().regex(/^[a-z0-9][a-z0-9-]{0,40}$/),
+  /** Directory of the fleet: fleet.json, leases.sqlite, sessions.sqlite, nodes/, shards/. */
+  dataDir: z.string(),
+  /** Address this node's router listens on for its peers; port 0 lets the kernel choose. */
+  peerHost: z.string().default("127.0.0.1"),
+  /** Release this node starts shards with. */
+  release: z.strictObject({
+    /** Shown as version: `<openclaw version>` or `<openclaw version>+<build>`. */
+    id: z.string(),
+    /** The Node binary. */
+    node: z.string(),
+    /** OpenClaw's entry file (openclaw.mjs). */
+    openclaw: z.string(),
+    /** Directory of the runtime (the bundled gateway). */
+    runtime: z.string(),
+  }),
+  /** Lowest port for OpenClaw gateways; the node takes free spans from here on. */
+  gatewayPortBase: z.number().int().default(19_000),
+  cores: z.number().positive(),
+});
+export type NodeConfig = z.infer<typeof nodeConfig>;
+export type Release = NodeConfig["release"];

@@ -1,0 +1,70 @@
+import type { ShardId } from "../contract.ts";
+
+/**
+ * Between the supervisor and its keeper. The keeper is the parent: it starts the supervisor, holds
+ * each gateway with everything it started in one cage, and kills a cage when its deadline passes or
+ * the supervisor's end of a pipe closes. Two channels: Node's IPC channel for commands and events,
+ * and fd 4, a plain pipe on which the lease thread writes `Extend` lines without any event loop.
+ */
+export interface StartCommand {
+  op: "start";
+  shard: ShardId;
+  epoch: number;
+  command: string;
+  args: string[];
+  cwd: string;
+  env: Record<string, string>;
+  /** Clock.now() after which the keeper kills it, unless extended. */
+  deadline: number;
+}
+export interface SignalCommand {
+  op: "signal";
+  shard: ShardId;
+  epoch: number;
+  signal: NodeJS.Signals;
+}
+/** Kill everything in the cage, now; `empty` follows when nothing is left. */
+export interface KillCommand {
+  op: "kill";
+  shard: ShardId;
+  epoch: number;
+  why: string;
+}
+/** Kill what an earlier owner left in the named cage; `cleared` follows when nothing is left. */
+export interface ClearCommand {
+  op: "clear";
+  shard: ShardId;
+  cage: string;
+}
+export interface PingCommand {
+  op: "ping";
+  n: number;
+}
+/** Planned stop of the whole node: the supervisor is done, do not start it again. */
+export interface QuitCommand {
+  op: "quit";
+}
+export type KeeperCommand =
+  | StartCommand
+  | SignalCommand
+  | KillCommand
+  | ClearCommand
+  | PingCommand
+  | QuitCommand;
+
+export type KeeperEvent =
+  | { event: "started"; shard: ShardId; epoch: number; pid: number; cage: string }
+  /** It could not be started at all. */
+  | { event: "refused"; shard: ShardId; epoch: number; message: string }
+  /** The gateway's own process ended; helpers may still live until `empty`. */
+  | { event: "exit"; shard: ShardId; epoch: number; code: number | null; signal: string | null }
+  | { event: "empty"; shard: ShardId; epoch: number; fenced: boolean }
+  | { event: "cleared"; shard: ShardId; cage: string }
+  | { event: "memory"; bytes: Record<ShardId, number> }
+  | { event: "pong"; n: number };
+
+/** One line on fd 4: `{"deadline": ms, "shards": {"s1": epoch}}`. Only later deadlines count. */
+export interface Extend {
+  deadline: number;
+  shards: Record<ShardId, number>;
+}

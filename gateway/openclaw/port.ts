@@ -1,0 +1,91 @@
+/**
+ * What the runtime wants from one running OpenClaw gateway, over its WebSocket protocol on loopback.
+ * One client per gateway and node; it reconnects by itself until closed.
+ */
+export interface GatewayPort {
+  /** Resolves once connected, or throws when `signal` fires. */
+  ready(signal?: AbortSignal): Promise<void>;
+  readonly connected: boolean;
+
+  /**
+   * Runs one turn and returns its answer. `runId` is the turn's identity (a UUID).
+   * With `mayHaveRun` an earlier gateway may have seen it: the history decides between returning the
+   * stored answer, waiting for OpenClaw's own recovery, and sending; it is never run twice.
+   * Throws TurnError.
+   */
+  runTurn(request: TurnRequest): Promise<TurnResult>;
+
+  /** Turns running and waiting now. */
+  turns(): Promise<{ active: number; queued: number }>;
+  /** Closes admission and lets running turns finish. The suspension lapses unless renewed: this renews it. */
+  suspend(): Promise<void>;
+  /** True when suspended and empty. */
+  suspended(): Promise<boolean>;
+  resume(): Promise<void>;
+
+  /** All sessions the gateway knows, as agent and short session name. */
+  sessions(): Promise<{ agent: string; session: string }[]>;
+  /** Makes the gateway's cron jobs of this project equal to `jobs` (others, OpenClaw's own included, stay). */
+  syncCron(
+    jobs: {
+      agent: string;
+      name: string;
+      schedule: string;
+      timezone?: string;
+      message: string;
+      enabled: boolean;
+    }[],
+  ): Promise<void>;
+  /** Totals since the gateway started, per agent; fields OpenClaw does not give are missing. */
+  onUsage(listener: (usage: UsageEvent) => void): () => void;
+  close(): void;
+}
+
+export interface TurnRequest {
+  runId: string;
+  agent: string;
+  /** Short name, lower-cased; the full key is agent:<agent>:<session>. */
+  session: string;
+  message: string;
+  mayHaveRun: boolean;
+  /** Milliseconds from now. */
+  budgetMs: number;
+  onDelta?: (text: string) => void;
+  /** Called once the request may have had an effect on the gateway ("reached"). */
+  onReached?: () => void;
+  signal?: AbortSignal;
+}
+
+export interface TurnResult {
+  reply: string;
+  usage: { input: number; output: number; total: number } | null;
+  /** The answer came from history or from OpenClaw's own recovery after a crash. */
+  recovered: boolean;
+}
+
+/**
+ * - `lost`: the connection ended; `reached` says whether the turn may have begun.
+ * - `refused`: OpenClaw refused before running (admission closed, busy): may be sent again.
+ * - `failed`: OpenClaw ran it and the model or agent failed; `message` is its own.
+ * - `timeout`: the budget is over; the turn may still run.
+ */
+export class TurnError extends Error {
+  readonly kind: "lost" | "refused" | "failed" | "timeout" | "aborted";
+  readonly reached: boolean;
+  constructor(kind: TurnError["kind"], message: string, reached: boolean) {
+    super(message);
+    this.name = "TurnError";
+    this.kind = kind;
+    this.reached = reached;
+  }
+}
+
+/** A delta, not a total. */
+export interface UsageEvent {
+  agent: string;
+  input?: number;
+  output?: number;
+  cacheRead?: number;
+  cacheWrite?: number;
+  toolCalls?: { kind: string; count: number }[];
+}

@@ -1,0 +1,28 @@
+import { defineConfig } from "vitest/config";
+
+/** Folders whose tests start real programs (Pulumi's engine, OpenClaw): one file at a time. */
+const REAL = ["test/engine/**/*.test.ts", "test/fleet/**/*.test.ts"];
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: "unit",
+          include: ["test/**/*.test.ts"],
+          exclude: REAL,
+          testTimeout: 30_000,
+        },
+      },
+      {
+        test: {
+          name: "real",
+          include: REAL,
+          fileParallelism: false,
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+        },
+      },
+    ],
+  },
+});

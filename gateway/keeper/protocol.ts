@@ -57,11 +57,22 @@ export type KeeperEvent =
   /** It could not be started at all. */
   | { event: "refused"; shard: ShardId; epoch: number; message: string }
   /** The gateway's own process ended; helpers may still live until `empty`. */
-  | { event: "exit"; shard: ShardId; epoch: number; code: number | null; signal: string | null }
+  | {
+      event: "exit";
+      shard: ShardId;
+      epoch: number;
+      code: number | null;
+      signal: string | null;
+      /** The last lines it printed, oldest first, secrets of its environment taken out. */
+      tail: string[];
+    }
+  /** Nothing of the cage is left. `fenced`: its deadline had passed, nobody asked for it. */
   | { event: "empty"; shard: ShardId; epoch: number; fenced: boolean }
   | { event: "cleared"; shard: ShardId; cage: string }
   | { event: "memory"; bytes: Record<ShardId, number> }
-  | { event: "pong"; n: number };
+  | { event: "pong"; n: number }
+  /** The node was asked to stop: drain, release, then `quit` and exit within the budget. */
+  | { event: "stop"; budgetMs: number };
 
 /** One line on fd 4: `{"deadline": ms, "shards": {"s1": epoch}}`. Only later deadlines count. */
 export interface Extend {

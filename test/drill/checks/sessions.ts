@@ -1,0 +1,37 @@
+import { judge, type Verdict, type Violation } from "../checker.ts";
+import { at, type HistoryIndex } from "./index.ts";
+
+/** Later turns carry earlier answers: the model must see, in each prompt, all that was answered before. */
+export function sessionsKeepHistory(index: HistoryIndex): Verdict {
+  const violations: Violation[] = [];
+  let evaluated = 0;
+  const sessions = Map.groupBy(
+    index.requests,
+    ({ invoked }) => `${invoked.agent}/${invoked.session}`,
+  );
+  for (const [session, requests] of sessions) {
+    for (const later of requests) {
+      const call = index.callsByMarker.get(later.invoked.marker)?.at(-1);
+      if (!call) continue;
+      const earlier = requests.filter(
+        (request) => request.outcome?.type === "answered" && request.outcome.t < later.invoked.t,
+      );
+      if (earlier.length === 0) continue;
+      evaluated++;
+      const told = new Set(call.begin.told);
+      const missing = earlier.filter((request) => !told.has(request.invoked.marker));
+      const [first] = missing;
+      if (!first) continue;
+      violations.push({
+        t: call.begin.t,
+        text: `session ${session} had ${earlier.length} answers before ${later.invoked.marker}, but its prompt at ${at(call.begin.t)} lacked ${missing.length}, first ${first.invoked.marker} answered at ${at(first.outcome?.t ?? 0)}`,
+      });
+    }
+  }
+  return judge("sessions", "sessions keep their history", {
+    evaluated,
+    of: "turns with earlier answers",
+    violations,
+    note: `${sessions.size} sessions`,
+  });
+}

@@ -1,0 +1,152 @@
+import { judge, type Verdict, type Violation } from "../checker.ts";
+import { isCronMarker } from "../marker.ts";
+import { at, type CallRecord, type GroupRecord, type HistoryIndex } from "./index.ts";
+
+/** Calls that are a run of their own: not the continuation of a turn after a tool. */
+const runs = (calls: readonly CallRecord[]): CallRecord[] =>
+  calls.filter((call) => !call.begin.continuation);
+
+/** Gateways that ended between two times, on the given shards (all shards when none is known). */
+function crashesBetween(
+  groups: readonly GroupRecord[],
+  shards: ReadonlySet<string>,
+  from: number,
+  to: number,
+): number {
+  return groups.filter(
+    (group) => group.to >= from && group.to <= to && (shards.size === 0 || shards.has(group.shard)),
+  ).length;
+}
+
+/**
+ * One model call a turn, and one more for each crash in the middle of it; none after the client had
+ * its answer; no answer delivered twice.
+ */
+export function oneRunPerTurn(index: HistoryIndex): Verdict {
+  const violations: Violation[] = [];
+  let evaluated = 0;
+  let repeated = 0;
+  for (const [marker, calls] of index.callsByMarker) {
+    if (isCronMarker(marker)) continue;
+    evaluated++;
+    const own = runs(calls);
+    const first = own[0];
+    const last = own.at(-1);
+    const request = index.requestByMarker.get(marker);
+    if (!first || !last) continue;
+    const shards = new Set(own.flatMap((call) => (call.group ? [call.group.shard] : [])));
+    const crashes = crashesBetween(index.groups, shards, first.begin.t, last.begin.t);
+    if (own.length > 1) repeated++;
+    if (own.length > 1 + crashes) {
+      violations.push({
+        t: last.begin.t,
+        text: `turn ${marker} ran ${own.length} times (${own.map((call) => at(call.begin.t)).join(", ")}) with ${crashes} crash${crashes === 1 ? "" : "es"} in between`,
+      });
+    }
+    const answered = request?.outcome?.type === "answered" ? request.outcome : null;
+    if (answered && last.begin.t > answered.t) {
+      violations.push({
+        t: last.begin.t,
+        text: `turn ${marker} ran again at ${at(last.begin.t)}, after its answer had been given at ${at(answered.t)}`,
+      });
+    }
+  }
+  for (const request of index.requests) {
+    const { invoked, outcome } = request;
+    if (outcome?.type === "answered" && !index.callsByMarker.has(invoked.marker)) {
+      violations.push({
+        t: outcome.t,
+        text: `turn ${invoked.marker} was answered at ${at(outcome.t)}, but the model was never asked`,
+      });
+    }
+  }
+  violations.push(...deliveredTwice(index));
+  return judge("turns", "no turn is answered twice", {
+    evaluated,
+    of: "turns seen by the model",
+    violations,
+    note: repeated > 0 ? `${repeated} ran again after a crash in mid-turn` : "",
+  });
+}
+
+/** A bot's user sees one message per turn. */
+function deliveredTwice(index: HistoryIndex): Violation[] {
+  const violations: Violation[] = [];
+  const seen = new Map<string, number>();
+  for (const event of index.events) {
+    if (event.type !== "delivered") continue;
+    for (const marker of event.markers) {
+      const before = seen.get(marker);
+      if (before === undefined) seen.set(marker, event.t);
+      else {
+        violations.push({
+          t: event.t,
+          text: `bot ${event.bot} delivered the answer to ${marker} at ${at(before)} and again at ${at(event.t)}`,
+        });
+      }
+    }
+  }
+  return violations;
+}
+
+/** Of one bot, no two processes poll at the same time. */
+export function onePoller(index: HistoryIndex): Verdict {
+  interface Open {
+    poll: string;
+    pid: number | null;
+    from: number;
+  }
+  const violations: Violation[] = [];
+  const open = new Map<string, Open[]>();
+  let evaluated = 0;
+  for (const event of index.events) {
+    if (event.type === "poll-end") {
+      const polls = open.get(event.bot) ?? [];
+      open.set(
+        event.bot,
+        polls.filter((poll) => poll.poll !== event.poll),
+      );
+    }
+    if (event.type !== "poll-begin") continue;
+    evaluated++;
+    const polls = open.get(event.bot) ?? [];
+    // One process may ask again before the server saw its earlier connection close.
+    const other = polls.find((poll) => poll.pid === null || poll.pid !== event.pid);
+    if (other) {
+      violations.push({
+        t: event.t,
+        text: `bot ${event.bot} was polled by process ${event.pid ?? "?"} at ${at(event.t)} while process ${other.pid ?? "?"} was polling since ${at(other.from)}`,
+      });
+    }
+    open.set(event.bot, [...polls, { poll: event.poll, pid: event.pid, from: event.t }]);
+  }
+  return judge("pollers", "one poller per bot", { evaluated, of: "polls", violations });
+}
+
+/** Length of a slot of the drill's cron job, ms. */
+export const CRON_SLOT_MS = 60_000;
+
+/**
+ * A slot runs once. Runs are told apart by their time: two within half a slot are one slot's, unless
+ * the gateway that began the earlier one died before the later one (then it is OpenClaw's recovery).
+ */
+export function oneCronRunPerSlot(index: HistoryIndex): Verdict {
+  const violations: Violation[] = [];
+  let evaluated = 0;
+  for (const [marker, calls] of index.callsByMarker) {
+    if (!isCronMarker(marker)) continue;
+    const own = runs(calls);
+    evaluated += own.length;
+    for (const [i, later] of own.entries()) {
+      const earlier = own[i - 1];
+      if (!earlier || later.begin.t - earlier.begin.t >= CRON_SLOT_MS / 2) continue;
+      const died = earlier.group !== null && earlier.group.to <= later.begin.t;
+      if (died) continue;
+      violations.push({
+        t: later.begin.t,
+        text: `job ${marker} ran at ${at(earlier.begin.t)} (${earlier.group?.group ?? "unknown process"}) and again at ${at(later.begin.t)} (${later.group?.group ?? "unknown process"})`,
+      });
+    }
+  }
+  return judge("cron", "one run per cron slot", { evaluated, of: "cron runs", violations });
+}

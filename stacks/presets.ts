@@ -1,0 +1,379 @@
+import type { NodeId, ShardId } from "../gateway/contract.ts";
+import {
+  CAPACITY,
+  type CapacityName,
+  type CapacityNumbers,
+  capacityNumbers,
+  LOCAL_MAX_SHARDS,
+} from "./capacity.ts";
+import { ConfigError, type Fault } from "./errors.ts";
+import {
+  type AgentPlace,
+  type AgentToPlace,
+  DEFAULT_AGENT,
+  placeAgents,
+  sharedShardIds,
+} from "./placement.ts";
+
+export type RedisMode = "none" | "single" | "sentinel" | "cluster";
+export type PresetName = "solo" | "small" | "medium" | "enterprise";
+export type Target = "local" | "hosts" | "ec2" | "eks";
+
+/** One row of the preset table. Code reads its fields and never branches on its name. */
+export interface Preset {
+  readonly name: PresetName;
+  /** Concurrent users of the row, inclusive; `max` null: no upper end. */
+  readonly users: { readonly min: number; readonly max: number | null; readonly default: number };
+  readonly nodes: { readonly min: number; readonly max: number | null; readonly default: number };
+  readonly redis: RedisMode;
+  /** The table's size of a node; the plan takes the larger of this and what measurement demands. */
+  readonly nodeCores: number;
+  readonly nodeMemoryMiB: number;
+  /** At least as many shared shards as nodes. */
+  readonly shardPerNode: boolean;
+}
+
+/** Small to large. Users not given: the upper end of the row; `enterprise` has none, so twice its start. */
+export const PRESETS: readonly Preset[] = [
+  {
+    name: "solo",
+    users: { min: 0, max: 49, default: 49 },
+    nodes: { min: 1, max: 1, default: 1 },
+    redis: "none",
+    nodeCores: 1,
+    nodeMemoryMiB: 1024,
+    shardPerNode: false,
+  },
+  {
+    name: "small",
+    users: { min: 50, max: 200, default: 200 },
+    nodes: { min: 2, max: 3, default: 3 },
+    redis: "single",
+    nodeCores: 2,
+    nodeMemoryMiB: 2048,
+    shardPerNode: true,
+  },
+  {
+    name: "medium",
+    users: { min: 200, max: 1000, default: 1000 },
+    nodes: { min: 3, max: 5, default: 3 },
+    redis: "sentinel",
+    nodeCores: 4,
+    nodeMemoryMiB: 4096,
+    shardPerNode: true,
+  },
+  {
+    name: "enterprise",
+    users: { min: 1001, max: null, default: 2000 },
+    nodes: { min: 5, max: null, default: 5 },
+    redis: "cluster",
+    nodeCores: 8,
+    nodeMemoryMiB: 8192,
+    shardPerNode: true,
+  },
+];
+
+/** Nodes and shards of a `local` fleet for which nothing was set: the least that survives a loss. */
+export const LOCAL_DEFAULT = { preset: "small" as PresetName, nodes: 2, shards: 2 } as const;
+
+/** What sizing reads of the settings. */
+export interface SizingSettings {
+  readonly target: Target;
+  readonly preset?: PresetName;
+  readonly users?: number;
+  readonly nodes?: number;
+  readonly shards?: number;
+  readonly agents?: readonly (AgentToPlace & { readonly memoryMiB?: number })[];
+  readonly sizes?: Partial<CapacityNumbers> & {
+    readonly nodeMemoryMiB?: number;
+    readonly nodeCores?: number;
+  };
+}
+
+export interface ShardPlan {
+  readonly id: ShardId;
+  readonly dedicated: boolean;
+  readonly agents: string[];
+  readonly memoryMiB: number;
+  readonly recycleMiB: number;
+}
+
+export interface FleetPlan {
+  readonly target: Target;
+  readonly preset: PresetName;
+  /** Users the plan is made for; null where shards were set or the local default holds. */
+  readonly users: number | null;
+  readonly redis: RedisMode;
+  readonly nodes: NodeId[];
+  readonly shards: ShardPlan[];
+  /** Where each agent lives; `main` is always among them. */
+  readonly agents: Record<string, AgentPlace>;
+  readonly node: { readonly memoryMiB: number; readonly cores: number };
+  /** What stands after the loss of one node. */
+  readonly loss: {
+    readonly nodesLeft: number;
+    readonly shardsPerNode: number;
+    readonly memoryMiBPerNode: number;
+    readonly survives: boolean;
+    readonly sentence: string;
+  };
+  /** One machine that carries the whole fleet (`local`), or one node of it. */
+  readonly machine: {
+    readonly memoryMiB: number;
+    readonly cores: number;
+    readonly diskMiB: number;
+  };
+  /** Turns a second that all shards together answer. */
+  readonly turnsPerSecond: number;
+  /** What a person should know, without being an error. */
+  readonly notes: string[];
+  /** Every number used, with its source, for `fleet plan`. */
+  readonly numbers: { name: CapacityName; value: number; unit: string; source: string }[];
+}
+
+/**
+ * Makes a fleet of settings. Pure. `recorded` is where agents live already (see `placeAgents`).
+ * Throws ConfigError with every number that cannot be.
+ */
+export function planFleet(
+  settings: SizingSettings,
+  recorded: Readonly<Record<string, AgentPlace>> = {},
+): FleetPlan {
+  const numbers = capacityNumbers(settings.sizes);
+  const agents = withDefaultAgent(settings.agents ?? []);
+  const faults: Fault[] = [];
+  const { preset, nodeCount, sharedCount, users } = count(settings, numbers, faults);
+  checkAgents(settings.agents ?? [], sharedCount, faults);
+  const dedicatedCount = agents
+    .filter((a) => a.placement === "dedicated")
+    .reduce((sum, a) => sum + (a.replicas ?? 1), 0);
+  if (settings.target === "local" && sharedCount + dedicatedCount > LOCAL_MAX_SHARDS) {
+    faults.push({
+      setting: settings.shards === undefined ? "users" : "shards",
+      problem: `makes ${sharedCount + dedicatedCount} shards, and one machine has ports for ${LOCAL_MAX_SHARDS}`,
+      remedy: "Lower it, or use a target with several hosts",
+    });
+  }
+  if (faults.length > 0) throw new ConfigError(faults);
+
+  const shared = sharedShardIds(sharedCount);
+  const places = placeAgents(agents, shared, recorded);
+  const shards = planShards(agents, shared, places, numbers);
+  const loss = planLoss(preset, nodeCount, shards, numbers);
+  const node = {
+    memoryMiB:
+      settings.sizes?.nodeMemoryMiB ?? Math.max(preset.nodeMemoryMiB, loss.memoryMiBPerNode),
+    cores:
+      settings.sizes?.nodeCores ??
+      Math.max(preset.nodeCores, Math.ceil(loss.shardsPerNode * numbers.coresPerShard)),
+  };
+  if (node.memoryMiB < loss.memoryMiBPerNode) {
+    throw new ConfigError(
+      "sizes.nodeMemoryMiB",
+      `is ${node.memoryMiB}, but a node must hold ${loss.shardsPerNode} shards (${loss.memoryMiBPerNode} MiB)${loss.survives ? " once another one is lost" : ""}`,
+      `Set it to ${loss.memoryMiBPerNode} or more, lower shards, or raise nodes`,
+    );
+  }
+  const allMemory =
+    nodeCount * numbers.runtimeMemoryMiB + shards.reduce((sum, s) => sum + s.memoryMiB, 0);
+  const disk = shards.length * numbers.shardDiskMiB;
+  const local = settings.target === "local";
+  return {
+    target: settings.target,
+    preset: preset.name,
+    users,
+    redis: local ? "none" : preset.redis,
+    nodes: nodeIds(nodeCount),
+    shards,
+    agents: places,
+    node,
+    loss,
+    machine: local
+      ? { memoryMiB: allMemory, cores: Math.min(2, node.cores), diskMiB: disk }
+      : { ...node, diskMiB: disk },
+    turnsPerSecond: shards.length * numbers.turnsPerSecond,
+    notes: planNotes(settings, nodeCount, sharedCount, users, numbers),
+    numbers: (Object.keys(CAPACITY) as CapacityName[]).map((name) => ({
+      name,
+      value: numbers[name],
+      unit: CAPACITY[name].unit,
+      source: settings.sizes?.[name] === undefined ? CAPACITY[name].source : `sizes.${name}`,
+    })),
+  };
+}
+
+/** Ids of the nodes: a to z, then n27 and on. An id never depends on how many there are. */
+export function nodeIds(count: number): NodeId[] {
+  return Array.from({ length: count }, (_, i) =>
+    i < 26 ? String.fromCharCode(97 + i) : `n${i + 1}`,
+  );
+}
+
+function withDefaultAgent<T extends AgentToPlace>(agents: readonly T[]): (T | AgentToPlace)[] {
+  return agents.some((a) => a.name === DEFAULT_AGENT)
+    ? [...agents]
+    : [{ name: DEFAULT_AGENT }, ...agents];
+}
+
+function count(s: SizingSettings, numbers: CapacityNumbers, faults: Fault[]) {
+  const bare = s.preset === undefined && s.users === undefined && s.target === "local";
+  const preset = choosePreset(s);
+  const { name } = preset;
+  if (s.users !== undefined && preset.users.max !== null && s.users > preset.users.max) {
+    const next = PRESETS.find((p) => admitsUsers(p, s.users as number));
+    faults.push({
+      setting: "users",
+      problem: `is ${s.users}, and preset ${name} serves up to ${preset.users.max}`,
+      remedy: `Set preset to ${next?.name}, or lower users`,
+    });
+  }
+  if (s.nodes !== undefined && !admitsNodes(preset, s.nodes)) {
+    const { min, max } = preset.nodes;
+    const range = max === null ? `${min} or more` : min === max ? `${min}` : `${min} to ${max}`;
+    const other = PRESETS.find(
+      (p) =>
+        admitsNodes(p, s.nodes as number) && (s.users === undefined || admitsUsers(p, s.users)),
+    );
+    faults.push({
+      setting: "nodes",
+      problem: `is ${s.nodes}, and preset ${name} has ${range}`,
+      remedy: `Set nodes to ${range}${other ? `, or preset to ${other.name}` : ""}`,
+    });
+  }
+  // On this machine a preset sets the shape; its whole range of users is for machines of their own.
+  const users = s.users ?? (s.target === "local" ? null : preset.users.default);
+  const byUsers = users === null ? 1 : Math.max(1, Math.ceil(users / numbers.usersPerShard));
+  const load = s.shards ?? byUsers;
+  const nodeCount = s.nodes ?? (bare ? LOCAL_DEFAULT.nodes : chooseNodes(preset, load, numbers));
+  const floor = preset.shardPerNode ? nodeCount : 1;
+  const bareShards = bare && s.nodes === undefined ? LOCAL_DEFAULT.shards : floor;
+  const sharedCount = s.shards ?? Math.max(byUsers, bareShards);
+  return {
+    preset,
+    nodeCount,
+    sharedCount,
+    users: s.shards === undefined ? users : (s.users ?? null),
+  };
+}
+
+function admitsUsers(preset: Preset, users: number): boolean {
+  return preset.users.max === null || users <= preset.users.max;
+}
+
+function admitsNodes(preset: Preset, nodes: number): boolean {
+  return nodes >= preset.nodes.min && (preset.nodes.max === null || nodes <= preset.nodes.max);
+}
+
+/** The preset as set; else the smallest row that admits the users and nodes that were set. */
+function choosePreset(s: SizingSettings): Preset {
+  const named = PRESETS.find((p) => p.name === s.preset);
+  if (named) return named;
+  const fallback = PRESETS.find((p) => p.name === LOCAL_DEFAULT.preset) as Preset;
+  const { users, nodes } = s;
+  if (users === undefined && nodes === undefined) return fallback;
+  const admitting = PRESETS.filter((p) => users === undefined || admitsUsers(p, users));
+  const first = nodes === undefined ? undefined : admitting.find((p) => admitsNodes(p, nodes));
+  return first ?? admitting[0] ?? fallback;
+}
+
+/** Grows in nodes within the preset's range before nodes grow in size, one node kept in hand. */
+function chooseNodes(preset: Preset, shards: number, numbers: CapacityNumbers): number {
+  const { min, max } = preset.nodes;
+  const busy = Math.ceil((shards * numbers.coresPerShard) / preset.nodeCores);
+  return Math.max(min, preset.nodes.default, Math.min(busy + 1, max ?? Number.POSITIVE_INFINITY));
+}
+
+function checkAgents(agents: readonly AgentToPlace[], shared: number, faults: Fault[]): void {
+  agents.forEach((agent, i) => {
+    const setting = `agents[${i}]`;
+    if (agent.name === DEFAULT_AGENT && agent.placement === "dedicated") {
+      faults.push({
+        setting: `${setting}.placement`,
+        problem: "is dedicated, but main is the default agent and lives on every shared shard",
+        remedy: "Leave placement out, or give the agent another name",
+      });
+    } else if (
+      agent.name === DEFAULT_AGENT &&
+      agent.replicas !== undefined &&
+      agent.replicas !== shared
+    ) {
+      faults.push({
+        setting: `${setting}.replicas`,
+        problem: `is ${agent.replicas}, but main has one on each of the ${shared} shared shards`,
+        remedy: "Leave replicas out, or set shards",
+      });
+    } else if (agent.placement !== "dedicated" && (agent.replicas ?? 1) > shared) {
+      faults.push({
+        setting: `${setting}.replicas`,
+        problem: `is ${agent.replicas}, more than the ${shared} shared shards`,
+        remedy: `Lower it to ${shared}, raise shards to ${agent.replicas}, or set placement: dedicated`,
+      });
+    }
+  });
+}
+
+function planShards(
+  agents: readonly (AgentToPlace & { readonly memoryMiB?: number })[],
+  shared: readonly ShardId[],
+  places: Record<string, AgentPlace>,
+  numbers: CapacityNumbers,
+): ShardPlan[] {
+  const dedicated = agents
+    .filter((a) => a.placement === "dedicated")
+    .flatMap((a) => places[a.name]?.shards ?? []);
+  return [...shared, ...dedicated].map((id) => {
+    const here = agents.filter((a) => places[a.name]?.shards.includes(id));
+    const own = here.map((a) => a.memoryMiB ?? numbers.agentMemoryMiB).sort((a, b) => a - b);
+    // One average agent is already in the shard's own number.
+    const further = own.slice(1).reduce((sum, m) => sum + m, 0);
+    const first = Math.max(0, (own[0] ?? 0) - numbers.agentMemoryMiB);
+    const wanted = numbers.shardMemoryMiB + first + further;
+    const recycleMiB = Math.max(numbers.recycleMiB, numbers.shardMemoryMiB + first);
+    return {
+      id,
+      dedicated: !shared.includes(id),
+      agents: here.map((a) => a.name),
+      memoryMiB: Math.min(wanted, recycleMiB),
+      recycleMiB,
+    };
+  });
+}
+
+function planLoss(preset: Preset, nodes: number, shards: ShardPlan[], numbers: CapacityNumbers) {
+  const nodesLeft = nodes - 1;
+  const survives = nodesLeft > 0;
+  const shardsPerNode = Math.ceil(shards.length / Math.max(1, nodesLeft));
+  // The largest shards may meet on one node.
+  const largest = shards.map((s) => s.memoryMiB).sort((a, b) => b - a);
+  const memoryMiBPerNode =
+    numbers.runtimeMemoryMiB + largest.slice(0, shardsPerNode).reduce((sum, m) => sum + m, 0);
+  const sentence = survives
+    ? `${preset.name}: after the loss of one node ${nodesLeft === 1 ? "the other" : `each of the other ${nodesLeft}`} holds up to ${shardsPerNode} ${shardsPerNode === 1 ? "shard" : "shards"} in ${memoryMiBPerNode} MiB`
+    : `${preset.name}: the loss of the only node stops the service until it is back`;
+  return { nodesLeft, shardsPerNode, memoryMiBPerNode, survives, sentence };
+}
+
+function planNotes(
+  s: SizingSettings,
+  nodes: number,
+  shards: number,
+  users: number | null,
+  numbers: CapacityNumbers,
+): string[] {
+  const notes: string[] = [];
+  if (s.target === "local") {
+    notes.push("local: all nodes are on this machine, whose loss stops the service");
+  } else if (nodes === 2) {
+    notes.push(
+      "two nodes have no majority: name a third host as witness, or the loss of one stops the service",
+    );
+  }
+  if (users !== null && users > shards * numbers.usersPerShard) {
+    notes.push(
+      `shards is ${shards} for ${users} users: ${Math.ceil(users / shards)} users a shard, planned are ${numbers.usersPerShard}`,
+    );
+  }
+  if (shards < nodes)
+    notes.push(`${shards} shared shards on ${nodes} nodes: some nodes only stand by`);
+  return notes;
+}

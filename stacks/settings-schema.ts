@@ -1,0 +1,204 @@
+import { z } from "zod";
+import { DEFAULT_PORT } from "../gateway/contract.ts";
+import { CAPACITY, type CapacityName } from "./capacity.ts";
+
+/**
+ * Every setting of a stack (`openclaw-fleet:<name>` in Pulumi.<stack>.yaml), with its description and
+ * default. The editor schema, docs/settings.md and `fleet docs` are made from this.
+ */
+const jsonObject = () => z.record(z.string(), z.unknown());
+
+const agentName = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9_-]{0,63}$/, "lower-case letters, digits, - and _, at most 64");
+
+const cronJob = z.strictObject({
+  name: z.string().min(1).describe("Name of the job, unique for the agent."),
+  schedule: z
+    .string()
+    .regex(/^(every: ?\d+[smhd]|\S+( \S+){4})$/, 'a five-field cron expression, or "every: 10m"')
+    .describe('Five-field cron expression, or "every: 10m".'),
+  timezone: z
+    .string()
+    .optional()
+    .describe("IANA name, e.g. Europe/Vienna; the machine's own when left out."),
+  message: z.string().min(1).describe("What the agent is told each time."),
+  enabled: z.boolean().default(true).describe("false keeps the job and stops its runs."),
+});
+
+const agent = z.strictObject({
+  name: agentName.describe("What people call it: header x-openclaw-agent, /agents/<name>/…"),
+  replicas: z
+    .int()
+    .min(1)
+    .optional()
+    .describe(
+      "Shards that host it; its conversations are spread over them. 1 when left out; main is on every shared shard.",
+    ),
+  placement: z
+    .enum(["shared", "dedicated"])
+    .default("shared")
+    .describe("dedicated gives it shards of its own."),
+  model: z
+    .string()
+    .regex(/^[^/\s]+\/\S+$/, "provider/model")
+    .optional()
+    .describe("provider/model; the fleet's models.primary when left out."),
+  systemPrompt: z
+    .string()
+    .optional()
+    .describe("Who it is and how it behaves. Changed while it runs."),
+  channels: z
+    .record(z.string(), jsonObject())
+    .default({})
+    .describe(
+      "OpenClaw's own channel fields by channel name. They run on the agent's home shard only. Keys as env:NAME or Pulumi secrets.",
+    ),
+  cron: z.array(cronJob).default([]).describe("Jobs, run on the agent's home shard only."),
+  memoryMiB: z
+    .int()
+    .min(1)
+    .optional()
+    .describe("Memory it needs when active, MiB; sizes.agentMemoryMiB when left out."),
+  env: z
+    .record(z.string(), z.string())
+    .default({})
+    .describe(
+      "Environment of its shards. Values are kept as secrets; env:NAME takes one from where pulumi runs.",
+    ),
+});
+
+export const modelsObject = z.strictObject({
+  primary: z
+    .string()
+    .regex(/^[^/\s]+\/\S+$/, "provider/model")
+    .describe("provider/model that agents use."),
+  fallbacks: z
+    .array(z.string().regex(/^[^/\s]+\/\S+$/, "provider/model"))
+    .default([])
+    .describe("Tried in order when the primary fails."),
+  providers: z
+    .record(z.string(), jsonObject())
+    .default({})
+    .describe(
+      "OpenClaw's own provider fields by provider name; apiKey as env:NAME or a Pulumi secret.",
+    ),
+});
+
+const size = (name: CapacityName) =>
+  z
+    .number()
+    .positive()
+    .optional()
+    .describe(
+      `${CAPACITY[name].meaning}, ${CAPACITY[name].unit}. Planned: ${CAPACITY[name].value}.`,
+    );
+
+const sizes = z.strictObject({
+  usersPerShard: size("usersPerShard"),
+  shardMemoryMiB: size("shardMemoryMiB"),
+  agentMemoryMiB: size("agentMemoryMiB"),
+  recycleMiB: size("recycleMiB"),
+  runtimeMemoryMiB: size("runtimeMemoryMiB"),
+  coresPerShard: size("coresPerShard"),
+  turnsPerSecond: size("turnsPerSecond"),
+  shardDiskMiB: size("shardDiskMiB"),
+  nodeMemoryMiB: z
+    .number()
+    .positive()
+    .optional()
+    .describe("Memory of a node, MiB; as planned when left out."),
+  nodeCores: z
+    .number()
+    .positive()
+    .optional()
+    .describe("Cores of a node; as planned when left out."),
+});
+
+const token = () => z.string().min(24, "at least 24 characters");
+
+export const settingsSchema = z.strictObject({
+  target: z
+    .enum(["local", "hosts", "ec2", "eks"])
+    .default("local")
+    .describe("Where the fleet runs: this machine, existing hosts over SSH, AWS EC2, or AWS EKS."),
+  preset: z
+    .enum(["solo", "small", "medium", "enterprise"])
+    .optional()
+    .describe("Row of the preset table; the smallest that admits users and nodes when left out."),
+  users: z.int().min(1).optional().describe("Concurrent users to plan for."),
+  nodes: z
+    .int()
+    .min(1)
+    .optional()
+    .describe("Nodes; as the preset says when left out, 2 on a local stack."),
+  shards: z
+    .int()
+    .min(1)
+    .optional()
+    .describe(
+      "Shared shards; one for each 50 users and at least one a node when left out, 2 on a local stack.",
+    ),
+  agents: z
+    .array(agent)
+    .default([])
+    .describe("Agents besides main, or main itself to change it. The agent main always exists."),
+  channelBinding: z
+    .record(z.string(), z.array(z.string()))
+    .default({})
+    .describe("Node id to channel names: the home shards of those channels prefer that node."),
+  models: z
+    .union([z.literal("demo"), modelsObject])
+    .default("demo")
+    .describe(
+      "demo is a built-in echo model that needs no key and no network; otherwise primary, fallbacks and providers.",
+    ),
+  openclaw: jsonObject()
+    .default({})
+    .describe(
+      "Raw settings merged last into every shard's openclaw.json, for what has no setting here.",
+    ),
+  domain: z.string().optional().describe("Name under which people reach the fleet (not on local)."),
+  port: z.int().min(1).max(65_535).default(DEFAULT_PORT).describe("Port people talk to."),
+  host: z.string().default("127.0.0.1").describe("Address the port is opened on (local)."),
+  hosts: z
+    .array(jsonObject())
+    .default([])
+    .describe("Machines of target hosts: address, user, key and role of each."),
+  sizes: sizes.default({}).describe("Overrides of planned numbers."),
+  environment: z
+    .enum(["prod", "staging", "dev"])
+    .default("dev")
+    .describe("prod protects the fleet from destroy and keeps its data."),
+  keepData: z
+    .boolean()
+    .optional()
+    .describe(
+      "Keep conversations when the stack is destroyed; true for environment prod, else false.",
+    ),
+  budgetMonthlyUsd: z.number().positive().optional().describe("Plans that cost more are refused."),
+  tags: z.record(z.string(), z.string()).default({}).describe("Put on every cloud resource."),
+  tokens: z
+    .strictObject({
+      client: z
+        .array(token())
+        .min(1)
+        .optional()
+        .describe("Tokens of clients; one is made when left out."),
+      admin: token().optional().describe("Token of administrators; made when left out."),
+    })
+    .default({})
+    .describe("Own tokens instead of generated ones, as env:NAME or Pulumi secrets."),
+  trustedProxies: z
+    .array(z.string())
+    .default([])
+    .describe("Addresses whose X-Forwarded-For is believed."),
+  scrapers: z
+    .array(z.string())
+    .default([])
+    .describe("Addresses that may read metrics without a token, besides loopback."),
+  turnBudgetSeconds: z.int().min(1).default(600).describe("How long a turn may take."),
+});
+
+export type Settings = z.output<typeof settingsSchema>;
+export type AgentSettings = Settings["agents"][number];

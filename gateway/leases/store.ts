@@ -42,6 +42,8 @@ export interface NodeRecord {
 
 export interface ShardReport {
   state: string;
+  /** True while requests may be brought to the node for this shard. */
+  open: boolean;
   epoch: number;
   pid: number | null;
   startedAt: string | null;
@@ -81,7 +83,24 @@ export interface StoreView {
 export interface Renewal {
   node: NodeRecord;
   /** Leases this node believes it holds. */
-  held: { shard: ShardId; epoch: number; position: string | null }[];
+  held: HeldLease[];
+}
+
+export interface HeldLease {
+  shard: ShardId;
+  epoch: number;
+  position: string | null;
+  /**
+   * The caller's deadline for it on Clock.now(). Once it has passed, others may have taken the shard
+   * in a store that has since been lost as well, so an absent or older row is then `lost` instead of
+   * written anew. Missing: the caller vouches that it has not passed.
+   */
+  until?: number;
+  /**
+   * `storeId` of the store that last confirmed it. Past `until`, a row that looks like the caller's in
+   * another store (an old copy) is no confirmation either. Missing: not compared.
+   */
+  storeId?: string;
 }
 
 export interface RenewalResult {
@@ -105,9 +124,10 @@ export interface LeaseStore {
   readonly kind: string;
   read(): Promise<StoreView>;
   /**
-   * Moves the beat of every held lease, and of the node. A lease that is absent, or stands at a lower
-   * epoch than the caller's, is written anew (the store lost what the caller holds); one that stands
-   * at a higher epoch, or at the same under another owner or incarnation, is `lost`.
+   * Moves the beat of every held lease, and of the node (the store counts both; what the caller says
+   * for `beat` is ignored). A lease that is absent, or stands at a lower epoch than the caller's, is
+   * written anew while the caller's deadline has not passed (the store lost what the caller holds);
+   * one that stands at a higher epoch, or at the same under another owner or incarnation, is `lost`.
    */
   renew(renewal: Renewal): Promise<RenewalResult>;
   /** Takes the lease if it is exactly as expected and `epoch` exceeds the stored one; else null. */
@@ -119,6 +139,11 @@ export interface LeaseStore {
     bootId: string;
     epoch: number;
     release: string;
+    /**
+     * The store on which the decision to take was based. Another one answers null: what was watched
+     * there says nothing about this one. Missing: not compared.
+     */
+    storeId?: string;
   }): Promise<Lease | null>;
   /** Gives the lease up if it is exactly this one. The epoch stays. Idempotent: a second call is false. */
   release(request: {
@@ -139,6 +164,10 @@ export interface LeaseStore {
   history(limit: number): Promise<HistoryEntry[]>;
   close(): Promise<void>;
 }
+
+/** Arguments of {@link LeaseStore.acquire} and {@link LeaseStore.release}. */
+export type AcquireRequest = Parameters<LeaseStore["acquire"]>[0];
+export type ReleaseRequest = Parameters<LeaseStore["release"]>[0];
 
 /** The store did not answer, or not in time. */
 export class StoreUnavailable extends Error {

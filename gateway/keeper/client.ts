@@ -170,6 +170,12 @@ export class KeeperClient implements KeeperPort {
       case "cleared":
         settle(this.#clearing, event.cage);
         break;
+      case "not-cleared":
+        for (const one of this.#clearing.get(event.cage) ?? []) {
+          one.reject(new KeeperRefused(event.message));
+        }
+        this.#clearing.delete(event.cage);
+        break;
       case "pong":
         this.#pong = Math.max(this.#pong, event.n);
         if (this.#pong >= this.#ping) this.#unansweredSince = null;
@@ -202,6 +208,7 @@ export class KeeperClient implements KeeperPort {
     this.close();
     const lost = new KeeperRefused(why);
     for (const waiting of this.#starting.values()) waiting.reject(lost);
+    this.#starting.clear();
     const clear = this.#options.clearCage ?? clearCage;
     const fenced = Promise.all([...this.#cages.values()].map((cage) => clear(cage))).then(() => {});
     const onLost = this.#options.onLost ?? exitWhenFenced;

@@ -11,14 +11,15 @@ export interface KeeperPort {
   kill(shard: ShardId, epoch: number, why: string): Promise<void>;
   /**
    * Kills what an earlier owner left in the named cage on this machine (`StateMarker.cage`), also
-   * one of another node; resolves when nothing is left.
+   * one of another node; resolves when nothing is left. Rejects with {@link KeeperRefused} on a name
+   * that this project cannot have given.
    */
   clear(shard: ShardId, cage: string): Promise<void>;
   /** Hears every event of the keeper; returns how to stop hearing. */
   on(listener: (event: KeeperEvent) => void): () => void;
 }
 
-/** The keeper could not start the gateway at all: no such program, no cage, it already runs. */
+/** The keeper would not: no such program, no cage, it already runs, a foreign cage, or it is lost. */
 export class KeeperRefused extends Error {
   override readonly name = "KeeperRefused";
 }

@@ -69,6 +69,8 @@ export type KeeperEvent =
   /** Nothing of the cage is left. `fenced`: its deadline had passed, nobody asked for it. */
   | { event: "empty"; shard: ShardId; epoch: number; fenced: boolean }
   | { event: "cleared"; shard: ShardId; cage: string }
+  /** The name is none that this project gives; nothing was killed. */
+  | { event: "not-cleared"; shard: ShardId; cage: string; message: string }
   | { event: "memory"; bytes: Record<ShardId, number> }
   | { event: "pong"; n: number }
   /** The node was asked to stop: drain, release, then `quit` and exit within the budget. */

@@ -1,0 +1,171 @@
+import type { ChildProcess } from "node:child_process";
+import type { Readable } from "node:stream";
+import type { Clock } from "../clock.ts";
+import type { Cage, Cages } from "./cage.ts";
+import { LineSplitter } from "./lines.ts";
+import { processStart } from "./process.ts";
+import type { Extend, KeeperCommand, KeeperEvent } from "./protocol.ts";
+
+/** A supervisor that has not pinged for this long is killed, milliseconds. */
+export const SUPERVISOR_SILENCE_MS = 10_000;
+/** Its first ping may take this long: it loads its code on a machine that may be busy. */
+export const SUPERVISOR_BOOT_MS = 30_000;
+/** With every deadline passed, a silence of this length is enough. */
+export const SUPERVISOR_DOUBT_MS = 3_000;
+
+/** Name of its cage beside those of the shards, which end in an epoch. */
+const CAGE_NAME = "supervisor";
+
+export interface SupervisorDeps {
+  instanceId: string;
+  nodeDir: string;
+  /** Entry file of the supervisor, run by this very Node. */
+  entry: string;
+  cages: Cages;
+  clock: Clock;
+  /** Where its output goes, without a detour. */
+  logFd: number;
+  log: (fields: Record<string, unknown>) => void;
+  onCommand: (command: KeeperCommand) => void;
+  onExtend: (extend: Extend) => void;
+  /** Called once per start, when nothing of it is left. */
+  onGone: (uptimeMs: number) => void;
+}
+
+/** The supervisor as a child: started in a cage, listened to, judged by its pings, killed. */
+export class SupervisorProcess {
+  readonly #deps: SupervisorDeps;
+  readonly #cage: Cage;
+  #child: ChildProcess | null = null;
+  #startedAt = 0;
+  #lastPing = 0;
+  #pinged = false;
+  #killed = false;
+
+  constructor(deps: SupervisorDeps) {
+    this.#deps = deps;
+    this.#cage = deps.cages.create(CAGE_NAME);
+  }
+
+  get identity(): { pid: number; pidStart: string } | null {
+    const pid = this.#child?.pid;
+    return pid === undefined ? null : { pid, pidStart: processStart(pid) ?? "unknown" };
+  }
+
+  get alive(): boolean {
+    return this.#child !== null;
+  }
+
+  start(): void {
+    const { entry, nodeDir, logFd } = this.#deps;
+    this.#startedAt = this.#deps.clock.now();
+    this.#lastPing = this.#startedAt;
+    this.#pinged = false;
+    this.#killed = false;
+    let child: ChildProcess;
+    try {
+      child = this.#cage.run({
+        command: process.execPath,
+        args: [...process.execArgv, entry, "--node-dir", nodeDir],
+        cwd: nodeDir,
+        env: process.env as Record<string, string>,
+        stdio: ["ignore", logFd, "pipe", "ipc", "pipe"],
+      });
+    } catch (error) {
+      this.#log("error", `the supervisor cannot be started: ${(error as Error).message}`);
+      void this.#gone();
+      return;
+    }
+    this.#child = child;
+    this.#listen(child);
+    this.#log("info", "supervisor started", { pid: child.pid });
+  }
+
+  send(event: KeeperEvent): void {
+    if (this.#child?.connected) this.#child.send(event, () => {});
+  }
+
+  /** This process was itself stopped for a while: silence is measured anew. */
+  pardon(): void {
+    this.#lastPing = this.#deps.clock.now();
+  }
+
+  /** Why it must be killed, null while it is well. `allPassed`: it held deadlines, all have passed. */
+  verdict(allPassed: boolean): string | null {
+    if (!this.#child) return null;
+    const silentMs = this.#deps.clock.now() - this.#lastPing;
+    const limit = this.#pinged ? SUPERVISOR_SILENCE_MS : SUPERVISOR_BOOT_MS;
+    if (silentMs >= limit) return `no ping for ${limit} ms`;
+    if (allPassed && silentMs >= SUPERVISOR_DOUBT_MS) {
+      return `every deadline passed and no ping for ${SUPERVISOR_DOUBT_MS} ms`;
+    }
+    return null;
+  }
+
+  /** `onGone` follows. */
+  kill(why: string): void {
+    if (!this.#child || this.#killed) return;
+    this.#killed = true;
+    this.#log("warn", `killing the supervisor: ${why}`);
+    this.#cage.strike();
+  }
+
+  /** Resolves when nothing of it is left; `onGone` is called as well if it ran. */
+  async end(): Promise<void> {
+    await this.#cage.kill();
+  }
+
+  #listen(child: ChildProcess): void {
+    child.on("message", (message) => {
+      // What a dead one had sent may still arrive: it is no order any more.
+      if (this.#child !== child) return;
+      const command = message as KeeperCommand;
+      if (command.op === "ping") {
+        this.#lastPing = this.#deps.clock.now();
+        this.#pinged = true;
+        this.send({ event: "pong", n: command.n });
+      } else this.#deps.onCommand(command);
+    });
+    const errors = new LineSplitter((msg) => this.#log("error", msg, { stream: "stderr" }));
+    child.stderr?.on("data", (chunk: Buffer) => errors.push(chunk));
+    child.stderr?.on("error", () => {});
+    const extend = child.stdio[4] as Readable;
+    const lines = new LineSplitter((line) => {
+      if (this.#child === child) this.#extend(line);
+    });
+    extend.on("data", (chunk: Buffer) => lines.push(chunk));
+    extend.on("error", () => {});
+    child.on("error", (error) => {
+      this.#log("error", `the supervisor: ${error.message}`);
+      if (child.pid === undefined) this.#ended(child);
+    });
+    child.on("exit", (code, signal) => {
+      this.#log("warn", "supervisor ended", { code, signal });
+      this.#ended(child);
+    });
+  }
+
+  #extend(line: string): void {
+    try {
+      const { deadline, shards } = JSON.parse(line) as Extend;
+      this.#deps.onExtend({ deadline, shards });
+    } catch {
+      this.#log("warn", "a line on the deadline pipe is not JSON and extends nothing");
+    }
+  }
+
+  #ended(child: ChildProcess): void {
+    if (this.#child !== child) return;
+    this.#child = null;
+    void this.#gone();
+  }
+
+  async #gone(): Promise<void> {
+    await this.#cage.kill();
+    this.#deps.onGone(this.#deps.clock.now() - this.#startedAt);
+  }
+
+  #log(level: string, msg: string, more: object = {}): void {
+    this.#deps.log({ level, msg, instanceId: this.#deps.instanceId, ...more });
+  }
+}

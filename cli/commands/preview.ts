@@ -1,0 +1,32 @@
+import type { Command } from "commander";
+import { withStack } from "../lib/options.ts";
+import {
+  checkStackName,
+  preparePulumi,
+  runForStack,
+  stackExists,
+  throwawayStack,
+} from "../pulumi.ts";
+
+export function register(program: Command): void {
+  withStack(program.command("preview"))
+    .summary("what would `up` change?")
+    .description("Runs `pulumi preview`. Changes and creates nothing.")
+    .argument("[pulumi options...]", "further options of `pulumi preview`, handed on")
+    .allowUnknownOption()
+    .addHelpText("after", "\nExamples:\n  ./fleet preview\n  ./fleet preview --stack prod --diff")
+    .action(async (args: string[], { stack }: { stack: string }) => {
+      checkStackName(stack);
+      const runner = await preparePulumi({ release: true });
+      if (stackExists(runner, stack)) return runForStack(runner, "preview", stack, args);
+      const tried = throwawayStack(runner, stack);
+      try {
+        process.stderr.write(
+          `fleet: stack ${stack} does not exist yet; this is what its first up would do\n`,
+        );
+        await runForStack(tried.runner, "preview", stack, [...tried.args, ...args]);
+      } finally {
+        tried.remove();
+      }
+    });
+}

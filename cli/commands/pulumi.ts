@@ -1,0 +1,22 @@
+import type { Command } from "commander";
+import { CommandFailed } from "../lib/errors.ts";
+import { preparePulumi, runPulumi } from "../pulumi.ts";
+
+export function register(program: Command): void {
+  program
+    .command("pulumi")
+    .summary("any other command of Pulumi, with this project's tools and state")
+    .description("Everything after `pulumi` goes to Pulumi as it is. Without --stack: stack dev.")
+    .argument("[args...]", "command and options of Pulumi")
+    .helpOption(false)
+    .allowUnknownOption()
+    .passThroughOptions()
+    .action(async (args: string[]) => {
+      const runner = await preparePulumi({ release: false });
+      const env = { ...runner.env, PULUMI_STACK: runner.env.PULUMI_STACK ?? "dev" };
+      const code = await runPulumi({ ...runner, env }, args);
+      if (code === "interrupted") throw new CommandFailed("pulumi was interrupted");
+      // Its own words are above; wrong usage and failures are not told apart by its exit code.
+      if (code !== 0) process.exitCode = 1;
+    });
+}

@@ -1,0 +1,36 @@
+import type { Command } from "commander";
+import { announce } from "../announce.ts";
+import { UsageError } from "../lib/errors.ts";
+import { withStack } from "../lib/options.ts";
+import { checkStackName, createStack, preparePulumi, runForStack } from "../pulumi.ts";
+
+interface Options {
+  stack: string;
+  yes?: boolean;
+}
+
+export function register(program: Command): void {
+  withStack(program.command("up"))
+    .summary("bring the fleet up, or to its changed settings")
+    .description("Runs `pulumi up`, then waits until the fleet answers a real chat turn.")
+    .option("-y, --yes", "do not ask before changing things")
+    .argument("[pulumi options...]", "further options of `pulumi up`, handed on")
+    .allowUnknownOption()
+    .addHelpText("after", "\nExamples:\n  ./fleet up\n  ./fleet up --stack prod --yes --diff")
+    .action(async (args: string[], { stack, yes }: Options) => {
+      checkStackName(stack);
+      requireAnswer("up", yes);
+      const runner = await preparePulumi({ release: true });
+      createStack(runner, stack);
+      await runForStack(runner, "up", stack, [...(yes ? ["--yes"] : []), ...args]);
+      announce(runner, stack);
+    });
+}
+
+/** Pulumi would ask; without a terminal nobody could answer. */
+export function requireAnswer(verb: string, yes: boolean | undefined): void {
+  if (yes || process.stdin.isTTY || process.env.PULUMI_SKIP_CONFIRMATIONS === "true") return;
+  throw new UsageError(
+    `${verb} asks before it changes anything, and there is no terminal: add --yes`,
+  );
+}

@@ -1,0 +1,227 @@
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { ensureLanguageHost } from "../toolchain/language-host.ts";
+import { PROJECT_ROOT } from "../toolchain/paths.ts";
+import { createProgress } from "../toolchain/progress.ts";
+import { ensurePulumi } from "../toolchain/pulumi.ts";
+import { findBackend, prepareBackend, pulumiVariables } from "../toolchain/pulumi-env.ts";
+import { CommandFailed, UsageError } from "./lib/errors.ts";
+
+/** Name of the Pulumi project; its stacks and settings are filed under it. */
+const PROJECT = "openclaw-fleet";
+
+/** Pulumi's program and the environment it runs in. */
+export interface PulumiRunner {
+  pulumi: string;
+  env: NodeJS.ProcessEnv;
+}
+
+export interface PrepareOptions {
+  /** Also OpenClaw and the bundled runtime, beside Pulumi, for commands that run the program. */
+  release: boolean;
+}
+
+/** Gets what is missing, all at once, with progress on stderr. */
+export async function preparePulumi({ release }: PrepareOptions): Promise<PulumiRunner> {
+  const progress = createProgress();
+  const [pulumi] = await Promise.all([
+    ensurePulumi({ progress }),
+    release
+      ? import("../toolchain/release.ts").then(({ ensureRelease }) => ensureRelease({ progress }))
+      : null,
+  ]);
+  prepareBackend();
+  const languageHost = ensureLanguageHost(pulumi);
+  return {
+    pulumi: pulumi.path,
+    env: { ...process.env, ...pulumiVariables({ pulumi, languageHost }) },
+  };
+}
+
+/**
+ * Runs Pulumi with the terminal as its own: its display is the progress. Resolves with its exit
+ * code, or "interrupted". Ctrl-C at a terminal reaches Pulumi by itself, which then ends in order;
+ * a signal sent to this program alone is handed on once.
+ */
+export async function runPulumi(
+  { pulumi, env }: PulumiRunner,
+  args: string[],
+): Promise<number | "interrupted"> {
+  const child = spawn(pulumi, args, { cwd: PROJECT_ROOT, env, stdio: "inherit" });
+  let interrupted = false;
+  const onSignal = (signal: NodeJS.Signals) => {
+    const first = !interrupted;
+    interrupted = true;
+    if (signal === "SIGINT" && process.stdin.isTTY) return;
+    if (first) child.kill("SIGINT");
+  };
+  const signals: NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP"];
+  for (const signal of signals) process.on(signal, onSignal);
+  try {
+    const code = await new Promise<number>((resolve, reject) => {
+      child.once("error", reject);
+      child.once("close", (status) => resolve(status ?? 1));
+    });
+    return interrupted ? "interrupted" : code;
+  } finally {
+    for (const signal of signals) process.removeListener(signal, onSignal);
+  }
+}
+
+/** Runs one of Pulumi's own commands; anything but success throws, saying how to go on. */
+export async function runForStack(
+  runner: PulumiRunner,
+  verb: string,
+  stack: string,
+  args: string[],
+): Promise<void> {
+  const code = await runPulumi(runner, [...verb.split(" "), "--stack", stack, ...args]);
+  if (code === 0) return;
+  if (code === "interrupted") {
+    throw new CommandFailed(
+      `${verb} of ${stack} was interrupted`,
+      "what Pulumi reported as done above is done and recorded; the rest is not",
+      `run the same command again to go on. If it says that the stack is locked: ./fleet pulumi cancel --stack ${stack}`,
+    );
+  }
+  throw new CommandFailed(
+    `${verb} of ${stack} failed`,
+    `Pulumi ended with exit code ${code}; its reason is above`,
+    `mend that and run it again: what is done stays done. ./fleet doctor looks at this machine`,
+  );
+}
+
+/** Output of a short Pulumi command, or null when it failed. */
+export function askPulumi({ pulumi, env }: PulumiRunner, args: string[]): string | null {
+  const result = spawnSync(pulumi, [...args, "--non-interactive"], {
+    cwd: PROJECT_ROOT,
+    env,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "ignore"],
+    maxBuffer: 64 * 2 ** 20,
+  });
+  return result.status === 0 ? result.stdout : null;
+}
+
+/** Does the stack exist in the backend? Reads the file store directly, which takes no time. */
+export function stackExists(runner: PulumiRunner, stack: string): boolean {
+  const url = findBackend(runner.env).url ?? "";
+  if (url.startsWith("file:///")) {
+    const folder = join(fileURLToPath(url), ".pulumi", "stacks", PROJECT);
+    return [`${stack}.json`, `${stack}.json.gz`].some((name) => existsSync(join(folder, name)));
+  }
+  const listed = askPulumi(runner, ["stack", "ls", "--json"]);
+  if (listed === null) {
+    throw new CommandFailed(
+      "The stacks cannot be listed",
+      `Pulumi does not reach its backend (${url || "from Pulumi.yaml"})`,
+      "./fleet pulumi stack ls shows its own words",
+    );
+  }
+  return (JSON.parse(listed) as { name: string }[]).some(
+    ({ name }) => name === stack || name.endsWith(`/${stack}`),
+  );
+}
+
+/** Settings a newcomer starts with. */
+const FIRST_SETTINGS = `# Settings of this stack. All of them: ./fleet docs. What they make: ./fleet plan.
+config:
+  openclaw-fleet:target: local # processes on this machine
+  openclaw-fleet:preset: solo # sizes; small, medium and enterprise are larger
+  openclaw-fleet:models: demo # a built-in echo model, to try things without a key
+`;
+
+/** Path of a stack's settings. */
+export function settingsFile(stack: string): string {
+  return join(PROJECT_ROOT, `Pulumi.${stack}.yaml`);
+}
+
+/**
+ * Makes the stack ready for its first \`up\`. Only \`dev\` gets settings by itself; any other stack
+ * without a file is more likely a slip of the keyboard than a wish.
+ */
+export function createStack(runner: PulumiRunner, stack: string): void {
+  const file = settingsFile(stack);
+  if (!existsSync(file)) {
+    if (stack !== "dev") throw noSettings(stack);
+    writeFileSync(file, FIRST_SETTINGS, { flag: "wx" });
+    process.stderr.write(`fleet: wrote Pulumi.${stack}.yaml with the first settings\n`);
+  }
+  if (stackExists(runner, stack)) return;
+  const result = spawnSync(runner.pulumi, ["stack", "init", stack, "--non-interactive"], {
+    cwd: PROJECT_ROOT,
+    env: runner.env,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  if (result.status !== 0) {
+    throw new CommandFailed(
+      `Stack ${stack} cannot be created`,
+      `${result.stderr || result.stdout || result.error?.message}`.trim(),
+      "mend that, then run up again",
+    );
+  }
+}
+
+function noSettings(stack: string): CommandFailed {
+  return new CommandFailed(
+    `Stack ${stack} has no settings`,
+    `Pulumi.${stack}.yaml is not there`,
+    `./fleet init --stack ${stack} writes it, or check the name`,
+  );
+}
+
+/**
+ * A place for previewing a stack that does not exist: a backend and a settings file in a temporary
+ * folder, so that looking creates nothing. The caller calls \`remove\`.
+ */
+export function throwawayStack(
+  runner: PulumiRunner,
+  stack: string,
+): { runner: PulumiRunner; args: string[]; remove: () => void } {
+  const existing = settingsFile(stack);
+  if (!existsSync(existing) && stack !== "dev") throw noSettings(stack);
+  const folder = mkdtempSync(join(tmpdir(), "openclaw-fleet-preview-"));
+  const file = join(folder, `Pulumi.${stack}.yaml`);
+  writeFileSync(file, existsSync(existing) ? readFileSync(existing, "utf8") : FIRST_SETTINGS, {
+    mode: 0o600,
+  });
+  const env = { ...runner.env, PULUMI_BACKEND_URL: `file://${folder}` };
+  const args = ["--config-file", file];
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  const inner = { ...runner, env };
+  if (askPulumi(inner, ["stack", "init", stack, ...args]) === null) {
+    remove();
+    throw new CommandFailed(
+      `Stack ${stack} does not exist, and cannot be tried out`,
+      "a temporary copy of it could not be made",
+      `./fleet up --stack ${stack} creates it`,
+    );
+  }
+  return { runner: inner, args, remove };
+}
+
+/** Refuses a stack that is not there, for commands that read or remove. */
+export function requireStack(runner: PulumiRunner, stack: string): void {
+  if (stackExists(runner, stack)) return;
+  throw new CommandFailed(
+    `Stack ${stack} does not exist`,
+    "it was never brought up from here, or it lives in another backend",
+    `./fleet up --stack ${stack} creates it; ./fleet pulumi stack ls lists what there is`,
+  );
+}
+
+/** The name as Pulumi and the data folders take it. */
+export function checkStackName(stack: string): void {
+  if (!/^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/.test(stack)) {
+    throw new UsageError(
+      `${stack} is no name for a stack: letters, digits, - _ . only, beginning with a letter or digit`,
+    );
+  }
+  if (stack === "pulumi") {
+    throw new UsageError("pulumi is no name for a stack: Pulumi's own state lies under it");
+  }
+}

@@ -1,0 +1,115 @@
+import { createHash } from "node:crypto";
+import { copyFileSync, existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { cacheEntry } from "./cache.ts";
+import { onPath, runLogged } from "./command.ts";
+import { ToolchainError } from "./errors.ts";
+import { cacheDir, PROJECT_ROOT } from "./paths.ts";
+import { OPENCLAW } from "./pins.ts";
+import { type EnsureOptions, type Tool, withDefaults } from "./tool.ts";
+
+const FOLDER = join(PROJECT_ROOT, "toolchain", "openclaw");
+const ENTRY = join("node_modules", "openclaw", "openclaw.mjs");
+
+/** OpenClaw as it is in the cache, or null: looks only, installs nothing. */
+export function findOpenclaw(options: EnsureOptions = {}): Tool | null {
+  const env = options.env ?? process.env;
+  if (env.OPENCLAW_FLEET_OPENCLAW) {
+    const path = env.OPENCLAW_FLEET_OPENCLAW;
+    return {
+      path,
+      version: versionOf(path),
+      source: "environment",
+      why: "OPENCLAW_FLEET_OPENCLAW names it",
+    };
+  }
+  const path = join(options.root ?? cacheDir(env), "openclaw", openclawKey(), ENTRY);
+  if (!existsSync(path)) return null;
+  return {
+    path,
+    version: OPENCLAW.version,
+    source: "npm",
+    why: "pinned version, from the project's own lockfile",
+  };
+}
+
+/**
+ * The pinned OpenClaw, installed from npm into the cache by its own lockfile. No install scripts are
+ * run: it works without them, and they are code of 330 packages that nobody looked at.
+ */
+export async function ensureOpenclaw(options: EnsureOptions = {}): Promise<Tool> {
+  const found = findOpenclaw(options);
+  if (found) return found;
+  const resolved = withDefaults(options);
+  const npm = onPath("npm", options.env);
+  if (!npm) {
+    throw new ToolchainError(
+      "npm is not on PATH",
+      `OpenClaw ${OPENCLAW.version} must be installed once, and npm does it`,
+      "install any Node with npm, then run this again",
+    );
+  }
+  await cacheEntry(
+    "openclaw",
+    openclawKey(),
+    async (folder) => {
+      const step = resolved.progress.step(
+        `OpenClaw ${OPENCLAW.version}`,
+        "installing 330 packages, about 650 MB",
+      );
+      for (const name of ["package.json", "package-lock.json"]) {
+        copyFileSync(join(FOLDER, name), join(folder, name));
+      }
+      const watch = setInterval(() => {
+        const modules = join(folder, "node_modules");
+        if (existsSync(modules)) step.note(`${readdirSync(modules).length} folders in place`);
+      }, 2_000);
+      try {
+        await runLogged(
+          npm,
+          ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
+          { cwd: folder, env: resolved.env },
+        );
+        step.done("installed");
+      } catch (error) {
+        step.failed("npm failed");
+        throw new ToolchainError(
+          `OpenClaw ${OPENCLAW.version} could not be installed`,
+          error instanceof Error ? error.message : String(error),
+          "check that npm reaches its registry, then run this again",
+        );
+      } finally {
+        clearInterval(watch);
+      }
+    },
+    { ...resolved, root: options.root ?? cacheDir(options.env) },
+  );
+  const tool = findOpenclaw(options);
+  if (!tool) {
+    throw new ToolchainError(
+      "the cached OpenClaw is incomplete",
+      `${ENTRY} is missing in ${join(options.root ?? cacheDir(options.env), "openclaw", openclawKey())}`,
+      "remove that folder and run this again",
+    );
+  }
+  return tool;
+}
+
+/** Version and lockfile: another lockfile of the same version is another entry. */
+function openclawKey(): string {
+  const lock = readFileSync(join(FOLDER, "package-lock.json"));
+  return `${OPENCLAW.version}-${createHash("sha256").update(lock).digest("hex").slice(0, 8)}`;
+}
+
+function versionOf(entry: string): string {
+  try {
+    const manifest = readFileSync(join(entry, "..", "package.json"), "utf8");
+    return (JSON.parse(manifest) as { version: string }).version;
+  } catch (error) {
+    throw new ToolchainError(
+      `OPENCLAW_FLEET_OPENCLAW is ${entry}, which is not OpenClaw's entry file`,
+      error instanceof Error ? error.message : String(error),
+      "set it to the path of openclaw.mjs, or unset it",
+    );
+  }
+}

@@ -1,0 +1,118 @@
+import type { FleetConfig } from "../gateway/config.ts";
+import type { FleetStatus } from "../gateway/contract.ts";
+import { readFleet } from "./files.ts";
+
+/** The fleet did not do what was asked, in its own words. `status` 0: it could not be reached. */
+export class ApiError extends Error {
+  override readonly name = "ApiError";
+  readonly status: number;
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+const ANSWER_WITHIN_MS = 5_000;
+
+/** The admin's side of a running fleet, for the deployment. Tokens come from the fleet's own file. */
+export class FleetApi {
+  readonly #base: string;
+  readonly #config: FleetConfig;
+
+  constructor(config: FleetConfig) {
+    this.#config = config;
+    this.#base = `http://${reachable(config.host)}:${config.port}`;
+  }
+
+  static of(dataDir: string): FleetApi {
+    const config = readFleet(dataDir);
+    if (!config) throw new Error(`${dataDir} holds no fleet`);
+    return new FleetApi(config);
+  }
+
+  /** Null while no router answers. */
+  async status(signal: AbortSignal): Promise<FleetStatus | null> {
+    try {
+      return (await this.#call("GET", "/api/v1/fleet", signal)) as FleetStatus;
+    } catch (error) {
+      if (error instanceof ApiError) return null;
+      throw error;
+    }
+  }
+
+  async drain(node: string, signal: AbortSignal): Promise<void> {
+    await this.#call("POST", "/api/v1/fleet/drain", signal, { node });
+  }
+
+  async resume(node: string, signal: AbortSignal): Promise<void> {
+    await this.#call("POST", "/api/v1/fleet/resume", signal, { node });
+  }
+
+  /** One real turn, as a client. */
+  async chat(message: string, session: string, timeoutMs: number, signal: AbortSignal) {
+    const [token = ""] = this.#config.tokens.client;
+    const body = { agent: "main", session, message };
+    const answer = await this.#call("POST", "/api/v1/chat", signal, body, timeoutMs, token);
+    return (answer as { reply?: unknown }).reply;
+  }
+
+  /** Whether a node's own router says that it is ready. */
+  async nodeReady(address: string, signal: AbortSignal): Promise<boolean> {
+    try {
+      const within = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_WITHIN_MS)]);
+      const answer = await fetch(`http://${address}/readyz`, { signal: within });
+      await answer.body?.cancel();
+      return answer.ok;
+    } catch {
+      return false;
+    }
+  }
+
+  async #call(
+    method: string,
+    path: string,
+    signal: AbortSignal,
+    body?: unknown,
+    timeoutMs = ANSWER_WITHIN_MS,
+    token = this.#config.tokens.admin,
+  ): Promise<unknown> {
+    let answer: Response;
+    let text: string;
+    try {
+      answer = await fetch(this.#base + path, {
+        method,
+        headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
+      });
+      text = await answer.text();
+    } catch (error) {
+      const { cause } = error as { cause?: Error };
+      throw new ApiError(
+        0,
+        `no answer from ${this.#base}${path}: ${(cause ?? (error as Error)).message}`,
+      );
+    }
+    const parsed = parse(text);
+    if (!answer.ok) {
+      const said = (parsed as { error?: { message?: string } } | null)?.error?.message ?? text;
+      throw new ApiError(answer.status, `${path} answered ${answer.status}: ${said.slice(0, 500)}`);
+    }
+    return parsed;
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** An address that listens everywhere is reached on loopback. */
+export function reachable(host: string): string {
+  if (host === "0.0.0.0") return "127.0.0.1";
+  if (host === "::") return "[::1]";
+  return host.includes(":") ? `[${host}]` : host;
+}

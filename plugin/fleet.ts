@@ -1,0 +1,311 @@
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { isAbsolute, join } from "node:path";
+import type { FleetConfig } from "../gateway/config.ts";
+import { isSecretName } from "../stacks/settings.ts";
+import { FleetApi } from "./api.ts";
+import {
+  fleetFile,
+  leaseFile,
+  nodeDir,
+  nodesDir,
+  readFleet,
+  readIfThere,
+  writePrivate,
+} from "./files.ts";
+import {
+  type FleetInputs,
+  type FleetTokens,
+  fleetInputs,
+  fleetText,
+  keepPlaces,
+  renderFleet,
+  revision,
+} from "./fleet-inputs.ts";
+import type { CheckFailure, Diff, Handler, Operation } from "./handler.ts";
+import type { NodeLauncher } from "./launcher.ts";
+import { STOP_BUDGET_MS } from "./node-steps.ts";
+import { diskFault, memoryFault, portFault } from "./preflight.ts";
+import { differences, type Props, reveal, seal, secret, UNKNOWN } from "./values.ts";
+import { waitFor } from "./wait.ts";
+
+/** What preflight looks at; replaced in tests. */
+export interface Preflight {
+  memory(needMiB: number): string | null;
+  disk(dir: string, needMiB: number): string | null;
+  port(host: string, port: number): Promise<string | null>;
+}
+const REAL_PREFLIGHT: Preflight = { memory: memoryFault, disk: diskFault, port: portFault };
+
+/** Outputs that a person never writes: made at creation. */
+const MADE = ["clientTokens", "adminToken", "peerToken", "revision"] as const;
+
+/** `openclaw:local:Fleet`: the data directory, fleet.json, the lease store and the tokens. */
+export class FleetHandler implements Handler {
+  readonly #launcher: NodeLauncher;
+  readonly #preflight: Preflight;
+
+  constructor(launcher: NodeLauncher, preflight: Preflight = REAL_PREFLIGHT) {
+    this.#launcher = launcher;
+    this.#preflight = preflight;
+  }
+
+  check(olds: Props | undefined, news: Props): { inputs: Props; failures: CheckFailure[] } {
+    const inputs = olds ? keepPlaces(olds, news) : news;
+    const parsed = fleetInputs.safeParse(reveal(inputs));
+    const failures = (parsed.error?.issues ?? []).map((issue) => ({
+      property: issue.path.join("."),
+      reason: issue.message,
+    }));
+    const was = olds && reveal(olds.dataDir);
+    const is = reveal(inputs.dataDir);
+    if (typeof is === "string" && !isAbsolute(is)) {
+      failures.push({ property: "dataDir", reason: `${is} is not an absolute path` });
+    }
+    if (was !== undefined && was !== is) {
+      failures.push({
+        property: "dataDir",
+        reason:
+          `the fleet lives in ${was}, and a fleet does not move: its conversations would stay behind. ` +
+          `Set OPENCLAW_DATA_DIR to ${was}, or destroy the stack first (found ${is})`,
+      });
+    }
+    return { inputs, failures };
+  }
+
+  diff(state: Props, oldInputs: Props, news: Props): Diff {
+    const changes = differences(reveal(oldInputs), reveal(news));
+    const text = fleetText(renderFleet(reveal(news), tokensOf(reveal(state), reveal(news))));
+    if (changes.length === 0 && reveal(state.revision) !== revision(text)) {
+      return {
+        changes: [{ path: "revision", kind: "update" }],
+        replaces: [],
+        outputOnly: ["revision"],
+      };
+    }
+    return { changes, replaces: [] };
+  }
+
+  async create(news: Props, { preview }: Operation & { preview: boolean }) {
+    const inputs = fleetInputs.parse(reveal(news));
+    const { dataDir } = inputs;
+    const kept = this.#adopt(inputs);
+    const faults = [
+      this.#preflight.memory(inputs.memoryMiB),
+      this.#preflight.disk(dataDir, inputs.diskMiB),
+      await this.#preflight.port(inputs.host, inputs.port),
+    ].filter((fault) => fault !== null);
+    if (faults.length > 0) throw new Error(faults.join("\n"));
+    if (preview) {
+      const unknown = Object.fromEntries(MADE.map((name) => [name, secret(UNKNOWN)]));
+      return { id: "", state: { ...news, ...unknown, revision: UNKNOWN } };
+    }
+    const tokens = makeTokens(inputs, kept?.tokens);
+    const text = fleetText(renderFleet(inputs, tokens));
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    writePrivate(fleetFile(dataDir), text);
+    // A store may only claim that no shard ever had an owner while there is no state of any.
+    if (!existsSync(leaseFile(dataDir)) && !existsSync(join(dataDir, "shards"))) {
+      this.#launcher.createLeases(leaseFile(dataDir));
+    }
+    return { id: dataDir, state: stateOf(news, tokens, text) };
+  }
+
+  async read(id: string, state: Props | undefined, inputs: Props | undefined) {
+    const text = readIfThere(fleetFile(id));
+    if (text === null) return null;
+    if (state && inputs) return { state: { ...state, revision: revision(text) }, inputs };
+    const config = readFleet(id);
+    if (!config) return null;
+    const imported = importInputs(id, config);
+    return { state: stateOf(imported, config.tokens, text), inputs: imported };
+  }
+
+  async update(
+    _id: string,
+    state: Props,
+    news: Props,
+    operation: Operation & { preview: boolean },
+  ): Promise<Props> {
+    const inputs = fleetInputs.parse(reveal(news));
+    const before = reveal<Partial<FleetInputs>>(state);
+    const faults = [];
+    const grown = Object.entries(inputs.shards).filter(([shard]) => !before.shards?.[shard]);
+    if (grown.length > 0) {
+      faults.push(this.#preflight.memory(grown.reduce((sum, [, s]) => sum + s.memoryMiB, 0)));
+    }
+    if (before.port !== inputs.port || before.host !== inputs.host) {
+      faults.push(await this.#preflight.port(inputs.host, inputs.port));
+    }
+    const real = faults.filter((fault) => fault !== null);
+    if (real.length > 0) throw new Error(real.join("\n"));
+    const made = Object.fromEntries(MADE.map((name) => [name, state[name]]));
+    if (operation.preview) return { ...news, ...made };
+    const tokens = tokensOf(reveal(state), inputs);
+    const text = fleetText(renderFleet(inputs, tokens));
+    writePrivate(fleetFile(inputs.dataDir), text);
+    await this.#reached(inputs, before, operation);
+    return stateOf(news, tokens, text);
+  }
+
+  async delete(id: string, state: Props, operation: Operation): Promise<void> {
+    const inputs = reveal<Partial<FleetInputs>>(state);
+    const found = foundFleet(id);
+    if (found !== null && found !== inputs.fleet) {
+      throw new Error(
+        `${id} belongs to fleet ${found}, not to ${inputs.fleet}: nothing was removed. Remove it by hand if that is right`,
+      );
+    }
+    // Nodes that an interrupted run started and no state knows.
+    for (const node of nodesIn(id)) operation.say(`stopping node ${node}`);
+    await Promise.all(nodesIn(id).map((node) => this.#launcher.stop(id, node, STOP_BUDGET_MS)));
+    if (inputs.keepData) {
+      for (const node of nodesIn(id)) rmSync(nodeDir(id, node), { recursive: true, force: true });
+    } else if (found !== null) rmSync(id, { recursive: true, force: true });
+  }
+
+  /** What an earlier life of this fleet left; null when the place is free. Throws when it is not ours. */
+  #adopt(inputs: FleetInputs): FleetConfig | null {
+    const { dataDir, fleet } = inputs;
+    const found = foundFleet(dataDir);
+    const way = "Choose another place with OPENCLAW_DATA_DIR";
+    if (found !== null && found !== fleet) {
+      throw new Error(`${dataDir} holds the data of fleet ${found}, not of ${fleet}. ${way}`);
+    }
+    if (found === null) {
+      if (existsSync(dataDir) && readdirSync(dataDir).length > 0) {
+        throw new Error(`${dataDir} exists, is not empty and holds no fleet. ${way}, or empty it`);
+      }
+      return null;
+    }
+    const running = nodesIn(dataDir).filter((node) => this.#launcher.running(dataDir, node));
+    if (running.length > 0) {
+      throw new Error(
+        `fleet ${fleet} already runs in ${dataDir} (nodes ${running.join(", ")}), deployed from another place. ` +
+          `Destroy it there, or ${way.charAt(0).toLowerCase()}${way.slice(1)}`,
+      );
+    }
+    return readFleet(dataDir);
+  }
+
+  /** Waits until a running fleet shows the shards and agents it was given. */
+  async #reached(inputs: FleetInputs, before: Partial<FleetInputs>, op: Operation): Promise<void> {
+    const layout = (i: Partial<FleetInputs>) =>
+      JSON.stringify(renderLayout(i.shards ?? {}, i.agents ?? {}));
+    if (layout(inputs) === layout(before)) return;
+    const running = nodesIn(inputs.dataDir).some((n) => this.#launcher.running(inputs.dataDir, n));
+    if (!running) return;
+    const want = renderLayout(inputs.shards, inputs.agents);
+    const api = FleetApi.of(inputs.dataDir);
+    const { signal } = op;
+    let missing: string[] = [];
+    const done = await waitFor(
+      async () => {
+        const status = await api.status(signal);
+        if (!status) return null;
+        missing = Object.entries(want)
+          .filter(([id, agents]) => {
+            const shard = status.shards.find((s) => s.id === id);
+            return shard?.state !== "serving" || shard.agents.join() !== agents.join();
+          })
+          .map(([id]) => id);
+        if (missing.length > 0) op.say(`waiting for ${missing.join(", ")}`);
+        return missing.length === 0 ? true : null;
+      },
+      {
+        what: "waiting for the new layout",
+        deadlineMs: 120_000 + 60_000 * Object.keys(want).length,
+        signal,
+      },
+    );
+    if (!done) {
+      throw new Error(
+        `the settings were written, but ${missing.join(", ") || "the router"} did not follow in time. ` +
+          "See ./fleet status and ./fleet logs",
+      );
+    }
+  }
+}
+
+function renderLayout(shards: object, agents: FleetInputs["agents"]): Record<string, string[]> {
+  const names = Object.keys(agents).sort((a, b) =>
+    a === "main" ? -1 : b === "main" ? 1 : a < b ? -1 : 1,
+  );
+  return Object.fromEntries(
+    Object.keys(shards)
+      .sort()
+      .map((id) => [id, names.filter((name) => agents[name]?.shards.includes(id))]),
+  );
+}
+
+/** Name of the fleet whose data lies there; null when there is no fleet.json. */
+function foundFleet(dataDir: string): string | null {
+  const text = readIfThere(fleetFile(dataDir));
+  if (text === null) return null;
+  try {
+    const { fleet } = JSON.parse(text) as { fleet?: unknown };
+    if (typeof fleet === "string") return fleet;
+  } catch {
+    // Said below.
+  }
+  throw new Error(`${fleetFile(dataDir)} cannot be read as a fleet. Move it away, or restore it`);
+}
+
+function nodesIn(dataDir: string): string[] {
+  return existsSync(nodesDir(dataDir)) ? readdirSync(nodesDir(dataDir)) : [];
+}
+
+const newToken = () => randomBytes(32).toString("base64url");
+
+function makeTokens(inputs: FleetInputs, kept: FleetTokens | undefined): FleetTokens {
+  return {
+    client: inputs.tokens.client ?? kept?.client ?? [newToken()],
+    admin: inputs.tokens.admin ?? kept?.admin ?? newToken(),
+    peer: kept?.peer ?? newToken(),
+  };
+}
+
+/** Set tokens win; made ones stay for the fleet's life. */
+function tokensOf(state: Props, inputs: FleetInputs): FleetTokens {
+  const kept = {
+    client: state.clientTokens as string[],
+    admin: state.adminToken as string,
+    peer: state.peerToken as string,
+  };
+  return makeTokens(inputs, kept);
+}
+
+function stateOf(inputs: Props, tokens: FleetTokens, text: string): Props {
+  return {
+    ...inputs,
+    clientTokens: secret(tokens.client),
+    adminToken: secret(tokens.admin),
+    peerToken: secret(tokens.peer),
+    revision: revision(text),
+  };
+}
+
+/** Inputs of a fleet that was deployed without this state. Planned memory is not in its file. */
+function importInputs(dataDir: string, config: FleetConfig): Props {
+  const { version: _, shards, agents, tokens, ...rest } = config;
+  const dedicated = (name: string) =>
+    shards.every((s) => !s.agents.includes(name) || s.agents.length === 1) && name !== "main";
+  const inputs = {
+    ...rest,
+    dataDir,
+    keepData: true,
+    memoryMiB: 0,
+    diskMiB: 0,
+    shards: Object.fromEntries(
+      shards.map((s) => [s.id, { memoryMiB: 0, recycleMiB: s.recycleMiB }]),
+    ),
+    agents: Object.fromEntries(
+      agents.map(({ name, ...a }) => [
+        name,
+        { ...a, placement: dedicated(name) ? "dedicated" : "shared" },
+      ]),
+    ),
+    tokens: { client: tokens.client, admin: tokens.admin },
+  };
+  return seal(inputs, isSecretName) as Props;
+}

@@ -1,0 +1,141 @@
+import { DRAIN } from "../gateway/contract.ts";
+import { ApiError, FleetApi } from "./api.ts";
+import { readFleet } from "./files.ts";
+import type { Operation } from "./handler.ts";
+import type { NodeLauncher } from "./launcher.ts";
+import { waitFor } from "./wait.ts";
+
+/** How long a planned stop may take: turns, then sync and release, then the processes' own end. */
+export const STOP_BUDGET_MS = DRAIN.termTurnsMs + DRAIN.termReleaseMs + 10_000;
+
+/** Time for a node to come up, and more for each shard: boots on a small machine go one by one. */
+const READY_MS = 120_000;
+const READY_PER_SHARD_MS = 60_000;
+/** The first turn of a fresh gateway takes seconds; a model may take more. */
+const FIRST_TURN_MS = 120_000;
+const CHECK_SESSION = "fleet-check";
+
+/**
+ * Waits until a node serves: its router is ready, it is active, and every shard of the fleet is
+ * served by somebody. Throws as soon as that cannot come true any more, with the reason.
+ */
+export async function untilServing(
+  launcher: NodeLauncher,
+  dataDir: string,
+  id: string,
+  op: Operation,
+): Promise<void> {
+  const { signal } = op;
+  const api = FleetApi.of(dataDir);
+  const shards = readFleet(dataDir)?.shards.map((s) => s.id) ?? [];
+  let last = "its router does not answer";
+  const done = await waitFor(
+    async () => {
+      if (!launcher.running(dataDir, id))
+        throw new Error(`node ${id} ended. ${tail(launcher, dataDir, id)}`);
+      const next = await missing(api, id, shards, signal);
+      if (next !== null && next !== last) op.say(`waiting: ${next}`);
+      last = next ?? last;
+      return next === null ? true : null;
+    },
+    {
+      what: `waiting for node ${id}`,
+      deadlineMs: READY_MS + READY_PER_SHARD_MS * shards.length,
+      signal,
+    },
+  );
+  if (!done)
+    throw new Error(`node ${id} did not serve in time: ${last}. ${tail(launcher, dataDir, id)}`);
+}
+
+/** What is missing until the node serves; null when nothing is. Throws when a shard gave up. */
+async function missing(
+  api: FleetApi,
+  id: string,
+  shards: readonly string[],
+  signal: AbortSignal,
+): Promise<string | null> {
+  const status = await api.status(signal);
+  if (!status) return "no router of the fleet answers";
+  const me = status.nodes.find((node) => node.id === id);
+  if (!me || me.state === "lost") return `node ${id} has not joined`;
+  if (!(await api.nodeReady(me.address, signal))) return `the router of node ${id} is not ready`;
+  const open: string[] = [];
+  for (const shard of shards) {
+    const seen = status.shards.find((s) => s.id === shard);
+    if (seen?.state === "failed") {
+      throw new Error(
+        `shard ${shard} cannot run: ${seen.reason ?? "no reason given"}. See ./fleet logs ${shard}`,
+      );
+    }
+    if (seen?.state !== "serving") open.push(`${shard} is ${seen?.state ?? "unknown"}`);
+  }
+  return open.length > 0 ? open.join(", ") : null;
+}
+
+function tail(launcher: NodeLauncher, dataDir: string, id: string): string {
+  const lines = launcher.logTail(dataDir, id);
+  return lines.length > 0 ? `Last lines of its log:\n${lines.join("\n")}` : "It wrote no log.";
+}
+
+/** One real chat turn through the front door: the deployment is done when somebody got an answer. */
+export async function untilAnswered(dataDir: string, op: Operation): Promise<void> {
+  op.say("asking for a first answer");
+  try {
+    await FleetApi.of(dataDir).chat(
+      "Please answer with OK.",
+      CHECK_SESSION,
+      FIRST_TURN_MS,
+      op.signal,
+    );
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    throw new Error(
+      `all shards serve, but a chat got no answer: ${error.message}. ` +
+        "Check openclaw-fleet:models and its keys, and ./fleet logs",
+    );
+  }
+}
+
+/**
+ * Moves every shard off a node and waits until it is empty. False when there is no other node that
+ * could take them.
+ */
+export async function drainNode(dataDir: string, id: string, op: Operation): Promise<boolean> {
+  const { signal } = op;
+  const api = FleetApi.of(dataDir);
+  const status = await api.status(signal);
+  const me = status?.nodes.find((node) => node.id === id);
+  const peers = status?.nodes.filter((node) => node.id !== id && node.state === "active") ?? [];
+  if (!status || !me || me.state === "lost" || peers.length === 0) return false;
+  // It may answer at once or when the node is empty: what counts is what the fleet then shows.
+  const order: { error: ApiError | null } = { error: null };
+  const asked = api.drain(id, signal).catch((error: unknown) => {
+    if (error instanceof ApiError && error.status >= 400) order.error = error;
+  });
+  const empty = await waitFor(
+    async () => {
+      if (order.error) throw order.error;
+      const now = await api.status(signal);
+      const node = now?.nodes.find((n) => n.id === id);
+      if (!now || !node) return null;
+      const here = now.shards.filter((s) => s.owner === id).map((s) => s.id);
+      if (here.length > 0) op.say(`draining ${here.join(", ")}`);
+      const away = now.shards.every((s) => s.owner !== null && s.owner !== id);
+      return node.state === "maintenance" && away ? true : null;
+    },
+    { what: `draining node ${id}`, deadlineMs: DRAIN.giveUpMs + STOP_BUDGET_MS, signal },
+  );
+  await asked;
+  if (!empty) throw new Error(`node ${id} did not get empty. See ./fleet status`);
+  return true;
+}
+
+/** Lets a node take shards again. */
+export async function resumeNode(dataDir: string, id: string, op: Operation): Promise<void> {
+  const api = FleetApi.of(dataDir);
+  const status = await api.status(op.signal);
+  if (status?.nodes.find((node) => node.id === id)?.state === "maintenance") {
+    await api.resume(id, op.signal);
+  }
+}

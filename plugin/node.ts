@@ -1,0 +1,190 @@
+import { rmSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { basename, dirname } from "node:path";
+import { z } from "zod";
+import { type NodeConfig, nodeConfig } from "../gateway/config.ts";
+import { fleetFile, nodeDir, nodeFile, readIfThere, readNode, writePrivate } from "./files.ts";
+import {
+  type CheckFailure,
+  type Diff,
+  type Handler,
+  Interrupted,
+  type Operation,
+  PartlyDone,
+} from "./handler.ts";
+import type { NodeLauncher } from "./launcher.ts";
+import {
+  drainNode,
+  resumeNode,
+  STOP_BUDGET_MS,
+  untilAnswered,
+  untilServing,
+} from "./node-steps.ts";
+import { differences, type Props, reveal } from "./values.ts";
+import { OneByOne } from "./wait.ts";
+
+/** Inputs of `openclaw:local:Node`. */
+export const nodeInputs = z.strictObject({
+  /** The fleet's data directory. */
+  dataDir: z.string(),
+  /** Name of the node: a, b, … */
+  node: nodeConfig.shape.id,
+  /** What it runs. A change rolls the node: drain, stop, start, resume. */
+  release: nodeConfig.shape.release,
+  /** Lowest port of its gateways. */
+  gatewayPortBase: z.number().int(),
+  /** Cores it may use; the machine's when missing. */
+  cores: z.number().positive().optional(),
+});
+export type NodeInputs = z.infer<typeof nodeInputs>;
+
+/** `running`, `dead` (seen by refresh), or `incomplete` (its creation did not end well). */
+type NodeState = "running" | "dead" | "incomplete";
+
+/**
+ * `openclaw:local:Node`: one node on this machine. New nodes start side by side, so that each takes
+ * its share of the shards at once; changes go one node at a time and stop at the first that fails.
+ */
+export class NodeHandler implements Handler {
+  readonly #launcher: NodeLauncher;
+  readonly #rolling = new OneByOne();
+  readonly #answered = new Map<string, Promise<void>>();
+
+  constructor(launcher: NodeLauncher) {
+    this.#launcher = launcher;
+  }
+
+  check(_olds: Props | undefined, news: Props): { inputs: Props; failures: CheckFailure[] } {
+    const parsed = nodeInputs.safeParse(reveal(news));
+    const failures = (parsed.error?.issues ?? []).map((issue) => ({
+      property: issue.path.join("."),
+      reason: issue.message,
+    }));
+    return { inputs: news, failures };
+  }
+
+  diff(state: Props, oldInputs: Props, news: Props): Diff {
+    const changes = differences(reveal(oldInputs), reveal(news));
+    const moved = changes.filter(({ path }) => path === "dataDir" || path === "node");
+    const notRunning = state.state !== undefined && state.state !== "running";
+    return {
+      changes: notRunning ? [...changes, { path: "state", kind: "update" }] : changes,
+      replaces: moved.map(({ path }) => path),
+      outputOnly: ["state"],
+    };
+  }
+
+  async create(news: Props, op: Operation & { preview: boolean }) {
+    const inputs = nodeInputs.parse(reveal(news));
+    const { dataDir, node } = inputs;
+    const id = nodeDir(dataDir, node);
+    if (op.preview) return { id: "", state: stateOf(news, "running") };
+    if (op.signal.aborted) throw new Interrupted(`starting node ${node}`);
+    writeNode(inputs);
+    op.say("starting");
+    try {
+      await this.#launcher.start(configOf(inputs));
+      await untilServing(this.#launcher, dataDir, node, op);
+      await this.#answeredOnce(dataDir, op);
+    } catch (error) {
+      // It may run: only what is in the state is destroyed later.
+      throw new PartlyDone(id, stateOf(news, "incomplete"), (error as Error).message);
+    }
+    return { id, state: stateOf(news, "running") };
+  }
+
+  async read(id: string, state: Props | undefined, inputs: Props | undefined) {
+    const dataDir = dirname(dirname(id));
+    const node = basename(id);
+    if (readIfThere(fleetFile(dataDir)) === null) return null;
+    const running: NodeState = this.#launcher.running(dataDir, node) ? "running" : "dead";
+    if (state && inputs) {
+      const incomplete = state.state === "incomplete" && running === "running";
+      return { state: { ...state, state: incomplete ? "incomplete" : running }, inputs };
+    }
+    const config = readNode(dataDir, node);
+    if (!config) return null;
+    const { release, gatewayPortBase } = config;
+    const imported = { dataDir, node, release, gatewayPortBase };
+    return { state: stateOf(imported, running), inputs: imported };
+  }
+
+  async update(
+    _id: string,
+    state: Props,
+    news: Props,
+    op: Operation & { preview: boolean },
+  ): Promise<Props> {
+    if (op.preview) return stateOf(news, "running");
+    const inputs = nodeInputs.parse(reveal(news));
+    op.say("waiting for its turn");
+    await this.#rolling.run(`node ${inputs.node}`, () => this.#roll(reveal(state), inputs, op));
+    return stateOf(news, "running");
+  }
+
+  async delete(id: string, _state: Props, op: Operation): Promise<void> {
+    const dataDir = dirname(dirname(id));
+    const node = basename(id);
+    const end = async () => {
+      op.say("stopping");
+      await this.#launcher.stop(dataDir, node, STOP_BUDGET_MS);
+      await this.#launcher.forget(dataDir, node);
+      rmSync(id, { recursive: true, force: true });
+    };
+    if (readIfThere(fleetFile(dataDir)) === null) return await end();
+    // At the end of the whole fleet nobody needs the shards: nodes stop side by side.
+    if (!op.programRuns) return await end();
+    await this.#rolling.run(`node ${node}`, async () => {
+      if (this.#launcher.running(dataDir, node)) await drainNode(dataDir, node, op);
+      await end();
+    });
+  }
+
+  async #roll(state: Props, inputs: NodeInputs, op: Operation): Promise<void> {
+    const { dataDir, node } = inputs;
+    if (op.signal.aborted) throw new Interrupted(`changing node ${node}`);
+    const { state: _, ...before } = state;
+    const changed = differences(before, inputs).length > 0;
+    if (changed && this.#launcher.running(dataDir, node)) {
+      await drainNode(dataDir, node, op);
+      op.say("stopping");
+      await this.#launcher.stop(dataDir, node, STOP_BUDGET_MS);
+    } else if (!this.#launcher.running(dataDir, node)) {
+      // What a dead keeper may have left.
+      await this.#launcher.stop(dataDir, node, STOP_BUDGET_MS);
+    }
+    writeNode(inputs);
+    op.say("starting");
+    await this.#launcher.start(configOf(inputs));
+    await untilServing(this.#launcher, dataDir, node, op);
+    await resumeNode(dataDir, node, op);
+    await untilAnswered(dataDir, op);
+  }
+
+  /** One turn is enough for all nodes that start together. */
+  #answeredOnce(dataDir: string, op: Operation): Promise<void> {
+    const asked = this.#answered.get(dataDir) ?? untilAnswered(dataDir, op);
+    this.#answered.set(dataDir, asked);
+    return asked;
+  }
+}
+
+function configOf(inputs: NodeInputs): NodeConfig {
+  return nodeConfig.parse({
+    version: 1,
+    id: inputs.node,
+    dataDir: inputs.dataDir,
+    release: inputs.release,
+    gatewayPortBase: inputs.gatewayPortBase,
+    cores: inputs.cores ?? availableParallelism(),
+  });
+}
+
+function writeNode(inputs: NodeInputs): void {
+  const text = `${JSON.stringify(configOf(inputs), null, 2)}\n`;
+  writePrivate(nodeFile(inputs.dataDir, inputs.node), text);
+}
+
+function stateOf(inputs: Props, state: NodeState): Props {
+  return { ...inputs, state };
+}

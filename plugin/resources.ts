@@ -1,0 +1,40 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { FleetInputs } from "./fleet-inputs.ts";
+import type { NodeInputs } from "./node.ts";
+
+type Inputs<T> = { [K in keyof T]: pulumi.Input<T[K]> };
+
+/** Data directory, configuration, lease store and tokens of a fleet on this machine. */
+export class Fleet extends pulumi.CustomResource {
+  declare readonly clientTokens: pulumi.Output<string[]>;
+  declare readonly adminToken: pulumi.Output<string>;
+
+  constructor(
+    name: string,
+    args: Inputs<Omit<FleetInputs, SecretBearing>> & Record<SecretBearing, unknown>,
+    opts: pulumi.CustomResourceOptions = {},
+  ) {
+    const outputs = { clientTokens: undefined, adminToken: undefined, peerToken: undefined };
+    super(
+      "openclaw:local:Fleet",
+      name,
+      { ...args, ...outputs, revision: undefined },
+      {
+        ...opts,
+        additionalSecretOutputs: Object.keys(outputs),
+      },
+    );
+  }
+}
+/** Inputs that may hold secrets at any depth. */
+type SecretBearing = "agents" | "models" | "openclaw" | "tokens";
+
+/** One node of a fleet on this machine: router, supervisor and its share of the gateways. */
+export class Node extends pulumi.CustomResource {
+  /** `running`, or why not. */
+  declare readonly state: pulumi.Output<string>;
+
+  constructor(name: string, args: Inputs<NodeInputs>, opts: pulumi.CustomResourceOptions = {}) {
+    super("openclaw:local:Node", name, { ...args, state: undefined }, opts);
+  }
+}

@@ -1,0 +1,63 @@
+const text = { type: "string" };
+const whole = { type: "integer" };
+const flag = { type: "boolean" };
+const any = { $ref: "pulumi.json#/Any" };
+const map = { type: "object", additionalProperties: any };
+
+const FLEET_INPUTS = {
+  dataDir: text,
+  fleet: text,
+  target: text,
+  preset: text,
+  host: text,
+  port: whole,
+  keepData: flag,
+  memoryMiB: whole,
+  diskMiB: whole,
+  shards: map,
+  agents: map,
+  models: any,
+  openclaw: map,
+  channelBinding: map,
+  tokens: map,
+  trustedProxies: { type: "array", items: text },
+  scrapers: { type: "array", items: text },
+  turnBudgetMs: whole,
+};
+
+const NODE_INPUTS = {
+  dataDir: text,
+  node: text,
+  release: { type: "object", additionalProperties: text },
+  gatewayPortBase: whole,
+  cores: { type: "number" },
+};
+
+/** Names and kinds of this provider's resources, as Pulumi's tools ask for them. */
+export function providerSchema(version: string): Record<string, unknown> {
+  return {
+    name: "openclaw",
+    version,
+    description: "OpenClaw fleets on this machine",
+    resources: {
+      "openclaw:local:Fleet": {
+        description: "Data directory, configuration, lease store and tokens of a fleet.",
+        inputProperties: FLEET_INPUTS,
+        requiredInputs: Object.keys(FLEET_INPUTS),
+        properties: {
+          ...FLEET_INPUTS,
+          clientTokens: { type: "array", items: text, secret: true },
+          adminToken: { ...text, secret: true },
+          peerToken: { ...text, secret: true },
+          revision: text,
+        },
+      },
+      "openclaw:local:Node": {
+        description: "One node of a fleet: router, supervisor and its gateways.",
+        inputProperties: NODE_INPUTS,
+        requiredInputs: ["dataDir", "node", "release", "gatewayPortBase"],
+        properties: { ...NODE_INPUTS, state: text },
+      },
+    },
+  };
+}

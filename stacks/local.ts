@@ -1,0 +1,126 @@
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
+import type { Release } from "../gateway/config.ts";
+import { reachable } from "../plugin/api.ts";
+import { Fleet, Node } from "../plugin/resources.ts";
+import { LOCAL_PORT_BASE } from "./capacity.ts";
+import { DEFAULT_AGENT } from "./placement.ts";
+import { type FleetPlan, nodeIds } from "./presets.ts";
+import type { Settings } from "./settings.ts";
+
+export interface LocalArgs {
+  /** The stack's name; it names the fleet. */
+  readonly stack: string;
+  readonly settings: Settings;
+  readonly plan: FleetPlan;
+  readonly release: Release;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Wraps what is secret, at any depth below a setting. */
+  readonly seal: (value: unknown, path: readonly PropertyKey[]) => unknown;
+}
+
+export interface StackOutputs {
+  readonly endpoint: pulumi.Input<string>;
+  readonly token: pulumi.Output<string>;
+  readonly adminToken: pulumi.Output<string>;
+  readonly target: string;
+  readonly preset: string;
+  readonly nodes: string[];
+  readonly shards: string[];
+}
+
+/** Ports from one node's base to the next: room for ten gateways before bases overlap. */
+const NODE_PORTS = 1_200;
+/** Bases before they repeat: a node takes free spans, so sharing a base is slower, not wrong. */
+const PORT_BASES = 11;
+
+/** Where a local fleet keeps everything. */
+export function dataDirOf(stack: string, env: LocalArgs["env"]): string {
+  if (env.OPENCLAW_DATA_DIR) return resolve(env.OPENCLAW_DATA_DIR);
+  return join(env.XDG_DATA_HOME || join(homedir(), ".local/share"), "openclaw-fleet", stack);
+}
+
+/** A fleet of processes on this machine. */
+export function deployLocal({
+  stack,
+  settings,
+  plan,
+  release,
+  env,
+  seal,
+}: LocalArgs): StackOutputs {
+  const dataDir = dataDirOf(stack, env);
+  const prod = settings.environment === "prod";
+  const fleet = new Fleet(
+    "fleet",
+    {
+      dataDir,
+      fleet: stack,
+      target: settings.target,
+      preset: plan.preset,
+      host: settings.host,
+      port: settings.port,
+      keepData: settings.keepData ?? prod,
+      memoryMiB: plan.machine.memoryMiB,
+      diskMiB: plan.machine.diskMiB,
+      shards: Object.fromEntries(
+        plan.shards.map(({ id, memoryMiB, recycleMiB }) => [id, { memoryMiB, recycleMiB }]),
+      ),
+      agents: agentInputs(settings, plan, seal),
+      models: seal(settings.models, ["models"]),
+      openclaw: seal(settings.openclaw, ["openclaw"]),
+      channelBinding: settings.channelBinding,
+      tokens: seal(settings.tokens, ["tokens"]),
+      trustedProxies: settings.trustedProxies,
+      scrapers: settings.scrapers,
+      turnBudgetMs: settings.turnBudgetSeconds * 1_000,
+    },
+    { protect: prod },
+  );
+  const all = nodeIds(PORT_BASES * 100);
+  for (const id of plan.nodes) {
+    new Node(
+      `node-${id}`,
+      {
+        dataDir,
+        node: id,
+        release,
+        gatewayPortBase: LOCAL_PORT_BASE + (all.indexOf(id) % PORT_BASES) * NODE_PORTS,
+        ...(settings.sizes.nodeCores === undefined ? {} : { cores: settings.sizes.nodeCores }),
+      },
+      { dependsOn: fleet },
+    );
+  }
+  return {
+    endpoint: `http://${reachable(settings.host)}:${settings.port}`,
+    token: pulumi.secret(fleet.clientTokens.apply((tokens) => tokens?.[0] ?? "")),
+    adminToken: pulumi.secret(fleet.adminToken),
+    target: settings.target,
+    preset: plan.preset,
+    nodes: plan.nodes,
+    shards: plan.shards.map((s) => s.id),
+  };
+}
+
+/** Agents by name, so that a preview names the agent that changed. */
+function agentInputs(settings: Settings, plan: FleetPlan, seal: LocalArgs["seal"]) {
+  return Object.fromEntries(
+    Object.entries(plan.agents).map(([name, place]) => {
+      const i = settings.agents.findIndex((agent) => agent.name === name);
+      const { model, systemPrompt, channels, cron, env, placement } = settings.agents[i] ?? {};
+      return [
+        name,
+        {
+          ...place,
+          placement: name === DEFAULT_AGENT ? "shared" : (placement ?? "shared"),
+          model,
+          systemPrompt: seal(systemPrompt, ["agents", i, "systemPrompt"]),
+          channels: seal(channels ?? {}, ["agents", i, "channels"]),
+          cron: seal(cron ?? [], ["agents", i, "cron"]),
+          env: seal(env ?? {}, ["agents", i, "env"]),
+        },
+      ];
+    }),
+  );
+}

@@ -1,0 +1,83 @@
+import type { ErrorBody } from "../../gateway/contract.ts";
+import { CommandFailed } from "./errors.ts";
+import type { FleetAccess } from "./fleet.ts";
+
+/** An error answer of the router, kept whole for `--json` and for decisions by code. */
+export class ApiError extends CommandFailed {
+  readonly status: number;
+  readonly code: string;
+  constructor(status: number, body: ErrorBody["error"]) {
+    super(
+      body.message,
+      `the router answered ${status} ${body.code} (request ${body.requestId})`,
+      body.retryable ? "try again" : undefined,
+    );
+    this.status = status;
+    this.code = body.code;
+  }
+}
+
+export interface CallOptions {
+  method?: "GET" | "POST";
+  body?: unknown;
+  headers?: Record<string, string>;
+  as: "client" | "admin" | "anyone";
+  /** Milliseconds until the call is given up. */
+  timeoutMs?: number;
+}
+
+/** One call to the router; any answer below 400 is returned unread. @throws ApiError, CommandFailed */
+export async function call(
+  access: FleetAccess,
+  path: string,
+  options: CallOptions,
+): Promise<Response> {
+  const headers: Record<string, string> = { ...options.headers };
+  if (options.as === "client") headers.authorization = `Bearer ${access.token}`;
+  if (options.as === "admin") headers.authorization = `Bearer ${access.adminToken}`;
+  const init: RequestInit = {
+    method: options.method ?? "GET",
+    headers,
+    signal: AbortSignal.timeout(options.timeoutMs ?? 10_000),
+  };
+  if (options.body !== undefined) {
+    headers["content-type"] = "application/json";
+    init.body = JSON.stringify(options.body);
+  }
+  let response: Response;
+  try {
+    response = await fetch(access.endpoint + path, init);
+  } catch (error) {
+    throw unreachable(access, error as Error);
+  }
+  if (response.status < 400) return response;
+  const text = await response.text();
+  try {
+    throw new ApiError(response.status, (JSON.parse(text) as ErrorBody).error);
+  } catch (error) {
+    if (error instanceof ApiError) throw error;
+    throw new CommandFailed(
+      `${access.endpoint}${path} answered ${response.status}, and not as a fleet's router does`,
+      text.slice(0, 200),
+      `Look which program holds the port: ./fleet doctor --stack ${access.stack}`,
+    );
+  }
+}
+
+export async function callJson<T>(
+  access: FleetAccess,
+  path: string,
+  options: CallOptions,
+): Promise<T> {
+  return (await (await call(access, path, options)).json()) as T;
+}
+
+function unreachable(access: FleetAccess, error: Error): CommandFailed {
+  const timedOut = error.name === "TimeoutError";
+  const cause = (error.cause as { code?: string } | undefined)?.code ?? error.message;
+  return new CommandFailed(
+    `No router of stack ${access.stack} answers at ${access.endpoint}`,
+    timedOut ? "it accepted the connection and stayed silent" : cause,
+    `./fleet doctor --stack ${access.stack}, then ./fleet up --stack ${access.stack} (it starts what is not running)`,
+  );
+}

@@ -1,0 +1,16 @@
+/** A wish that did not come true: what, why, what to do. Exit code 1. */
+export class CommandFailed extends Error {
+  override readonly name = "CommandFailed";
+  readonly why: string | undefined;
+  readonly advice: string | undefined;
+  constructor(what: string, why?: string, advice?: string) {
+    super(what);
+    this.why = why;
+    this.advice = advice;
+  }
+}
+
+/** Wrong usage, or a question that nobody is there to answer. Exit code 2. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}

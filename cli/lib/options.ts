@@ -1,0 +1,20 @@
+import type { Command } from "commander";
+
+/** `--stack NAME`, as every command takes it. */
+export const withStack = (command: Command): Command =>
+  command.option("-s, --stack <name>", "the stack to work on", "dev");
+
+/** `--json`: stdout holds one document with the same facts as the text, and nothing else. */
+export const withJson = (command: Command): Command =>
+  command.option("--json", "print one JSON document instead of text");
+
+/** True when a person sits at this end and can be asked. */
+export const canAsk = (): boolean => Boolean(process.stdin.isTTY && process.stderr.isTTY);
+
+/** `30s`, `5m`, `250ms`, `2h` in milliseconds; null when it is none of these. */
+export function duration(text: string): number | null {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text);
+  if (!match) return null;
+  const unit = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match[2] as "ms" | "s" | "m" | "h"];
+  return Number(match[1]) * unit;
+}

@@ -1,0 +1,83 @@
+import type { FleetStatus } from "../../gateway/contract.ts";
+import type { FleetAccess } from "./fleet.ts";
+import { age, bytes, paint, table } from "./terminal.ts";
+import type { Verdict } from "./verdict.ts";
+
+/** Shards listed one by one; more are grouped by owner and state unless `--wide`. */
+const SHARDS_IN_FULL = 8;
+
+const COLOUR = { ok: "green", degraded: "yellow", down: "red" } as const;
+
+/** The page of `./fleet status`: verdict first, facts, then what needs a person. Fits 80 columns. */
+export function renderStatus(
+  status: FleetStatus,
+  judged: Verdict,
+  view: { access: FleetAccess; wide: boolean },
+): string {
+  const { access, wide } = view;
+  const facts = [status.fleet, access.config?.preset, access.config?.target].filter(Boolean);
+  const level = judged.level === "ok" ? "ok" : judged.level.toUpperCase();
+  const lines = [
+    `${facts.join(" · ")} · ${paint(COLOUR[judged.level], level)}: ${judged.text}`,
+    "",
+  ];
+
+  lines.push(
+    table(
+      ["NODE", "STATE", "SHARDS", "VERSION", "MEMORY", "SEEN"],
+      status.nodes.map((n) => [
+        n.id,
+        n.state,
+        n.shards.length === 0 ? "0" : `${n.shards.length} (${listed(n.shards, wide)})`,
+        n.version,
+        bytes(n.memoryBytes),
+        age(n.seenMsAgo),
+      ]),
+    ),
+    "",
+    ...shardTable(status, wide),
+  );
+  if (status.heldRequests > 0)
+    lines.push("", `${status.heldRequests} requests held until their shard is ready`);
+  if (judged.notes.length > 0) lines.push("", ...judged.notes.map((note) => `! ${note}`));
+  return lines.join("\n");
+}
+
+const listed = (shards: string[], wide: boolean): string =>
+  shards.length <= 4 || wide ? shards.join(" ") : `${shards.slice(0, 3).join(" ")} …`;
+
+function shardTable(status: FleetStatus, wide: boolean): string[] {
+  if (status.shards.length > SHARDS_IN_FULL && !wide) {
+    const groups = new Map<string, number>();
+    for (const s of status.shards) {
+      const key = `${s.state}\0${s.owner ?? "–"}`;
+      groups.set(key, (groups.get(key) ?? 0) + 1);
+    }
+    return [
+      table(
+        ["STATE", "OWNER", "SHARDS"],
+        [...groups].map(([key, count]) => [...key.split("\0"), String(count)]),
+      ),
+      "(--wide lists each shard)",
+    ];
+  }
+  const now = Date.now();
+  const head = ["SHARD", "STATE", "OWNER", "EPOCH", "AGE", "MEMORY", "SESSIONS", "RESTARTS"];
+  if (wide) head.push("PID", "AGENTS");
+  return [
+    table(
+      head,
+      status.shards.map((s) => [
+        s.id,
+        s.state,
+        s.owner ?? "–",
+        String(s.epoch),
+        age(s.startedAt === null ? null : now - Date.parse(s.startedAt)),
+        bytes(s.memoryBytes),
+        String(s.sessions),
+        s.reason && s.restarts > 0 ? `${s.restarts} (${s.reason})` : String(s.restarts),
+        ...(wide ? [s.pid === null ? "–" : String(s.pid), s.agents.join(" ")] : []),
+      ]),
+    ),
+  ];
+}

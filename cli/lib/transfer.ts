@@ -1,0 +1,71 @@
+import { confirm, isCancel } from "@clack/prompts";
+import type { FleetStatus } from "../../gateway/contract.ts";
+import { ApiError } from "./api.ts";
+import { CommandFailed, UsageError } from "./errors.ts";
+import type { FleetAccess } from "./fleet.ts";
+import { canAsk } from "./options.ts";
+import { renderStatus } from "./status-text.ts";
+import { say } from "./terminal.ts";
+import { verdict } from "./verdict.ts";
+
+/** What `drain`, `resume` and `move` have in common: table, effect, question, live lines, table. */
+export interface Transfer {
+  access: FleetAccess;
+  status: () => Promise<FleetStatus>;
+  /** One line per shard that will move, and what it means. */
+  effect: string[];
+  question: string;
+  yes: boolean;
+  json: boolean;
+  act: () => Promise<unknown>;
+  /** True once the wish came true. */
+  done: (now: FleetStatus) => boolean;
+  /** What is still missing, for the live lines. */
+  waiting: (now: FleetStatus) => string;
+  timeoutMs: number;
+}
+
+const POLL_MS = 500;
+
+/**
+ * @throws UsageError when a question would have to be asked and nobody is there; CommandFailed on "no"
+ * and when the wish did not come true in time (the fleet goes on with it; the message says so).
+ */
+export async function transfer(plan: Transfer): Promise<FleetStatus> {
+  const before = await plan.status();
+  const show = (status: FleetStatus) =>
+    renderStatus(status, verdict(status, plan.access.stack), { access: plan.access, wide: false });
+  if (!plan.json) say(show(before));
+  for (const line of plan.effect) say(line);
+  if (!plan.yes) {
+    if (!canAsk()) throw new UsageError("There is no terminal to ask at: add --yes to go ahead");
+    const answer = await confirm({ message: plan.question, output: process.stderr });
+    if (isCancel(answer) || !answer) throw new CommandFailed("Nothing was changed", "you said no");
+  }
+  await plan.act();
+
+  const deadline = performance.now() + plan.timeoutMs;
+  let last = "";
+  for (;;) {
+    const now = await plan.status().catch((error: unknown) => {
+      // A router that hands its port over is away for a moment; the wish itself is stored.
+      if (error instanceof CommandFailed && !(error instanceof ApiError)) return null;
+      throw error;
+    });
+    if (now && plan.done(now)) {
+      if (!plan.json) say(`\n${show(now)}`);
+      return now;
+    }
+    const line = now ? plan.waiting(now) : "waiting for a router to answer";
+    if (line !== last) say(line);
+    last = line;
+    if (performance.now() > deadline) {
+      throw new CommandFailed(
+        `Not finished after ${Math.round(plan.timeoutMs / 1000)} s: ${line}`,
+        "running turns may take up to ten minutes before they are cut",
+        `The fleet goes on with it; watch it with ./fleet status --watch --stack ${plan.access.stack}`,
+      );
+    }
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}

@@ -1,0 +1,90 @@
+import { readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { type FleetConfig, fleetConfig, type NodeConfig, nodeConfig } from "../config.ts";
+
+/** A file of the deployment does not say what it must; names the file and each fault. */
+export class ConfigFileError extends Error {
+  override readonly name = "ConfigFileError";
+}
+
+function parse<T>(path: string, schema: z.ZodType<T>): T {
+  let raw: unknown;
+  try {
+    raw = JSON.parse(readFileSync(path, "utf8"));
+  } catch (cause) {
+    throw new ConfigFileError(
+      `${path} cannot be read as JSON: ${(cause as Error).message}. It is written by the deployment; run the deployment again.`,
+      { cause },
+    );
+  }
+  const parsed = schema.safeParse(raw);
+  if (!parsed.success) {
+    throw new ConfigFileError(
+      `${path} is not what this runtime understands:\n${z.prettifyError(parsed.error)}`,
+    );
+  }
+  return parsed.data;
+}
+
+export const readNodeConfig = (nodeDir: string): NodeConfig =>
+  parse(join(nodeDir, "node.json"), nodeConfig);
+
+export const fleetConfigPath = (dataDir: string): string => join(dataDir, "fleet.json");
+
+/**
+ * The fleet's configuration, read again when its file changes. A file that cannot be understood is
+ * reported once and the last good one stays in force: a node never stops because of it.
+ */
+export class FleetConfigFile {
+  readonly #path: string;
+  readonly #onChange: (config: FleetConfig) => void;
+  readonly #onFault: (message: string) => void;
+  #config: FleetConfig;
+  #seen: string;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** @throws ConfigFileError when there is no good file to begin with. */
+  constructor(
+    dataDir: string,
+    on: { change: (config: FleetConfig) => void; fault: (message: string) => void },
+  ) {
+    this.#path = fleetConfigPath(dataDir);
+    this.#onChange = on.change;
+    this.#onFault = on.fault;
+    this.#seen = this.#stamp();
+    this.#config = parse(this.#path, fleetConfig);
+  }
+
+  get current(): FleetConfig {
+    return this.#config;
+  }
+
+  /** Looks at the file's identity every `everyMs`; inotify misses renames on some file systems. */
+  watch(everyMs = 500): void {
+    this.#timer = setInterval(() => this.check(), everyMs);
+    this.#timer.unref();
+  }
+
+  check(): void {
+    const stamp = this.#stamp();
+    if (stamp === this.#seen) return;
+    this.#seen = stamp;
+    try {
+      this.#config = parse(this.#path, fleetConfig);
+    } catch (error) {
+      this.#onFault((error as Error).message);
+      return;
+    }
+    this.#onChange(this.#config);
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  #stamp(): string {
+    const stat = statSync(this.#path, { bigint: true, throwIfNoEntry: false });
+    return stat ? `${stat.ino}:${stat.size}:${stat.mtimeNs}` : "absent";
+  }
+}

@@ -1,0 +1,117 @@
+import type { FleetConfig } from "../config.ts";
+import type { NodeId, ShardId } from "../contract.ts";
+import type { HistoryEntry, StoreView } from "../leases/store.ts";
+import { FleetCommandError, type FleetControl } from "../router/view.ts";
+
+/** What a command needs of the lease store. */
+export interface PlacementPort {
+  setPin(shard: ShardId, node: NodeId | null): Promise<void>;
+  setMaintenance(node: NodeId, on: boolean): Promise<void>;
+  history(limit: number): Promise<HistoryEntry[]>;
+}
+
+export interface ControlDeps {
+  node: NodeId;
+  store: PlacementPort;
+  view: () => StoreView | null;
+  config: () => FleetConfig;
+  nodeState: (node: NodeId) => "active" | "maintenance" | "lost";
+  /** Shards whose lease this node holds. */
+  held: () => ShardId[];
+  /** Where a shard would go if this node did not have it; null when nowhere. */
+  nextNode: (shard: ShardId) => NodeId | null;
+  /** Resolves at the next change of anything. */
+  changed: () => Promise<void>;
+}
+
+/**
+ * Commands change wishes in the store; every node's rules act on them. So a command holds through
+ * the loss of the router that took it.
+ */
+export class StoreControl implements FleetControl {
+  readonly #deps: ControlDeps;
+
+  constructor(deps: ControlDeps) {
+    this.#deps = deps;
+  }
+
+  async drain(node: NodeId): Promise<void> {
+    this.#known(node);
+    await this.#deps.store.setMaintenance(node, true);
+  }
+
+  async resume(node: NodeId): Promise<void> {
+    this.#known(node);
+    await this.#deps.store.setMaintenance(node, false);
+  }
+
+  async move(shard: ShardId, to: NodeId | "auto"): Promise<void> {
+    const { config, nodeState, store } = this.#deps;
+    const shards = config().shards.map((each) => each.id);
+    if (!shards.includes(shard)) {
+      throw new FleetCommandError(
+        "unknown_shard",
+        `${shard} is not a shard of this fleet; its shards are ${shards.join(", ")}`,
+      );
+    }
+    if (to === "auto") return store.setPin(shard, null);
+    this.#known(to);
+    const state = nodeState(to);
+    if (state !== "active") {
+      throw new FleetCommandError("conflict", `${to} cannot take ${shard}: it is ${state}`);
+    }
+    await store.setPin(shard, to);
+  }
+
+  /**
+   * Empties this node, or frees it of one agent's shards. The whole node goes into maintenance; an
+   * agent's shards are pinned to where they would go next, since they would come back otherwise.
+   */
+  async drainHere(agent?: string): Promise<{ shards: ShardId[] }> {
+    const { config, held, node, store, nextNode } = this.#deps;
+    if (agent === undefined) {
+      const shards = held();
+      await store.setMaintenance(node, true);
+      await this.#until(() => held().length === 0);
+      return { shards };
+    }
+    const wanted = config().agents.find((each) => each.name === agent);
+    if (!wanted) {
+      const names = config().agents.map((each) => each.name);
+      throw new FleetCommandError(
+        "unknown_agent",
+        `${agent} is not an agent of this fleet; its agents are ${names.join(", ")}`,
+      );
+    }
+    const shards = held().filter((shard) => wanted.shards.includes(shard));
+    const targets = shards.map((shard) => [shard, nextNode(shard)] as const);
+    const stuck = targets.filter(([, to]) => to === null).map(([shard]) => shard);
+    if (stuck.length > 0) {
+      throw new FleetCommandError(
+        "conflict",
+        `no other active node can take ${stuck.join(", ")}; nothing was drained`,
+      );
+    }
+    for (const [shard, to] of targets) await store.setPin(shard, to);
+    await this.#until(() => held().every((shard) => !shards.includes(shard)));
+    return { shards };
+  }
+
+  history(limit: number): Promise<HistoryEntry[]> {
+    return this.#deps.store.history(limit);
+  }
+
+  #known(node: NodeId): void {
+    const nodes = Object.keys(this.#deps.view()?.nodes ?? {}).sort();
+    if (!nodes.includes(node)) {
+      throw new FleetCommandError(
+        "unknown_node",
+        `${node} is not a node of this fleet; its nodes are ${nodes.join(", ") || "not known yet"}`,
+      );
+    }
+  }
+
+  async #until(condition: () => boolean): Promise<void> {
+    while (!condition()) await this.#deps.changed();
+  }
+}

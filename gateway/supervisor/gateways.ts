@@ -1,0 +1,78 @@
+import type { FleetConfig, Release } from "../config.ts";
+import type { ShardId } from "../contract.ts";
+import { agentFiles, agentsEnv, gatewayConfig } from "../openclaw/config.ts";
+import {
+  freePortSpan,
+  gatewayLaunch,
+  newGatewayToken,
+  writeGatewayConfig,
+} from "../openclaw/launch.ts";
+import type { Launch } from "../shard/types.ts";
+
+interface Started {
+  port: number;
+  token: string;
+  stateDir: string;
+  /** As text, to see whether a running process has another environment than the settings say. */
+  env: string;
+}
+
+/** Writes what OpenClaw reads: at a start, and again when the fleet's settings change. */
+export class Gateways {
+  readonly #config: () => FleetConfig;
+  readonly #portBase: number;
+  readonly #modelBaseUrl: () => string;
+  readonly #started = new Map<ShardId, Started>();
+
+  constructor(options: {
+    config: () => FleetConfig;
+    portBase: number;
+    /** Base URL of this node's demo model; "" when the fleet does not use it. */
+    modelBaseUrl: () => string;
+  }) {
+    this.#config = options.config;
+    this.#portBase = options.portBase;
+    this.#modelBaseUrl = options.modelBaseUrl;
+  }
+
+  /** A new port and token for each start: nothing that outlived an older one can pass for it. */
+  async launch(shard: ShardId, release: Release, stateDir: string): Promise<Launch> {
+    const taken = [...this.#started].filter(([id]) => id !== shard).map(([, { port }]) => port);
+    const port = await freePortSpan(this.#portBase, new Set(taken));
+    const token = newGatewayToken();
+    const env = agentsEnv(this.#config(), shard);
+    this.#started.set(shard, { port, token, stateDir, env: JSON.stringify(env) });
+    await this.#write(shard);
+    return { ...gatewayLaunch({ release, stateDir, port, env }), port, token };
+  }
+
+  /**
+   * Brings a running shard's files up to date; OpenClaw reloads by itself. `restart`: something
+   * changed that only a new process takes.
+   */
+  async update(shard: ShardId): Promise<{ changed: boolean; restart: boolean }> {
+    const started = this.#started.get(shard);
+    if (!started) return { changed: false, restart: false };
+    const env = JSON.stringify(agentsEnv(this.#config(), shard));
+    const changed = await this.#write(shard);
+    return { changed, restart: env !== started.env };
+  }
+
+  forget(shard: ShardId): void {
+    this.#started.delete(shard);
+  }
+
+  #write(shard: ShardId): Promise<boolean> {
+    const { port, token, stateDir } = this.#started.get(shard) as Started;
+    const fleet = this.#config();
+    const config = gatewayConfig({
+      fleet,
+      shard,
+      port,
+      stateDir,
+      token,
+      modelBaseUrl: this.#modelBaseUrl(),
+    });
+    return writeGatewayConfig(stateDir, config, agentFiles(fleet, shard, stateDir));
+  }
+}

@@ -122,17 +122,20 @@ export class History {
   readonly header: HistoryHeader;
   readonly #clock: Clock;
   readonly #start: number;
-  readonly #file: string | null;
+  #file: string | null = null;
   readonly #events: HistoryEvent[] = [];
   #unwritten: string[] = [];
 
-  /** @param file JSON lines, header first; null keeps it in memory only. */
-  constructor(header: HistoryHeader, clock: Clock, file: string | null) {
+  constructor(header: HistoryHeader, clock: Clock) {
     this.header = header;
     this.#clock = clock;
     this.#start = clock.now();
+  }
+
+  /** From now on it is also kept in this file: JSON lines, header first. Without, in memory only. */
+  writeTo(file: string): void {
     this.#file = file;
-    this.#unwritten.push(JSON.stringify(header));
+    this.#unwritten = [this.header, ...this.#events].map((line) => JSON.stringify(line));
   }
 
   /** Milliseconds since the history began. */
@@ -144,8 +147,9 @@ export class History {
     return this.#events;
   }
 
-  add(entry: HistoryEntry): HistoryEvent {
-    const event = { t: this.now(), ...entry } as HistoryEvent;
+  /** @param t when it was, for what is written down after it happened. @default now */
+  add(entry: HistoryEntry, t: number = this.now()): HistoryEvent {
+    const event = { t, ...entry } as HistoryEvent;
     this.#events.push(event);
     if (this.#file !== null) this.#unwritten.push(JSON.stringify(event));
     return event;

@@ -1,0 +1,214 @@
+import { randomUUID } from "node:crypto";
+import { WebSocket } from "ws";
+import { type Answer, type Call, LostConnection, Refusal, type Target } from "./types.ts";
+
+/** OpenClaw's gateway protocol, as an operator's client speaks it. */
+const PROTOCOL = 4;
+const CONNECT_MS = 90_000;
+const ASK_AGAIN_MS = 1_000;
+
+interface Frame {
+  type?: string;
+  id?: string;
+  ok?: boolean;
+  event?: string;
+  payload?: Record<string, unknown>;
+  error?: { code?: string; message?: string };
+}
+
+/** Row of `chat.history`, as far as a client that lost its connection needs it. */
+interface Row {
+  role?: string;
+  content?: unknown;
+  idempotencyKey?: string;
+}
+
+const textOf = (content: unknown): string =>
+  typeof content === "string"
+    ? content
+    : Array.isArray(content)
+      ? content.map((part: { text?: unknown }) => String(part?.text ?? "")).join("\n")
+      : "";
+
+/** One connection for one session. It stays open between turns and is made again after a loss. */
+export class SocketClient {
+  readonly #target: Target;
+  readonly #agent: string;
+  readonly #session: string;
+  #socket: WebSocket | null = null;
+  #pending = new Map<string, (frame: Frame) => void>();
+  #onEvent: (frame: Frame) => void = () => {};
+  #onClose: (error: LostConnection | Refusal) => void = () => {};
+
+  constructor(target: Target, agent: string, session: string) {
+    this.#target = target;
+    this.#agent = agent;
+    this.#session = session;
+  }
+
+  get #key(): string {
+    return `agent:${this.#agent}:${this.#session}`;
+  }
+
+  /**
+   * One turn. When the connection ends in its middle the client connects again and looks into the
+   * history, as OpenClaw's own clients do: an answer there is taken, a question there is waited for.
+   */
+  async turn(call: Call): Promise<Answer> {
+    const runId = call.key ?? randomUUID();
+    try {
+      await this.#connect(call.signal);
+      return await this.#send(call, runId);
+    } catch (error) {
+      if (!(error instanceof LostConnection) && !isRestart(error)) throw error;
+      return await this.#fetch(call, runId, error as Error);
+    }
+  }
+
+  close(): void {
+    this.#socket?.terminate();
+    this.#socket = null;
+  }
+
+  async #connect(signal: AbortSignal): Promise<void> {
+    if (this.#socket?.readyState === WebSocket.OPEN) return;
+    const url = new URL(`/agents/${this.#agent}/`, this.#target.endpoint.replace(/^http/, "ws"));
+    url.searchParams.set("session", this.#session);
+    const headers = { authorization: `Bearer ${this.#target.token}` };
+    const socket = new WebSocket(url, { headers, handshakeTimeout: CONNECT_MS });
+    this.#socket = socket;
+    this.#pending = new Map();
+    await new Promise<void>((resolve, reject) => {
+      const fail = (error: Error) => reject(error);
+      signal.addEventListener("abort", () => fail(signal.reason as Error), { once: true });
+      socket.once("unexpected-response", (_request, response) => {
+        fail(new Refusal(`http_${response.statusCode}`, response.statusCode ?? null, "upgrade"));
+        socket.terminate();
+      });
+      socket.on("error", (error) => fail(new LostConnection(error.message)));
+      socket.on("close", (code, reason) => {
+        const text = reason.toString() || `closed with ${code}`;
+        const error =
+          code === 1006 || code === 1005
+            ? new LostConnection(text)
+            : new Refusal(`closed_${code}`, null, text);
+        if (this.#socket === socket) this.#socket = null;
+        fail(error);
+        this.#onClose(error);
+      });
+      socket.on("message", (data) => {
+        const frame = JSON.parse(data.toString()) as Frame;
+        if (frame.event === "connect.challenge") {
+          this.#request("connect", connectParams(this.#target.token)).then(() => resolve(), fail);
+        } else if (frame.type === "res" && frame.id !== undefined) {
+          this.#pending.get(frame.id)?.(frame);
+          this.#pending.delete(frame.id);
+        } else this.#onEvent(frame);
+      });
+    });
+  }
+
+  #request(method: string, params: object): Promise<Record<string, unknown>> {
+    const socket = this.#socket;
+    if (!socket) return Promise.reject(new LostConnection("not connected"));
+    const id = randomUUID();
+    return new Promise((resolve, reject) => {
+      this.#pending.set(id, (frame) => {
+        if (frame.ok) resolve(frame.payload ?? {});
+        else reject(new Refusal(frame.error?.code ?? "ws_error", null, frame.error?.message ?? ""));
+      });
+      socket.send(JSON.stringify({ type: "req", id, method, params }), (error) => {
+        if (error) reject(new LostConnection(error.message));
+      });
+    });
+  }
+
+  #send(call: Call, runId: string): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      const settle = (end: () => void) => {
+        this.#onEvent = () => {};
+        this.#onClose = () => {};
+        end();
+      };
+      call.signal.addEventListener("abort", () => settle(() => reject(call.signal.reason)), {
+        once: true,
+      });
+      this.#onClose = (error) => settle(() => reject(error));
+      this.#onEvent = (frame) => {
+        const payload = frame.payload ?? {};
+        if (frame.event !== "chat" || payload.runId !== runId) return;
+        if (payload.state === "final") {
+          const message = payload.message as { content?: unknown } | undefined;
+          settle(() => resolve(from(textOf(message?.content))));
+        } else if (payload.state === "error" || payload.state === "aborted") {
+          const text = String(payload.errorMessage ?? payload.state);
+          settle(() => reject(new Refusal("model_error", null, text)));
+        }
+      };
+      const params = { sessionKey: this.#key, message: call.message, idempotencyKey: runId };
+      this.#request("chat.send", params).catch((error) => settle(() => reject(error)));
+    });
+  }
+
+  /** After a loss: the answer from the history, or the loss itself when the question is not there. */
+  async #fetch(call: Call, runId: string, loss: Error): Promise<Answer> {
+    for (;;) {
+      call.signal.throwIfAborted();
+      try {
+        await this.#connect(call.signal);
+        const { messages } = (await this.#request("chat.history", {
+          sessionKey: this.#key,
+          limit: 40,
+        })) as { messages?: Row[] };
+        const rows = messages ?? [];
+        const asked = rows.findLastIndex(
+          (row) => row.role === "user" && isOwn(row, runId, call.marker),
+        );
+        if (asked < 0) throw loss;
+        const answer = rows
+          .slice(asked + 1)
+          .find((row) => row.role === "assistant" && textOf(row.content).includes(call.marker));
+        if (answer) return from(textOf(answer.content));
+      } catch (error) {
+        if (error === loss) throw error;
+        if (!(error instanceof LostConnection) && !(error instanceof Refusal)) throw error;
+      }
+      await pause(ASK_AGAIN_MS, call.signal);
+    }
+  }
+}
+
+const from = (reply: string): Answer => ({ reply, shard: null, epoch: null, node: null });
+
+/** 1012, "service restart": the shard moved or was lost, and the client is to connect again. */
+const isRestart = (error: unknown): boolean =>
+  error instanceof Refusal && (error.code === "closed_1012" || error.code === "UNAVAILABLE");
+
+const isOwn = (row: Row, runId: string, marker: string): boolean =>
+  row.idempotencyKey === `${runId}:user` || textOf(row.content).includes(marker);
+
+const connectParams = (token: string) => ({
+  minProtocol: PROTOCOL,
+  maxProtocol: PROTOCOL,
+  client: { id: "cli", version: "1.0.0", platform: process.platform, mode: "cli" },
+  role: "operator",
+  scopes: ["operator.read", "operator.write"],
+  caps: [],
+  auth: { token },
+});
+
+/** Waits, or rejects once the signal fires. */
+export function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const abort = () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener("abort", abort);
+      resolve();
+    }, ms);
+    if (signal.aborted) abort();
+    else signal.addEventListener("abort", abort, { once: true });
+  });
+}

@@ -1,0 +1,243 @@
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { bootClock } from "../../gateway/clock.ts";
+import type { Release } from "../../gateway/config.ts";
+import { check, type Expectation } from "./checker.ts";
+import { Load, type LoadShape, STEADY } from "./clients/load.ts";
+import { pause } from "./clients/ws.ts";
+import { runFault, waitWhole } from "./engine.ts";
+import type { FaultName } from "./fault-names.ts";
+import type { FaultContext } from "./faults.ts";
+import { createFleet, type DrillFleet } from "./fleet.ts";
+import { History } from "./history.ts";
+import { cronMarker } from "./marker.ts";
+import { type RecordingModel, startRecordingModel } from "./model.ts";
+import { LeaseWatch } from "./observe.ts";
+import { ProcessWatch } from "./processes.ts";
+import { seeded } from "./random.ts";
+import { schedule } from "./schedule.ts";
+import { type DrillReport, summarize } from "./summary.ts";
+import { startTelegram, type TelegramServer } from "./telegram.ts";
+
+export interface DrillOptions {
+  seed: number;
+  minutes: number;
+  faults: readonly FaultName[];
+  /** The faults were named one by one: each must then have been applied. */
+  named: boolean;
+  nodes: number;
+  shards: number;
+  release: Release;
+  load?: Partial<LoadShape>;
+  /** Parent of the data directory. @default the system's temporary directory */
+  under?: string;
+  /** One line of progress, for people. */
+  say(line: string): void;
+  signal: AbortSignal;
+}
+
+export interface DrillResult {
+  report: DrillReport;
+  history: History;
+  /** Kept on failure; null when it was removed. */
+  dataDir: string | null;
+}
+
+const BOT = "777000:AAdrilldrilldrilldrilldrilldrilldr";
+/** First boot of all shards, on a machine that does it one after another. */
+const FIRST_BOOT_MS = 300_000;
+/** Attempts to find a session on each shard. */
+const SESSION_TRIES = 60;
+const FLUSH_MS = 1_000;
+
+/** Everything that a drill starts; closed in reverse. */
+interface Stage {
+  fleet: DrillFleet;
+  history: History;
+  watch: ProcessWatch;
+  leases: LeaseWatch;
+  model: RecordingModel;
+  telegram: TelegramServer;
+}
+
+async function raise(options: DrillOptions): Promise<Stage & AsyncDisposable> {
+  const header = {
+    seed: options.seed,
+    minutes: options.minutes,
+    startedAt: new Date().toISOString(),
+    nodes: Array.from({ length: options.nodes }, (_, i) => `n${i + 1}`),
+    shards: Array.from({ length: options.shards }, (_, i) => `s${i + 1}`),
+    faults: [...options.faults],
+    release: options.release.id,
+  };
+  // The observers are made before the fleet: the model's address is part of its configuration.
+  const history = new History(header, bootClock);
+  let created: DrillFleet | null = null;
+  const watch = new ProcessWatch(history, (stateDir) => created?.shardOf(stateDir) ?? null);
+  const callerOf = (port: number) => watch.callerOf(port);
+  const model = await startRecordingModel(history, callerOf);
+  const telegram = await startTelegram(history, callerOf);
+  const fleet = await createFleet({
+    nodes: options.nodes,
+    shards: options.shards,
+    release: options.release,
+    modelUrl: model.url,
+    cores: availableParallelism(),
+    ...(options.under ? { under: options.under } : {}),
+    agent: {
+      channels: {
+        telegram: {
+          enabled: true,
+          botToken: BOT,
+          apiRoot: telegram.url,
+          dmPolicy: "open",
+          allowFrom: ["*"],
+        },
+      },
+      cron: [{ name: "tick", schedule: "* * * * *", message: cronMarker("tick"), enabled: true }],
+    },
+  });
+  created = fleet;
+  history.writeTo(join(fleet.dataDir, "history.jsonl"));
+  const leases = new LeaseWatch(fleet, history);
+  return {
+    fleet,
+    history,
+    watch,
+    leases,
+    model,
+    telegram,
+    [Symbol.asyncDispose]: async () => {
+      leases.stop();
+      await fleet.stop();
+      watch.look();
+      watch.stop();
+      history.flush();
+      await telegram.close();
+      await model.close();
+    },
+  };
+}
+
+/** One session on each shard, found by asking; the fleet decides where a new session goes. */
+async function sessionsOnShards(fleet: DrillFleet, load: Load): Promise<Map<string, string>> {
+  const found = new Map<string, string>();
+  for (let i = 1; i <= SESSION_TRIES && found.size < fleet.shards.length; i++) {
+    const session = `probe-${i}`;
+    const answer = await load.probe(session);
+    if (answer?.shard && !found.has(answer.shard)) found.set(answer.shard, session);
+  }
+  const without = fleet.shards.filter((shard) => !found.has(shard));
+  if (without.length > 0) {
+    throw new Error(`none of ${SESSION_TRIES} new sessions was answered by ${without.join(", ")}`);
+  }
+  return found;
+}
+
+/** A whole drill: a fleet of its own, load, faults, checks. Leaves nothing behind but a failure's data. */
+export async function runDrill(options: DrillOptions): Promise<DrillResult> {
+  const { say, signal } = options;
+  const seconds = (ms: number) => `${Math.round(ms / 1000)} s`;
+  let fleet: DrillFleet | null = null;
+  let keep = true;
+  try {
+    let history: History;
+    let expected: Expectation;
+    let trouble: string | null = null;
+    {
+      await using stage = await raise(options);
+      ({ fleet, history } = stage);
+      const flush = setInterval(() => history.flush(), FLUSH_MS);
+      const random = seeded(options.seed);
+      const load = new Load(history, fleet.target, random.fork("load"), stage.telegram);
+      const shape: LoadShape = { ...STEADY, bot: BOT, ...options.load };
+      expected = {
+        telegram: shape.bot !== null,
+        cron: options.minutes >= 2,
+        websocket: shape.sockets > 0,
+        faults: options.named ? options.faults : [],
+      };
+      try {
+        trouble = await act(options, stage, load, shape);
+      } finally {
+        clearInterval(flush);
+      }
+      say(`stopping the fleet after ${seconds(history.now())}`);
+    }
+    const outcome = check(history.header, history.events, expected);
+    const report = summarize(history.header, history.events, outcome, trouble);
+    keep = !report.ok;
+    return { report, history, dataDir: keep ? fleet.dataDir : null };
+  } catch (error) {
+    // Stopped by a person: nothing to look at afterwards.
+    if (signal.aborted) keep = false;
+    throw error;
+  } finally {
+    if (!keep) fleet?.remove();
+  }
+}
+
+/** Boots, loads, hurts. Returns why the drill could not be carried through, or null. */
+async function act(
+  options: DrillOptions,
+  stage: Stage,
+  load: Load,
+  shape: LoadShape,
+): Promise<string | null> {
+  const { fleet, history, watch, leases } = stage;
+  const { say, signal } = options;
+  const sessions = new Map<string, string>();
+  const context: FaultContext = {
+    fleet,
+    history,
+    watch,
+    sessionOf: (shard) => sessions.get(shard) ?? `probe-${shard}`,
+    send: (session, turnMs) => load.probe(session, turnMs),
+    signal,
+  };
+  try {
+    say(
+      `starting ${fleet.nodes.length} nodes and ${fleet.shards.length} shards in ${fleet.dataDir}`,
+    );
+    watch.start();
+    leases.start();
+    await Promise.all(fleet.nodes.map((node) => fleet.startNode(node)));
+    await waitWhole(context, FIRST_BOOT_MS);
+    for (const [shard, session] of await sessionsOnShards(fleet, load))
+      sessions.set(shard, session);
+    const begun = history.now();
+    history.add({ type: "note", text: "load begins" });
+    load.start(shape);
+    const endsAt = begun + options.minutes * 60_000;
+    const count = Object.values({ ...shape, bot: null, thinkMs: null, longestTurnMs: null })
+      .filter((value): value is number => typeof value === "number")
+      .reduce((sum, value) => sum + value, shape.completions);
+    say(
+      `load of ${count} clients${shape.bot ? " and a Telegram bot" : ""}; faults for ${options.minutes} min, seed ${options.seed}`,
+    );
+    for (const planned of schedule(options.seed, options.faults, fleet.nodes.length)) {
+      if (history.now() + planned.restMs >= endsAt) break;
+      await pause(planned.restMs, signal);
+      const result = await runFault(context, planned);
+      say(`${result.ok ? "✓" : "✗"} ${planned.n}. ${result.text}`);
+      if (!result.ok && !(await stillThere(context))) return "the fleet did not come back";
+    }
+    await pause(Math.max(0, endsAt - history.now()), signal);
+    return null;
+  } catch (error) {
+    signal.throwIfAborted();
+    return (error as Error).message;
+  } finally {
+    if (!signal.aborted) {
+      history.add({ type: "note", text: "load ends" });
+      say("no new turns; waiting for the running ones");
+      await load.finish();
+    }
+  }
+}
+
+const stillThere = (context: FaultContext): Promise<boolean> =>
+  waitWhole(context, 30_000).then(
+    () => true,
+    () => false,
+  );

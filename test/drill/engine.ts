@@ -1,0 +1,113 @@
+import { pause } from "./clients/ws.ts";
+import { Overdue, waitFor } from "./conditions.ts";
+import { FAULTS } from "./fault-names.ts";
+import { type Applied, applyFault, type FaultContext, holdOf } from "./faults.ts";
+import type { EventOf, HistoryEntry } from "./history.ts";
+import type { Planned } from "./schedule.ts";
+
+/** After a fault was healed, the fleet must be whole again within this time; then it is called broken. */
+export const WHOLE_MS = 180_000;
+
+export interface FaultResult {
+  ok: boolean;
+  /** From the fault to the first answer on the last of its shards, ms; null when none came. */
+  recoveryMs: number | null;
+  text: string;
+}
+
+/** Every shard serving, no node lost, the store there: the same words as `status` uses. */
+export async function whole(context: FaultContext): Promise<string | null> {
+  const status = await context.fleet.status();
+  const shard = status.shards.find((one) => one.state !== "serving" && one.state !== "draining");
+  if (shard) return `${shard.id} is ${shard.state}`;
+  const node = status.nodes.find((one) => one.state !== "active");
+  if (node) return `node ${node.id} is ${node.state}`;
+  if (status.nodes.length < context.fleet.nodes.length) return "a node is missing";
+  return status.store.ok ? null : "the lease store does not answer";
+}
+
+export async function waitWhole(context: FaultContext, withinMs = WHOLE_MS): Promise<void> {
+  let why = "";
+  try {
+    await waitFor("the fleet to be whole", withinMs, context.signal, async () => {
+      const fault = await whole(context);
+      if (fault !== null) why = fault;
+      return fault === null;
+    });
+  } catch (error) {
+    if (!(error instanceof Overdue)) throw error;
+    throw new Overdue(why === "" ? error.message : `${error.message}: ${why}`);
+  }
+}
+
+/**
+ * Does one fault, heals it, waits until the fleet is whole and each shard it hit has answered, and
+ * writes all of that into the history. Never throws for what the fleet did; only when it is aborted.
+ */
+export async function runFault(context: FaultContext, planned: Planned): Promise<FaultResult> {
+  const { name } = planned;
+  const { kind, title } = FAULTS[name];
+  const put = (
+    phase: EventOf<"fault">["phase"],
+    detail: string,
+    applied?: Pick<Applied, "target" | "shards">,
+    t?: number,
+  ) => {
+    const { target = "nothing", shards = [] } = applied ?? {};
+    const entry: HistoryEntry = {
+      type: "fault",
+      n: planned.n,
+      name,
+      kind,
+      phase,
+      target,
+      shards,
+      detail,
+    };
+    return context.history.add(entry, t);
+  };
+
+  const before = context.history.now();
+  // What the fault causes may be written down before `applyFault` returns; its own time is earlier.
+  let happened = before;
+  const mark = () => {
+    happened = context.history.now();
+  };
+  let applied: Applied;
+  try {
+    const status = await context.fleet.status();
+    mark();
+    applied = await applyFault({ ...context, mark }, planned, status);
+  } catch (error) {
+    context.signal.throwIfAborted();
+    const text = `it could not be done: ${(error as Error).message}`;
+    put("failed", text);
+    return { ok: false, recoveryMs: null, text: `${title}: ${text}` };
+  }
+  const begun = put("do", applied.detail, applied, happened);
+  const probes = applied.shards.map(async (shard) => {
+    const answer = await context.send(context.sessionOf(shard), 0);
+    return answer === null ? null : context.history.now() - begun.t;
+  });
+  try {
+    await pause(holdOf(planned), context.signal);
+    put("heal", await applied.heal(), applied);
+    await waitWhole(context);
+    const times = await Promise.all(probes);
+    const silent = applied.shards.filter((_, i) => times[i] === null);
+    if (silent.length > 0) throw new Overdue(`${silent.join(", ")} did not answer`);
+    put("recovered", "", applied);
+    const recoveryMs = Math.max(0, ...times.map((ms) => ms ?? 0));
+    const text = `${title}: ${applied.target}, answered after ${(recoveryMs / 1000).toFixed(1)} s`;
+    return { ok: true, recoveryMs, text };
+  } catch (error) {
+    if (context.signal.aborted) {
+      await applied.heal().catch(() => {});
+      throw context.signal.reason;
+    }
+    const text = (error as Error).message;
+    put("failed", text, applied);
+    const after = ((context.history.now() - before) / 1000).toFixed(0);
+    return { ok: false, recoveryMs: null, text: `${title}: ${text} (after ${after} s)` };
+  }
+}

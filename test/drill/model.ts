@@ -1,0 +1,87 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import type { IncomingMessage } from "node:http";
+import { type ChatMessage, textOf } from "../../gateway/model/answer.ts";
+import { startDemoModel } from "../../gateway/model/server.ts";
+import type { History } from "./history.ts";
+import { markersIn } from "./marker.ts";
+
+/** The demo model in the drill's own process, so that every model call of the fleet is seen. */
+export interface RecordingModel {
+  /** For `models.providers`, ending in `/v1`. */
+  url: string;
+  close(): Promise<void>;
+}
+
+export interface PromptMarkers {
+  marker: string | null;
+  resumed: boolean;
+  continuation: boolean;
+  asked: string[];
+  told: string[];
+}
+
+/** What a prompt says about the turn it is for, and about the turns before it. Pure. */
+export function readPrompt(messages: readonly ChatMessage[]): PromptMarkers {
+  const of = (role: string) =>
+    messages.flatMap((message) =>
+      message.role === role ? markersIn(textOf(message.content)) : [],
+    );
+  const users = messages.filter((message) => message.role === "user");
+  const own = users.findLast((message) => markersIn(textOf(message.content)).length > 0);
+  return {
+    marker: own ? (markersIn(textOf(own.content)).at(-1) ?? null) : null,
+    resumed: own !== undefined && own !== users.at(-1),
+    continuation: messages.at(-1)?.role === "tool",
+    asked: of("user"),
+    told: of("assistant"),
+  };
+}
+
+/** Node's own channel: `{ request, response, socket, server }` before each request's handler. */
+const REQUEST_START = "http.server.request.start";
+
+/**
+ * @param callerOf finds the gateway process at the other end of a connection, by its port.
+ */
+export async function startRecordingModel(
+  history: History,
+  callerOf: (remotePort: number) => number | null,
+): Promise<RecordingModel> {
+  // The model's hooks do not show the connection; the handler runs in the context entered here.
+  const connection = new AsyncLocalStorage<number>();
+  let port = 0;
+  const onStart = (message: unknown) => {
+    const { request } = message as { request: IncomingMessage };
+    const { localPort, remotePort } = request.socket;
+    if (localPort === port && remotePort !== undefined) connection.enterWith(remotePort);
+  };
+  subscribe(REQUEST_START, onStart);
+  // The body's hook runs right before the call's, in one tick.
+  let prompt: PromptMarkers | null = null;
+  const open = new Set<string>();
+  const model = await startDemoModel({
+    onRequest: (body) => {
+      prompt = readPrompt(body.messages as ChatMessage[]);
+    },
+    onCall: (call) => {
+      if (call.outcome === null && !open.has(call.id) && prompt !== null) {
+        open.add(call.id);
+        const remotePort = connection.getStore();
+        const pid = remotePort === undefined ? null : callerOf(remotePort);
+        history.add({ type: "model-begin", call: call.id, pid, ...prompt });
+        prompt = null;
+      } else if (call.outcome !== null && open.delete(call.id)) {
+        history.add({ type: "model-end", call: call.id, outcome: call.outcome });
+      }
+    },
+  });
+  port = model.port;
+  return {
+    url: model.url,
+    close: async () => {
+      unsubscribe(REQUEST_START, onStart);
+      await model.close();
+    },
+  };
+}

@@ -1,0 +1,121 @@
+import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import type { DrillReport } from "./summary.ts";
+import { evidence } from "./text.ts";
+
+/** One earlier run, as the list of runs keeps it. */
+export interface PastRun {
+  startedAt: string;
+  ok: boolean;
+  verdict: string;
+  seed: number;
+  minutes: number;
+  faults: number;
+  requests: number;
+  release: string;
+}
+
+export function pastRun(report: DrillReport): PastRun {
+  return {
+    startedAt: report.startedAt,
+    ok: report.ok,
+    verdict: report.verdict,
+    seed: report.seed,
+    minutes: report.minutes,
+    faults: report.faults.reduce((sum, fault) => sum + fault.count, 0),
+    requests: report.requests.reduce((sum, line) => sum + line.sent, 0),
+    release: report.release,
+  };
+}
+
+/** Newest runs that are shown. */
+const SHOWN = 20;
+
+/** Earlier runs, newest first. A line that cannot be read is left out. */
+export function readRuns(file: string): PastRun[] {
+  if (!existsSync(file)) return [];
+  return readFileSync(file, "utf8")
+    .split("\n")
+    .flatMap((line) => {
+      try {
+        return line === "" ? [] : [JSON.parse(line) as PastRun];
+      } catch {
+        return [];
+      }
+    })
+    .reverse()
+    .slice(0, SHOWN);
+}
+
+export function appendRun(file: string, run: PastRun): void {
+  mkdirSync(dirname(file), { recursive: true });
+  appendFileSync(file, `${JSON.stringify(run)}\n`);
+}
+
+const BEGIN = "<!-- drill:begin -->";
+const END = "<!-- drill:end -->";
+
+const seconds = (ms: number | null): string => (ms === null ? "–" : `${(ms / 1000).toFixed(1)} s`);
+const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ");
+
+function markdownTable(head: string[], rows: string[][]): string[] {
+  const line = (cells: string[]) => `| ${cells.map(cell).join(" | ")} |`;
+  return [line(head), line(head.map(() => "---")), ...rows.map(line)];
+}
+
+/** The section of docs/reliability.md that a drill writes. Pure. */
+export function reliabilitySection(report: DrillReport): string {
+  const times = report.faults.reduce((sum, fault) => sum + fault.count, 0);
+  const lines = [
+    `**${report.verdict}**`,
+    "",
+    `\`./fleet drill --minutes ${report.minutes} --seed ${report.seed}\`, ${report.startedAt.slice(0, 10)}, release ${report.release}, ${report.nodes} nodes, ${report.shards} shards, ${times} faults.`,
+    "",
+    ...markdownTable(
+      ["law", "result", "what was looked at"],
+      report.checks.map((verdict) => [verdict.law, verdict.status, evidence(verdict)]),
+    ),
+    "",
+    ...markdownTable(
+      ["fault", "times", "next answer, median", "max", "must"],
+      report.faults.map((fault) => [
+        fault.title,
+        String(fault.count),
+        seconds(fault.recoveryMs.median),
+        seconds(fault.recoveryMs.max),
+        fault.mustMs === null ? "" : `≤ ${fault.mustMs / 1000} s`,
+      ]),
+    ),
+    "",
+    ...markdownTable(
+      ["requests", "sent", "answered", "allowed errors", "added, median", "max"],
+      report.requests.map((line) => [
+        line.kind,
+        String(line.sent),
+        String(line.answered),
+        Object.entries(line.errors)
+          .map(([code, count]) => `${count} × ${code}`)
+          .join(", ") || "0",
+        seconds(line.overheadMs.median),
+        seconds(line.overheadMs.max),
+      ]),
+    ),
+  ];
+  return lines.join("\n");
+}
+
+/** Replaces what stands between two markers of a page; a page without them gets them at its end. */
+export function replaceSection(page: string, begin: string, end: string, section: string): string {
+  const block = `${begin}\n${section}\n${end}`;
+  const from = page.indexOf(begin);
+  const to = page.indexOf(end);
+  if (from < 0 || to < from) return `${page.trimEnd()}\n\n${block}\n`;
+  return page.slice(0, from) + block + page.slice(to + end.length);
+}
+
+/** Writes the report into docs/reliability.md. */
+export function recordReliability(file: string, report: DrillReport): void {
+  const page = existsSync(file) ? readFileSync(file, "utf8") : "# Reliability\n";
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, replaceSection(page, BEGIN, END, reliabilitySection(report)));
+}

@@ -1,4 +1,5 @@
-import { closeSync, openSync, renameSync, statSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { closeSync, linkSync, openSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { StoreUnavailable } from "./store.ts";
@@ -18,7 +19,7 @@ export interface SqliteFileOptions {
   schemaVersion: number;
   /** Run once on every new connection, after the checks. */
   pragmas: string;
-  /** Fills an empty database; runs in a transaction. */
+  /** Fills an empty database, whose inode is `identity`; runs in a transaction. */
   create(db: DatabaseSync, identity: string): void;
   /** Wraps the opening of the file, for a back end that must prepare what lies beside it. */
   around?<T>(open: () => T): T;
@@ -44,14 +45,35 @@ export function fileIdentity(path: string): string | null {
   return stat ? `${stat.dev}:${stat.ino}` : null;
 }
 
-/** Makes an empty file for SQLite, readable by its owner alone; false when there was one. */
-export function createEmpty(path: string): boolean {
+/**
+ * Puts a finished database at `path` in one step, on an inode of its own: "new" fails with EEXIST when
+ * something is there, "instead" replaces it. Nobody ever sees it half made, and whoever has an earlier
+ * file open sees by the inode that it is another one. (SQLite's cache alone does not: it compares a
+ * count of changes, which can be the same in both.)
+ */
+export function publishDatabase(
+  path: string,
+  how: "new" | "instead",
+  make: (building: string) => void,
+): void {
+  const building = `${path}.new-${randomUUID()}`;
+  closeSync(openSync(building, "wx", 0o600));
   try {
-    closeSync(openSync(path, "wx", 0o600));
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
-    throw error;
+    make(building);
+    const db = new DatabaseSync(building);
+    try {
+      // While this lock is held nobody can work on the file, so a journal at its new name is what a
+      // deleted file left, and SQLite would roll that back into this one.
+      db.exec("BEGIN EXCLUSIVE");
+      if (how === "new") linkSync(building, path);
+      else renameSync(building, path);
+      rmSync(`${path}-journal`, { force: true });
+      db.exec("ROLLBACK");
+    } finally {
+      db.close();
+    }
+  } finally {
+    for (const suffix of ["", "-journal"]) rmSync(building + suffix, { force: true });
   }
 }
 
@@ -107,6 +129,29 @@ export class SqliteFile {
     return result;
   }
 
+  /**
+   * Replaces the file by a copy of itself with `change` made to it, so that everybody who has it open
+   * opens it afresh. What others write to the old one meanwhile is lost with it.
+   */
+  replaceByCopy(change: (db: DatabaseSync, identity: string) => void): void {
+    const { path } = this.#options;
+    try {
+      const from = this.#ready();
+      publishDatabase(path, "instead", (building) => {
+        from.prepare("VACUUM INTO ?").run(building);
+        const db = new DatabaseSync(building);
+        try {
+          change(db, fileIdentity(building) ?? "");
+        } finally {
+          db.close();
+        }
+      });
+      this.#drop();
+    } catch (error) {
+      throw this.#fault(error);
+    }
+  }
+
   close(): void {
     this.#closed = true;
     this.#drop();
@@ -155,14 +200,15 @@ export class SqliteFile {
     const { path, what, busyMs } = this.#options;
     // Twice damaged, or replaced while it was opened: two more tries, then the caller's next call.
     for (let attempt = 0; attempt < 3; attempt++) {
-      if (createEmpty(path) && attempt === 0) {
-        this.#options.log.warn(`${path} was missing; a new ${what} begins`);
+      if (!fileIdentity(path)) {
+        this.#create();
+        if (attempt === 0) this.#options.log.warn(`${path} was missing; a new ${what} begins`);
       }
       const before = fileIdentity(path);
       if (!before) continue;
       const db = new DatabaseSync(path, { timeout: busyMs });
       try {
-        this.#check(db, before);
+        this.#check(db);
         db.exec(this.#options.pragmas);
       } catch (error) {
         db.close();
@@ -182,25 +228,24 @@ export class SqliteFile {
     throw new StoreUnavailable(`${path} keeps being replaced while it is opened`);
   }
 
-  /** Fills an empty file; throws Damage for one that cannot be used. */
-  #check(db: DatabaseSync, identity: string): void {
+  #create(): void {
+    try {
+      publishDatabase(this.#options.path, "new", (building) => {
+        buildDatabase(building, this.#options);
+      });
+    } catch (error) {
+      // Another process was faster: its file is as good.
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    }
+  }
+
+  /** Throws Damage for a file that cannot be used. */
+  #check(db: DatabaseSync): void {
     const { applicationId, schemaVersion, path, what } = this.#options;
     const integrity = db.prepare("PRAGMA integrity_check(1)").get() as { integrity_check: string };
     if (integrity.integrity_check !== "ok") throw new Damage(integrity.integrity_check);
-    const tables = db.prepare("SELECT count(*) AS n FROM sqlite_schema");
-    if ((tables.get() as { n: number }).n === 0) {
-      db.exec("BEGIN EXCLUSIVE");
-      try {
-        if ((tables.get() as { n: number }).n === 0) {
-          this.#options.create(db, identity);
-          db.exec(`PRAGMA application_id=${applicationId}; PRAGMA user_version=${schemaVersion}`);
-        }
-        db.exec("COMMIT");
-      } catch (error) {
-        if (db.isTransaction) db.exec("ROLLBACK");
-        throw error;
-      }
-    }
+    const tables = db.prepare("SELECT count(*) AS n FROM sqlite_schema").get() as { n: number };
+    if (tables.n === 0) throw new Damage("it is empty");
     const id = db.prepare("PRAGMA application_id").get() as { application_id: number };
     if (id.application_id !== applicationId) {
       throw new Damage(`it is another program's database, not a ${what}`);
@@ -265,6 +310,24 @@ export class SqliteFile {
     return new StoreUnavailable(`${what} ${path}: ${(error as Error).message}${hint}`, {
       cause: error,
     });
+  }
+}
+
+/** Makes an empty file into a complete database of `options`. */
+export function buildDatabase(
+  file: string,
+  options: Pick<SqliteFileOptions, "applicationId" | "schemaVersion" | "create">,
+): void {
+  const db = new DatabaseSync(file);
+  try {
+    db.exec("BEGIN EXCLUSIVE");
+    options.create(db, fileIdentity(file) ?? "");
+    db.exec(
+      `PRAGMA application_id=${options.applicationId};
+       PRAGMA user_version=${options.schemaVersion}; COMMIT`,
+    );
+  } finally {
+    db.close();
   }
 }
 

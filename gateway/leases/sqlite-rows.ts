@@ -43,6 +43,11 @@ export function createLeaseSchema(db: DatabaseSync, home: string, pristine: bool
   db.exec(`INSERT INTO reserve VALUES (zeroblob(${RESERVE_BYTES})); DROP TABLE reserve`);
 }
 
+/** Makes a store one that nobody has seen before. */
+export function giveNewId(db: DatabaseSync): void {
+  db.prepare("UPDATE meta SET store_id = ?, pristine = 0").run(randomUUID());
+}
+
 export interface Meta {
   store_id: string;
   pristine: number;
@@ -66,11 +71,6 @@ export class LeaseRows {
 
   countWrite(): void {
     this.#file.sql("UPDATE meta SET writes = writes + 1").run();
-  }
-
-  /** Makes this store one that nobody has seen before. */
-  rename(): void {
-    this.#file.sql("UPDATE meta SET store_id = ?, pristine = 0").run(randomUUID());
   }
 
   lease(shard: string): Lease | undefined {

@@ -1,18 +1,19 @@
-import { closeSync, fsyncSync, linkSync, openSync, rmSync } from "node:fs";
+import { closeSync, fsyncSync, openSync } from "node:fs";
 import { dirname } from "node:path";
-import { DatabaseSync } from "node:sqlite";
+import type { DatabaseSync } from "node:sqlite";
 import { bootClock, type Clock } from "../clock.ts";
 import { LEASE } from "../contract.ts";
 import { judgeHeld, mayAcquire } from "./rules.ts";
 import {
-  createEmpty,
-  fileIdentity,
+  buildDatabase,
+  publishDatabase,
   SqliteFile,
   type StoreLog,
   type TransactionMode,
 } from "./sqlite-file.ts";
 import {
   createLeaseSchema,
+  giveNewId,
   LEASES_APPLICATION_ID,
   LEASES_SCHEMA_VERSION,
   LeaseRows,
@@ -27,6 +28,8 @@ import type {
   RenewalResult,
   StoreView,
 } from "./store.ts";
+
+const FORMAT = { applicationId: LEASES_APPLICATION_ID, schemaVersion: LEASES_SCHEMA_VERSION };
 
 /** A rollback journal that stays allocated: renewals go on when the disk is full (decision 020). */
 const PRAGMAS = "PRAGMA journal_mode=PERSIST; PRAGMA trusted_schema=OFF";
@@ -62,8 +65,7 @@ export class SqliteLeaseStore implements LeaseStore {
     this.#file = new SqliteFile({
       path: options.path,
       what: "lease database",
-      applicationId: LEASES_APPLICATION_ID,
-      schemaVersion: LEASES_SCHEMA_VERSION,
+      ...FORMAT,
       pragmas: PRAGMAS,
       create: (db, identity) => createLeaseSchema(db, identity, false),
       busyMs: options.busyMs ?? LEASE.renewTimeoutMs,
@@ -73,15 +75,13 @@ export class SqliteLeaseStore implements LeaseStore {
   }
 
   async read(): Promise<StoreView> {
-    const view = this.#transact("read", (storeId) => (storeId ? this.#view(storeId) : null));
-    // An older content was put in place: the first to see it gives the store a new id.
-    return view ?? this.#write("durable", (storeId) => this.#view(storeId));
+    return this.#transact("read", (storeId) => this.#view(storeId));
   }
 
   async renew(renewal: Renewal): Promise<RenewalResult> {
     const { node, held } = renewal;
     const caller = { node: node.id, incarnation: node.incarnation };
-    return this.#write("write", (storeId) => {
+    return this.#transact("write", (storeId) => {
       const result = { kept: [] as string[], lost: [] as string[] };
       for (const lease of held) {
         const row = this.#rows.lease(lease.shard);
@@ -110,7 +110,7 @@ export class SqliteLeaseStore implements LeaseStore {
   }
 
   async acquire(request: AcquireRequest): Promise<Lease | null> {
-    return this.#write("durable", (storeId) => {
+    return this.#transact("durable", (storeId) => {
       const row = this.#rows.lease(request.shard);
       if (!mayAcquire(row, request, storeId)) return null;
       const lease: Lease = {
@@ -131,7 +131,7 @@ export class SqliteLeaseStore implements LeaseStore {
   }
 
   async release(request: ReleaseRequest): Promise<boolean> {
-    return this.#write("durable", () => {
+    return this.#transact("durable", () => {
       const row = this.#rows.lease(request.shard);
       if (
         row?.owner !== request.node ||
@@ -155,20 +155,20 @@ export class SqliteLeaseStore implements LeaseStore {
   }
 
   async setPin(shard: string, node: string | null): Promise<void> {
-    this.#write("durable", () => this.#rows.setPin(shard, node));
+    this.#transact("durable", () => this.#rows.setPin(shard, node));
   }
 
   async setMaintenance(node: string, on: boolean): Promise<void> {
     const since = on ? new Date().toISOString() : null;
-    this.#write("durable", () => this.#rows.setMaintenance(node, since));
+    this.#transact("durable", () => this.#rows.setMaintenance(node, since));
   }
 
   async forgetNode(node: string): Promise<void> {
-    this.#write("durable", () => this.#rows.forgetNode(node));
+    this.#transact("durable", () => this.#rows.forgetNode(node));
   }
 
   async appendHistory(entries: HistoryEntry[]): Promise<void> {
-    this.#write("write", () => this.#rows.appendHistory(entries));
+    this.#transact("write", () => this.#rows.appendHistory(entries));
   }
 
   async history(limit: number): Promise<HistoryEntry[]> {
@@ -189,28 +189,34 @@ export class SqliteLeaseStore implements LeaseStore {
     };
   }
 
-  /** Runs `work` with the id of this store, or with null if its content is older than seen before. */
-  #transact<T>(mode: TransactionMode, work: (storeId: string | null) => T): T {
+  /** Runs `work` with the id of this store. */
+  #transact<T>(mode: TransactionMode, work: (storeId: string) => T): T {
+    try {
+      return this.#transactOnce(mode, work);
+    } catch (error) {
+      if (!(error instanceof OlderContent)) throw error;
+      this.#file.replaceByCopy(giveNewId);
+      return this.#transactOnce(mode, work);
+    }
+  }
+
+  #transactOnce<T>(mode: TransactionMode, work: (storeId: string) => T): T {
     let seen: [string, number] | undefined;
     const result = this.#file.transaction(mode, () => {
-      const before = this.#rows.meta();
-      const older = before.writes < (this.#seen.get(before.store_id) ?? 0);
-      if (mode !== "read") {
-        if (older) this.#rows.rename();
-        this.#rows.countWrite();
-      }
-      const meta = mode === "read" ? before : this.#rows.meta();
-      if (!older || mode !== "read") seen = [meta.store_id, meta.writes];
-      const known = older && mode === "read" ? null : `${meta.store_id}/${this.#file.identity}`;
-      return work(known);
+      const { store_id: id, writes } = this.#rows.meta();
+      if (writes < (this.#seen.get(id) ?? 0)) throw new OlderContent();
+      if (mode !== "read") this.#rows.countWrite();
+      seen = [id, mode === "read" ? writes : writes + 1];
+      return work(`${id}/${this.#file.identity}`);
     });
     if (seen) this.#seen.set(...seen);
     return result;
   }
+}
 
-  #write<T>(mode: "write" | "durable", work: (storeId: string) => T): T {
-    return this.#transact(mode, (storeId) => work(storeId as string));
-  }
+/** The file holds less than this process has seen in it before. */
+class OlderContent extends Error {
+  override readonly name = "OlderContent";
 }
 
 /**
@@ -218,35 +224,17 @@ export class SqliteLeaseStore implements LeaseStore {
  * has then never had an owner. Appears in one step or not at all; throws when the file exists.
  */
 export function createPristine(path: string): void {
-  const building = `${path}.new-${process.pid}`;
-  rmSync(building, { force: true });
-  rmSync(`${building}-journal`, { force: true });
-  createEmpty(building);
   try {
-    const db = new DatabaseSync(building);
-    try {
-      db.exec("BEGIN EXCLUSIVE");
-      createLeaseSchema(db, fileIdentity(building) ?? "", true);
-      db.exec(
-        `PRAGMA application_id=${LEASES_APPLICATION_ID};
-         PRAGMA user_version=${LEASES_SCHEMA_VERSION}; COMMIT`,
-      );
-    } finally {
-      db.close();
-    }
-    // A journal that outlived a deleted database would be rolled back into the new one.
-    if (!fileIdentity(path)) rmSync(`${path}-journal`, { force: true });
-    linkSync(building, path);
+    publishDatabase(path, "new", (building) => {
+      const create = (db: DatabaseSync, home: string) => createLeaseSchema(db, home, true);
+      buildDatabase(building, { ...FORMAT, create });
+    });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") {
-      throw new Error(
-        `${path} exists: this fleet was created before. Remove the fleet first, or keep its leases`,
-        { cause: error },
-      );
-    }
-    throw error;
-  } finally {
-    rmSync(building, { force: true });
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    throw new Error(
+      `${path} exists: this fleet was created before. Remove the fleet first, or keep its leases`,
+      { cause: error },
+    );
   }
   const directory = openSync(dirname(path), "r");
   fsyncSync(directory);

@@ -14,8 +14,11 @@ export interface OwnershipState {
     bound: Readonly<Record<ShardId, NodeId>>;
     revision: string;
   };
-  /** The store being watched; null before its first answer. */
-  readonly store: { id: string; since: number; trustPristine: boolean } | null;
+  /**
+   * The store being watched, and since when; null before its first answer. `first`: no other one was
+   * seen in this supervisor's life.
+   */
+  readonly store: { id: string; since: number; first: boolean } | null;
   readonly view: StoreView | null;
   /** When the newest good renewal of this node was sent; null before the first. */
   readonly renewedAt: number | null;

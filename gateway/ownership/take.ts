@@ -4,7 +4,7 @@ import { prefer } from "../placement.ts";
 import type { Step } from "./draft.ts";
 import { FAILED_NODES, type FailureRecord, parseFailure } from "./failure.ts";
 import type { OwnershipState } from "./state.ts";
-import { freeSince, isAlive, isConnected, isOwnLease } from "./watch.ts";
+import { diskLimit, freeSince, isAlive, isConnected, isOwnLease } from "./watch.ts";
 
 /** Nodes that can take shards now, as this node sees it. */
 export function eligibleNodes(state: OwnershipState): NodeId[] {
@@ -113,6 +113,8 @@ export function takeShards(step: Step): void {
     const until = now + timing.askMs;
     const next = { storeId: store.id, until, pending: true, failures, weighedPin };
     state.asks = { ...state.asks, [shard]: next };
-    step.effects.push({ do: "acquire", shard, expected, epochAbove: lease?.epoch ?? 0 });
+    const diskAtMost = diskLimit(state, shard);
+    const epochAbove = lease?.epoch ?? 0;
+    step.effects.push({ do: "acquire", shard, expected, epochAbove, diskAtMost });
   }
 }

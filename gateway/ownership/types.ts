@@ -57,7 +57,7 @@ export type OwnershipEvent =
    * is sent: whoever takes over after a loss of the store must find it there.
    */
   | { type: "acquired"; now: number; sentAt: number; shard: ShardId; epoch: number }
-  /** Somebody else was faster, or the store did not answer. */
+  /** Somebody else was faster, the store did not answer, or the disk knows a later epoch. */
   | { type: "refused"; now: number; shard: ShardId }
   /** Everything an earlier owner of the shard left on this machine is gone. */
   | { type: "cleared"; now: number; shard: ShardId; epoch: number }
@@ -87,8 +87,18 @@ export type OwnershipEvent =
   | { type: "tick"; now: number };
 
 export type OwnershipEffect =
-  /** Ask the store with epoch 1 + max(`epochAbove`, the epochs found on disk and in the replica). */
-  | { do: "acquire"; shard: ShardId; expected: Expected; epochAbove: number }
+  /**
+   * Look for the shard's highest epoch on disk and in the replica. Higher than `diskAtMost` (null: no
+   * limit): the store has forgotten an owner, do not ask, answer `refused`. Else ask the store, with
+   * epoch 1 + max(`epochAbove`, what was found).
+   */
+  | {
+      do: "acquire";
+      shard: ShardId;
+      expected: Expected;
+      epochAbove: number;
+      diskAtMost: number | null;
+    }
   /** Kill what an earlier owner left here and wait until it is gone. */
   | { do: "clear"; shard: ShardId; epoch: number }
   /** Restore, start, serve; crashes are restarted in place under the same epoch. */

@@ -6,10 +6,7 @@ import type { NodeWatch, OwnershipState, Watch } from "./state.ts";
 /** Takes in a view: every lease and node whose key changed is watched anew from `now`. */
 export function observe(state: Draft, view: StoreView, now: number): void {
   if (state.store?.id !== view.storeId) {
-    // Another store may show any past. Only the first one of a supervisor's life is believed when it
-    // says that it never lost anything.
-    const trustPristine = state.store === null && view.pristine;
-    state.store = { id: view.storeId, since: now, trustPristine };
+    state.store = { id: view.storeId, since: now, first: state.store === null };
     state.leaseWatch = {};
     state.nodeWatch = {};
   }
@@ -57,15 +54,36 @@ function watchNodes(state: Draft, view: StoreView, now: number): Record<NodeId, 
 /**
  * Since when (own clock, may lie ahead) the shard is without a living owner; null: no time is known.
  * This is the only place that calls a lease dead.
+ *
+ * A store that took the place of another may show any past: a lease of somebody long dead, or given
+ * up long ago, while today's owner has not found the new store yet. Nothing in it counts before one
+ * TTL. The first store of a supervisor's life gets the benefit of the doubt, and `diskLimit` guards it.
  */
 export function freeSince(state: OwnershipState, shard: ShardId): number | null {
+  const { store, timing } = state;
+  const since = standingSince(state, shard);
+  if (since === null || !store) return null;
+  return store.first ? since : Math.max(since, store.since + timing.ttlMs);
+}
+
+/**
+ * Until this supervisor has watched the store for one TTL, an epoch found on disk that is higher than
+ * the one in the store proves that the store has forgotten an owner, who may live. Null: no limit.
+ */
+export function diskLimit(state: OwnershipState, shard: ShardId): number | null {
+  const { store, view, timing, now } = state;
+  if (!store || store.since + timing.ttlMs <= now) return null;
+  return view?.leases[shard]?.epoch ?? 0;
+}
+
+function standingSince(state: OwnershipState, shard: ShardId): number | null {
   const { store, view, self, timing } = state;
   if (!store || !view) return null;
   const lease = view.leases[shard];
   const watch = state.leaseWatch[shard];
   if (!lease) {
     if (watch) return watch.since + timing.ttlMs;
-    return store.trustPristine ? store.since : store.since + timing.ttlMs;
+    return view.pristine ? store.since : store.since + timing.ttlMs;
   }
   if (!watch) return null;
   if (lease.owner === null) return watch.since;

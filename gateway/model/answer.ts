@@ -13,10 +13,25 @@ export interface Answer {
   directives: Directives;
   /** The user's own words, without directives and without what OpenClaw put around them. */
   asked: string;
+  /** A tool has answered since. */
+  toolAnswered: boolean;
 }
 
-/** Row that OpenClaw puts behind a turn that a crash interrupted (2026.9.6, measured). */
-const RECOVERY = /^\[System\] Your previous turn was interrupted/;
+/** What OpenClaw puts behind a question whose turn a crash interrupted (2026.9.6, measured). */
+const RECOVERY = /\s*\[System\] Your previous turn was interrupted[\s\S]*$/;
+
+/** What it puts before such a question when it hands both to the model as one message. */
+const REQUEUED = /^\[Queued user message from a previous active turn[^\]]*\]\s*/;
+
+/** What OpenClaw tells a model between a user's words: no person said it (2026.9.6, measured). */
+const INTERNAL =
+  /<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>[\s\S]*?<<<END_OPENCLAW_INTERNAL_CONTEXT>>>/g;
+
+/** What OpenClaw puts behind a question when it tries again after a failed call (2026.9.6, measured). */
+const RETRY = /\s*\n\nContinue the current task from the existing transcript[\s\S]*$/;
+
+/** Facts of the run that OpenClaw puts behind a user's words (2026.9.6, measured). */
+const RUNTIME = /\s*\n\nRuntime: agent=[^\n]*$/;
 
 /** `[Sat 2026-11-21 07:58 UTC] `, which OpenClaw puts before a user's words (2026.9.6, measured). */
 const TIMESTAMP = /^\[[A-Z][a-z]{2} \d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)? [^\]]{1,40}\]\s*/;
@@ -28,11 +43,22 @@ const TIMESTAMP = /^\[[A-Z][a-z]{2} \d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)? [^\]]{1,
 export function answer(messages: readonly ChatMessage[]): Answer {
   let directives = NO_DIRECTIVES;
   let asked = "";
+  let toolAnswered = false;
   for (let i = messages.length - 1; i >= 0; i--) {
     const message = messages[i];
+    if (message?.role === "tool") toolAnswered = true;
     if (message?.role !== "user") continue;
-    const words = textOf(message.content).trim().replace(TIMESTAMP, "");
-    if (words === "" || RECOVERY.test(words)) continue;
+    const words = textOf(message.content)
+      .replace(INTERNAL, "")
+      .trim()
+      .replace(RETRY, "")
+      .replace(RUNTIME, "")
+      .replace(RECOVERY, "")
+      .replace(TIMESTAMP, "")
+      .replace(REQUEUED, "")
+      .replace(TIMESTAMP, "")
+      .trim();
+    if (words === "") continue;
     const parsed = parseDirectives(words);
     directives = parsed.directives;
     asked = parsed.text;
@@ -43,6 +69,7 @@ export function answer(messages: readonly ChatMessage[]): Answer {
     reply: directives.tokens === null ? echo : pad(echo, directives.tokens),
     directives,
     asked,
+    toolAnswered,
   };
 }
 

@@ -129,7 +129,7 @@ async function complete(
     if (gone.signal.aborted) return;
     return fail(response, given.directives.fail, "failed as the message asked");
   }
-  const tool = toolToCall(given, messages, body.tools);
+  const tool = toolToCall(given, body.tools);
   const usage = usageOf(messages, given.reply);
   if (body.stream === true) {
     await stream(response, { reply: given.reply, tool, usage, delayMs, gone: gone.signal, body });
@@ -190,13 +190,9 @@ async function stream(
 }
 
 /** The tool a message asks for, unless it was already called in this turn or is not offered. */
-function toolToCall(
-  given: Answer,
-  messages: readonly ChatMessage[],
-  tools: unknown,
-): string | null {
+function toolToCall(given: Answer, tools: unknown): string | null {
   const wanted = given.directives.tool;
-  if (wanted === null || messages.at(-1)?.role === "tool" || !Array.isArray(tools)) return null;
+  if (wanted === null || given.toolAnswered || !Array.isArray(tools)) return null;
   const offered = tools.some(
     (tool: { function?: { name?: unknown } } | null) => tool?.function?.name === wanted,
   );

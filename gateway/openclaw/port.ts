@@ -34,6 +34,8 @@ export interface GatewayPort {
       timezone?: string;
       message: string;
       enabled: boolean;
+      /** Send the answer to the agent's last conversation on a channel; needs one. @default false */
+      announce?: boolean;
     }[],
   ): Promise<void>;
   /** Totals since the gateway started, per agent; fields OpenClaw does not give are missing. */

@@ -1,0 +1,186 @@
+import { randomUUID } from "node:crypto";
+import { bootClock, type Clock } from "../clock.ts";
+import { type CronJobSeen, type CronJobWish, planCron } from "./cron.ts";
+import { ADMIN_SCOPES, CLIENT_SCOPES } from "./handshake.ts";
+import type { GatewayPort, TurnRequest, TurnResult, UsageEvent } from "./port.ts";
+import { GatewaySocket } from "./socket.ts";
+import { Turns } from "./turns.ts";
+import { UsageCounter } from "./usage.ts";
+
+export interface GatewayClientOptions {
+  /** @default "127.0.0.1" */
+  host?: string;
+  port: number;
+  /** OpenClaw's own token, from its openclaw.json. */
+  token: string;
+  clock?: Clock;
+  /** What went wrong without a caller to tell: one line, no secrets. */
+  onProblem?: (message: string) => void;
+}
+
+/** OpenClaw ends a suspension after two minutes without this. */
+const RENEW_MS = 30_000;
+/** Rows of one page of the session list. */
+const SESSION_PAGE = 5_000;
+const CRON_PAGE = 200;
+
+/** Large and frequent events that nothing here reads. */
+const UNREAD = ["sessions.changed", "agent", "tick", "health", "presence", "heartbeat"];
+
+/** Connects to one gateway, and again whenever the connection ends, until `close`. */
+export function connectGateway(options: GatewayClientOptions): GatewayPort {
+  return new GatewayClient(options);
+}
+
+class GatewayClient implements GatewayPort {
+  readonly #turns: Turns;
+  /** Turns and reading: what a person's token may do, and no more. */
+  readonly #client: GatewaySocket;
+  /** Suspend, cron, diagnostics. */
+  readonly #admin: GatewaySocket;
+  readonly #usage = new UsageCounter();
+  readonly #listeners = new Set<(usage: UsageEvent) => void>();
+  readonly #problem: (message: string) => void;
+  #suspension: { requestId: string; id: string } | null = null;
+  #renewal: NodeJS.Timeout | null = null;
+
+  constructor(options: GatewayClientOptions) {
+    const { host = "127.0.0.1", port, token, clock = bootClock } = options;
+    this.#problem = options.onProblem ?? (() => {});
+    const at = { host, port, token, ignore: UNREAD };
+    this.#client = new GatewaySocket({
+      ...at,
+      scopes: CLIENT_SCOPES,
+      onEvent: (event, payload) => this.#onEvent(event, payload),
+      onDown: () => this.#turns.onDown(),
+      // Rows of every session, with their usage; nothing tells of them otherwise.
+      onUp: async (socket) => {
+        await socket.call("sessions.subscribe", {});
+      },
+    });
+    this.#admin = new GatewaySocket({ ...at, scopes: ADMIN_SCOPES });
+    this.#turns = new Turns(this.#client, clock);
+  }
+
+  get connected(): boolean {
+    return this.#client.connected && this.#admin.connected;
+  }
+
+  async ready(signal?: AbortSignal): Promise<void> {
+    await Promise.all([this.#client.ready(signal), this.#admin.ready(signal)]);
+  }
+
+  runTurn(request: TurnRequest): Promise<TurnResult> {
+    return this.#turns.run(request);
+  }
+
+  async turns(): Promise<{ active: number; queued: number }> {
+    const { lanes = [] } = await this.#admin.call<{
+      lanes?: { lane: string; activeCount?: number; queuedCount?: number }[];
+    }>("diagnostics.lanes");
+    // Every lane that does work for somebody: chats, cron, sub-agents, background.
+    return lanes.reduce(
+      (sum, lane) => ({
+        active: sum.active + (lane.activeCount ?? 0),
+        queued: sum.queued + (lane.queuedCount ?? 0),
+      }),
+      { active: 0, queued: 0 },
+    );
+  }
+
+  async suspend(): Promise<void> {
+    const requestId = this.#suspension?.requestId ?? randomUUID();
+    const answer = await this.#admin.call<{ status: string; suspensionId?: string }>(
+      "gateway.suspend.prepare",
+      { requestId, drain: true, terminalPolicy: "terminate" },
+    );
+    if (!answer.suspensionId) {
+      throw new Error(`OpenClaw did not close its admission: ${answer.status}`);
+    }
+    this.#suspension = { requestId, id: answer.suspensionId };
+    this.#renewal ??= setInterval(() => {
+      this.suspend().catch((error: Error) =>
+        this.#problem(`could not renew the suspension: ${error.message}`),
+      );
+    }, RENEW_MS);
+  }
+
+  async suspended(): Promise<boolean> {
+    if (!this.#suspension) return false;
+    const answer = await this.#admin.call<{ status: string }>("gateway.suspend.status", {
+      suspensionId: this.#suspension.id,
+    });
+    return answer.status === "ready";
+  }
+
+  async resume(): Promise<void> {
+    const suspension = this.#suspension;
+    this.#endRenewal();
+    if (!suspension) return;
+    await this.#admin.call("gateway.suspend.resume", { suspensionId: suspension.id });
+  }
+
+  async sessions(): Promise<{ agent: string; session: string }[]> {
+    const found: { agent: string; session: string }[] = [];
+    for (let offset = 0; ; ) {
+      const page = await this.#client.call<{
+        sessions: { key: string }[];
+        hasMore?: boolean;
+        nextOffset?: number | null;
+      }>("sessions.list", {
+        limit: SESSION_PAGE,
+        excludeCron: true,
+        excludeSubagents: true,
+        offset,
+      });
+      for (const { key } of page.sessions) {
+        const match = /^agent:([^:]+):(.+)$/.exec(key);
+        if (match?.[1] && match[2]) found.push({ agent: match[1], session: match[2] });
+      }
+      if (!page.hasMore || typeof page.nextOffset !== "number") return found;
+      offset = page.nextOffset;
+    }
+  }
+
+  async syncCron(jobs: CronJobWish[]): Promise<void> {
+    const seen: CronJobSeen[] = [];
+    for (let offset = 0; ; ) {
+      const page = await this.#admin.call<{
+        jobs: CronJobSeen[];
+        hasMore?: boolean;
+        nextOffset?: number | null;
+      }>("cron.list", { includeDisabled: true, limit: CRON_PAGE, offset });
+      seen.push(...page.jobs);
+      if (!page.hasMore || typeof page.nextOffset !== "number") break;
+      offset = page.nextOffset;
+    }
+    const plan = planCron(jobs, seen);
+    for (const job of plan.remove) await this.#admin.call("cron.remove", job);
+    for (const job of plan.update) await this.#admin.call("cron.update", job);
+    for (const job of plan.add) await this.#admin.call("cron.add", job);
+  }
+
+  onUsage(listener: (usage: UsageEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  close(): void {
+    this.#endRenewal();
+    this.#client.close();
+    this.#admin.close();
+  }
+
+  #onEvent(event: string, payload: unknown): void {
+    this.#turns.onEvent(event, payload);
+    if (event !== "session.message" || this.#listeners.size === 0) return;
+    const usage = this.#usage.read(payload);
+    if (usage) for (const listener of this.#listeners) listener(usage);
+  }
+
+  #endRenewal(): void {
+    if (this.#renewal) clearInterval(this.#renewal);
+    this.#renewal = null;
+    this.#suspension = null;
+  }
+}

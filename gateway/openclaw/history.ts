@@ -1,0 +1,139 @@
+/**
+ * What a session's transcript says about one turn. The transcript is the only thing that survives a
+ * crash of OpenClaw with the turn's id in it; the rules below were measured (docs/openclaw.md).
+ */
+
+/** One row of `chat.history`; only what the rules read. */
+export interface HistoryRow {
+  role: string;
+  content?: unknown;
+  /** `<key>:user` on the row of a question. */
+  idempotencyKey?: string;
+  stopReason?: string;
+  errorMessage?: string;
+  usage?: { input?: number; output?: number; totalTokens?: number };
+  __openclaw?: { runId?: string; id?: string };
+}
+
+/** A page of `chat.history`, or several joined, oldest row first. */
+export interface HistoryPage {
+  messages: HistoryRow[];
+  pendingInputs?: { items: { runId?: string; state: string }[] };
+  inputReceipts?: { runId: string; state: string }[];
+  sessionInfo?: { status?: string; activeRunIds?: string[]; abortedLastRun?: boolean };
+}
+
+export type Usage = { input: number; output: number; total: number };
+
+export type TurnTrace =
+  /** Its answer is there. `recovered`: under another run's id, from a queue or OpenClaw's recovery. */
+  | { state: "answered"; reply: string; usage: Usage | null; recovered: boolean }
+  /** It ended without an answer. */
+  | { state: "failed"; message: string }
+  /** It runs, waits in a queue, or will be taken up by OpenClaw's own recovery. */
+  | { state: "waiting" }
+  /** The question is stored and no model was called: sending the same key again runs it, once. */
+  | { state: "unstarted" }
+  /** It waited in a queue that a crash ended: its key is burnt, it must be sent under a new one. */
+  | { state: "dropped" }
+  /** Nothing is known of it. */
+  | { state: "absent" };
+
+/** Begins the row that OpenClaw writes when it takes up a turn that a restart interrupted. */
+const RECOVERY = "[System] Your previous turn was interrupted";
+
+/** What the page tells of the turn with this key. */
+export function traceTurn(page: HistoryPage, key: string): TurnTrace {
+  const rows = page.messages;
+  const at = rows.findIndex(
+    (row) => row.role === "user" && row.idempotencyKey === `${key}:user` && !isRecovery(row),
+  );
+  if (at < 0) return traceQueue(page, key);
+
+  const own = rows.slice(at + 1).filter((row) => row.__openclaw?.runId === key);
+  const answer = own.findLast(isFinal);
+  if (answer) return answered(answer, own, false);
+
+  // Everything up to the next question belongs to this one, recovery rows included.
+  const after = rows.slice(at + 1);
+  const next = after.findIndex((row) => isQuestion(row));
+  const block = next < 0 ? after : after.slice(0, next);
+  const recovered = block.findLast(isFinal);
+  if (recovered) {
+    const run = recovered.__openclaw?.runId;
+    return answered(
+      recovered,
+      block.filter((row) => run !== undefined && row.__openclaw?.runId === run),
+      true,
+    );
+  }
+  const { status, activeRunIds } = page.sessionInfo ?? {};
+  if (status === "running" || (activeRunIds?.length ?? 0) > 0) return { state: "waiting" };
+  // Merged into a running turn: one answer serves both questions, behind the later one.
+  const merged = after.find(isFinal);
+  if (merged) return answered(merged, [merged], true);
+  const error = block.findLast((row) => row.stopReason === "error" || row.errorMessage);
+  if (error) {
+    return { state: "failed", message: error.errorMessage ?? "the model failed" };
+  }
+  // No status at all: the session was made for this turn, and its run never began.
+  if (status === undefined) return { state: "unstarted" };
+  if (status === "done") return { state: "answered", reply: "", usage: null, recovered: false };
+  return { state: "failed", message: `OpenClaw ended the turn without an answer (${status})` };
+}
+
+function traceQueue(page: HistoryPage, key: string): TurnTrace {
+  const item = page.pendingInputs?.items.find((candidate) => candidate.runId === key);
+  if (item?.state === "interrupted") return { state: "dropped" };
+  if (item?.state === "cancelled") return { state: "failed", message: "the turn was cancelled" };
+  const receipt = page.inputReceipts?.find((candidate) => candidate.runId === key);
+  if (item !== undefined || receipt?.state === "pending") return { state: "waiting" };
+  return { state: "absent" };
+}
+
+function answered(row: HistoryRow, run: HistoryRow[], recovered: boolean): TurnTrace {
+  return { state: "answered", reply: textOfRow(row), usage: sumUsage(run), recovered };
+}
+
+/** An assistant's last word: not one that only calls tools, not a failed or cut one. */
+function isFinal(row: HistoryRow): boolean {
+  if (row.role !== "assistant") return false;
+  const stop = row.stopReason;
+  if (stop !== undefined && stop !== "stop" && stop !== "length" && stop !== "endTurn")
+    return false;
+  return textOfRow(row) !== "";
+}
+
+function isQuestion(row: HistoryRow): boolean {
+  return row.role === "user" && !isRecovery(row);
+}
+
+function isRecovery(row: HistoryRow): boolean {
+  return textOfRow(row).startsWith(RECOVERY);
+}
+
+/** The text of a row, whichever form its content has. */
+export function textOfRow(row: HistoryRow): string {
+  if (typeof row.content === "string") return row.content;
+  if (!Array.isArray(row.content)) return "";
+  return row.content
+    .map((part: { type?: unknown; text?: unknown } | null) =>
+      part?.type === "text" && typeof part.text === "string" ? part.text : "",
+    )
+    .filter((text) => text !== "")
+    .join("\n\n");
+}
+
+/** Tokens of all model calls of a run; null when no row says. */
+export function sumUsage(rows: HistoryRow[]): Usage | null {
+  let usage: Usage | null = null;
+  for (const row of rows) {
+    if (row.role !== "assistant" || !row.usage) continue;
+    const { input = 0, output = 0, totalTokens } = row.usage;
+    usage ??= { input: 0, output: 0, total: 0 };
+    usage.input += input;
+    usage.output += output;
+    usage.total += totalTokens ?? input + output;
+  }
+  return usage;
+}

@@ -1,3 +1,5 @@
+import type { Timers } from "./timers.ts";
+
 /** Gateways that may boot at the same time on a node: a boot takes about one core for 8 to 20 s. */
 export class BootSlots {
   readonly size: number;
@@ -35,4 +37,30 @@ export class BootSlots {
     else this.#waiting.push(enter);
     return leave;
   }
+}
+
+/**
+ * Calls `go` once, after a pause and when a slot is free; the argument gives the slot back. Returns
+ * how to prevent it, or to give the slot back after it happened.
+ */
+export function bootAfter(
+  pauseMs: number,
+  deps: { timers: Timers; bootSlots: BootSlots },
+  go: (giveBack: () => void) => void,
+): () => void {
+  let cancelled = false;
+  let leave = () => {};
+  const cancelPause = deps.timers.after(pauseMs, () => {
+    // A slot may be had at once, before `leave` is known.
+    leave = deps.bootSlots.take(() =>
+      queueMicrotask(() => {
+        if (!cancelled) go(leave);
+      }),
+    );
+  });
+  return () => {
+    cancelled = true;
+    cancelPause();
+    leave();
+  };
 }

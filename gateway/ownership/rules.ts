@@ -117,9 +117,19 @@ function answered(step: Step, hold: Hold, event: Answer): void {
       if (phase !== "releasing") beginRelease(step, shard, hold);
       return;
     case "released":
-      if (phase === "releasing") dropHold(step, shard);
+      if (phase !== "releasing") return;
+      dropHold(step, shard);
+      settleView(step, shard);
       return;
   }
+}
+
+/** What is known of the shard in the store is older than its release: wait for the next view. */
+function settleView(step: Step, shard: ShardId): void {
+  const { state } = step;
+  const until = state.now + state.timing.refusedMs;
+  const ask = { storeId: "", until, pending: false, failures: null, weighedPin: null };
+  state.asks = { ...state.asks, [shard]: ask };
 }
 
 function renewed(step: Step, event: Extract<OwnershipEvent, { type: "renewed" }>): void {

@@ -107,9 +107,11 @@ export function takeShards(step: Step): void {
     const expected = lease ? { epoch: lease.epoch, beat: lease.beat, owner: lease.owner } : null;
     // Our own lost acquisition carries what the first attempt knew.
     const failures = failuresOf(state, shard) ?? ask?.failures ?? null;
-    // A pin that could be followed and was not is still a wish; one to an absent node was weighed.
+    // A pin that could be followed and was not is still a wish; one to a node that is away, or to one
+    // that the shard may have failed on, was weighed.
     const pin = view.pins[shard];
-    const weighedPin = pin !== undefined && !eligible.includes(pin) ? pin : null;
+    const weighed = pin !== undefined && (failures !== null || !eligible.includes(pin));
+    const weighedPin = weighed ? pin : null;
     const until = now + timing.askMs;
     const next = { storeId: store.id, until, pending: true, failures, weighedPin };
     state.asks = { ...state.asks, [shard]: next };

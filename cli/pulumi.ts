@@ -27,7 +27,7 @@ export interface PrepareOptions {
 /** Gets what is missing, all at once, with progress on stderr. */
 export async function preparePulumi({ release }: PrepareOptions): Promise<PulumiRunner> {
   const progress = createProgress();
-  const [pulumi] = await Promise.all([
+  const [pulumi, built] = await Promise.all([
     ensurePulumi({ progress }),
     release
       ? import("../toolchain/release.ts").then(({ ensureRelease }) => ensureRelease({ progress }))
@@ -37,7 +37,12 @@ export async function preparePulumi({ release }: PrepareOptions): Promise<Pulumi
   const languageHost = ensureLanguageHost(pulumi);
   return {
     pulumi: pulumi.path,
-    env: { ...process.env, ...pulumiVariables({ pulumi, languageHost }) },
+    env: {
+      ...process.env,
+      ...pulumiVariables({ pulumi, languageHost }),
+      // The stack's program takes it from here instead of bundling once more.
+      ...(built ? { OPENCLAW_FLEET_RELEASE_JSON: JSON.stringify(built) } : {}),
+    },
   };
 }
 
@@ -130,8 +135,9 @@ export function stackExists(runner: PulumiRunner, stack: string): boolean {
 const FIRST_SETTINGS = `# Settings of this stack. All of them: ./fleet docs. What they make: ./fleet plan.
 config:
   openclaw-fleet:target: local # processes on this machine
-  openclaw-fleet:preset: solo # sizes; small, medium and enterprise are larger
   openclaw-fleet:models: demo # a built-in echo model, to try things without a key
+  # openclaw-fleet:nodes: 2 # 2 nodes and 2 shards unless set: the least that survives a loss
+  # openclaw-fleet:preset: small # or solo (1 node), medium, enterprise
 `;
 
 /** Path of a stack's settings. */

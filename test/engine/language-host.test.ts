@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { LANGUAGE_HOST_MAIN, LANGUAGE_HOST_VARIABLE } from "../../toolchain/language-host.ts";
 import { PROJECT_ROOT } from "../../toolchain/paths.ts";
 
 const pulumi = process.env.OPENCLAW_FLEET_PULUMI ?? "";
@@ -159,6 +160,8 @@ function run(...args: string[]) {
     timeout: 120_000,
     env: {
       HOME: project,
+      OPENCLAW_FLEET_NODE: process.execPath,
+      [LANGUAGE_HOST_VARIABLE]: LANGUAGE_HOST_MAIN,
       PATH: [dirname(process.execPath), hostFolder, process.env.PATH].join(delimiter),
       PULUMI_BACKEND_URL: `file://${join(project, "state")}`,
       PULUMI_CONFIG_PASSPHRASE: "for this test",

@@ -1,0 +1,64 @@
+import { delimiter, dirname } from "node:path";
+import type { Command } from "commander";
+import {
+  ensureLanguageHost,
+  LANGUAGE_HOST_MAIN,
+  LANGUAGE_HOST_VARIABLE,
+} from "../../toolchain/language-host.ts";
+import { ensureOpenclaw } from "../../toolchain/openclaw.ts";
+import { createProgress } from "../../toolchain/progress.ts";
+import { ensurePulumi } from "../../toolchain/pulumi.ts";
+import { CommandFailed, UsageError } from "../lib/errors.ts";
+import { closingLine, runSteps, stepsOf } from "../test-run.ts";
+
+/** All parts together must end within this, ms: what still runs then has failed. */
+const LONGEST_MS = 80 * 60_000;
+
+export function register(program: Command): void {
+  program
+    .command("test")
+    .summary("run this project's own tests")
+    .description(
+      "Parts: check (types, format), unit, real (engine and fleet), engine, fleet, bench, or a path.\nWithout a part: check, unit and real.",
+    )
+    .argument("[part]", "what to run")
+    .argument("[vitest options...]", "further options, handed on")
+    .allowUnknownOption()
+    .addHelpText("after", "\nExamples:\n  ./fleet test\n  ./fleet test unit -t lease")
+    .action(async (part: string | undefined, extra: string[]) => {
+      const steps = stepsOf(part);
+      if (!steps) {
+        throw new UsageError(
+          `${part} is no part of the tests: check, unit, real, engine, fleet, bench, or a path`,
+        );
+      }
+      const count = await runSteps(steps, extra, {
+        env: await testEnvironment(),
+        deadline: performance.now() + LONGEST_MS,
+        say: (line) => process.stderr.write(`${line}\n`),
+      });
+      process.stdout.write(`${closingLine(count)}\n`);
+      if (count.failed > 0) process.exitCode = 1;
+      if (count.passed + count.failed === 0) {
+        throw new CommandFailed("no test ran", "nothing matched", "check the path or the filter");
+      }
+    });
+}
+
+/** Tests find the tools by these variables; they install nothing themselves. */
+async function testEnvironment(): Promise<NodeJS.ProcessEnv> {
+  const progress = createProgress();
+  const [openclaw, pulumi] = await Promise.all([
+    ensureOpenclaw({ progress }),
+    ensurePulumi({ progress }),
+  ]);
+  return {
+    ...process.env,
+    PATH: [dirname(process.execPath), process.env.PATH].join(delimiter),
+    OPENCLAW_FLEET_NODE: process.execPath,
+    OPENCLAW_FLEET_OPENCLAW: openclaw.path,
+    OPENCLAW_FLEET_PULUMI: pulumi.path,
+    OPENCLAW_FLEET_LANGUAGE_HOST: dirname(ensureLanguageHost(pulumi).path),
+    [LANGUAGE_HOST_VARIABLE]: LANGUAGE_HOST_MAIN,
+  };
+}

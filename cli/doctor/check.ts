@@ -1,0 +1,37 @@
+import { paint } from "../lib/terminal.ts";
+
+/** What `doctor` found out about one thing. */
+export interface Check {
+  id: string;
+  /** `warn`: it works, or will, but a person should know. `fail`: it does not. */
+  state: "ok" | "warn" | "fail";
+  /** The fact, with its number. */
+  text: string;
+  /** Why this was chosen, or what follows from it. */
+  why?: string;
+  /** What to do; always there when the state is not ok. */
+  fix?: string;
+}
+
+const MARKS = { ok: "✓", warn: "!", fail: "✗" } as const;
+const COLOURS = { ok: "green", warn: "yellow", fail: "red" } as const;
+
+/** One line a check, the reason and the way out below those that need them. */
+export function render(checks: readonly Check[]): string {
+  const width = Math.max(...checks.map(({ id }) => id.length));
+  const indent = " ".repeat(width + 4);
+  const lines = checks.flatMap(({ id, state, text, why, fix }) => [
+    `${paint(COLOURS[state], MARKS[state])} ${id.padEnd(width)}  ${text}`,
+    ...(why ? [`${indent}${why}`] : []),
+    ...(fix && state !== "ok" ? [`${indent}do: ${fix}`] : []),
+  ]);
+  return [...lines, "", summary(checks)].join("\n");
+}
+
+function summary(checks: readonly Check[]): string {
+  const count = (state: Check["state"]) => checks.filter((check) => check.state === state).length;
+  const failed = count("fail");
+  const warned = count("warn");
+  if (failed === 0 && warned === 0) return "All is well.";
+  return `${failed} wrong, ${warned} to know, ${count("ok")} well.`;
+}

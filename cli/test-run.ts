@@ -1,0 +1,159 @@
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { PROJECT_ROOT } from "../toolchain/paths.ts";
+
+/** What a part of the tests came to. */
+export interface Count {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+/** The fields of vitest's JSON report that are used. */
+export interface VitestReport {
+  numPassedTests: number;
+  numFailedTests: number;
+  numPendingTests: number;
+  numTodoTests: number;
+  testResults: { name: string; status: string; assertionResults: unknown[] }[];
+}
+
+/** One program of a test run. */
+export interface Step {
+  name: string;
+  /** Arguments of Node. */
+  args: string[];
+  /** Vitest counts its tests; any other program is one check. */
+  vitest: boolean;
+}
+
+const vitest = (name: string, ...args: string[]): Step => ({
+  name,
+  args: [join("node_modules", "vitest", "vitest.mjs"), "run", ...args],
+  vitest: true,
+});
+
+const CHECKS: readonly Step[] = [
+  {
+    name: "types",
+    args: [join("node_modules", "typescript", "bin", "tsc"), "--noEmit"],
+    vitest: false,
+  },
+  {
+    name: "format and lint",
+    args: [join("node_modules", "@biomejs", "biome", "bin", "biome"), "check"],
+    vitest: false,
+  },
+];
+
+/** What a part runs; null when there is no such part. A path is a part. */
+export function stepsOf(part: string | undefined): readonly Step[] | null {
+  switch (part) {
+    case undefined:
+      return [...CHECKS, vitest("unit", "--project", "unit"), vitest("real", "--project", "real")];
+    case "check":
+      return CHECKS;
+    case "unit":
+    case "real":
+      return [vitest(part, "--project", part)];
+    case "engine":
+    case "fleet":
+      return [vitest(part, "--project", "real", `test/${part}`)];
+    case "bench":
+      return [{ name: "bench", args: [join("test", "bench", "main.ts")], vitest: false }];
+    default:
+      return existsSync(join(PROJECT_ROOT, part)) ? [vitest(part, part)] : null;
+  }
+}
+
+/** Counts of a vitest run. A file that could not run at all, and a crash, are failures too. */
+export function countReport(report: VitestReport | null, exitCode: number): Count {
+  if (!report) return { passed: 0, failed: 1, skipped: 0 };
+  const broken = report.testResults.filter(
+    ({ status, assertionResults }) => status === "failed" && assertionResults.length === 0,
+  ).length;
+  const failed = report.numFailedTests + broken;
+  return {
+    passed: report.numPassedTests,
+    failed: failed === 0 && exitCode !== 0 ? 1 : failed,
+    skipped: report.numPendingTests + report.numTodoTests,
+  };
+}
+
+/** The closing line; skipped tests are named only when there are some. */
+export function closingLine({ passed, failed, skipped }: Count): string {
+  return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`;
+}
+
+/** Runs the steps one after another, whatever each comes to, and adds up. */
+export async function runSteps(
+  steps: readonly Step[],
+  extra: readonly string[],
+  options: { env: NodeJS.ProcessEnv; deadline: number; say: (line: string) => void },
+): Promise<Count> {
+  const total: Count = { passed: 0, failed: 0, skipped: 0 };
+  const folder = mkdtempSync(join(tmpdir(), "openclaw-fleet-test-"));
+  try {
+    for (const [index, step] of steps.entries()) {
+      const begun = performance.now();
+      options.say(`fleet: test: ${step.name}`);
+      const report = join(folder, `${index}.json`);
+      const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
+      const args = [...step.args, ...(step.vitest ? [...reporters, ...extra] : extra)];
+      const code = await runNode(args, options);
+      const count = step.vitest
+        ? countReport(readReport(report), code)
+        : { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };
+      total.passed += count.passed;
+      total.failed += count.failed;
+      total.skipped += count.skipped;
+      const seconds = Math.round((performance.now() - begun) / 1000);
+      options.say(`fleet: test: ${step.name}: ${closingLine(count)} in ${seconds} s`);
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  return total;
+}
+
+/** After the deadline a step is asked to end, and ten seconds later made to. */
+async function runNode(
+  args: string[],
+  { env, deadline, say }: { env: NodeJS.ProcessEnv; deadline: number; say: (l: string) => void },
+): Promise<number> {
+  const left = deadline - performance.now();
+  if (left <= 0) {
+    say("fleet: test: no time left for this part");
+    return 1;
+  }
+  const child = spawn(process.execPath, args, {
+    cwd: PROJECT_ROOT,
+    env,
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  const timers = [
+    setTimeout(() => {
+      say("fleet: test: out of time, stopping this part");
+      child.kill("SIGINT");
+    }, left),
+    setTimeout(() => child.kill("SIGKILL"), left + 10_000),
+  ];
+  try {
+    return await new Promise((resolve, reject) => {
+      child.once("error", reject);
+      child.once("close", (code) => resolve(code ?? 1));
+    });
+  } finally {
+    for (const timer of timers) clearTimeout(timer);
+  }
+}
+
+function readReport(file: string): VitestReport | null {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as VitestReport;
+  } catch {
+    return null;
+  }
+}

@@ -152,7 +152,7 @@ export class Turns {
   async #turn(request: TurnRequest, session: string, deadline: number): Promise<TurnResult> {
     let key = request.runId;
     if (request.mayHaveRun) {
-      const found = await this.#settled(request, session, deadline, false);
+      const found = await this.#settled(request, session, deadline, true);
       if (found.result) return found.result;
       key = found.key;
     }
@@ -284,7 +284,8 @@ export class Turns {
         throw new TurnError("aborted", "the turn was aborted in OpenClaw", true);
       }
     } catch (error) {
-      throw asTurnError(error, true);
+      const unsent = error instanceof ConnectionLost && !error.sent;
+      throw asTurnError(error, !unsent || request.mayHaveRun);
     } finally {
       this.#watches.delete(key);
     }
@@ -387,7 +388,7 @@ export class Turns {
 export function asTurnError(error: unknown, reached: boolean): TurnError {
   if (error instanceof TurnError) return error;
   if (error instanceof ConnectionLost) {
-    return new TurnError("lost", error.message, reached && error.sent);
+    return new TurnError("lost", error.message, reached);
   }
   if (error instanceof CallTimeout) return new TurnError("timeout", error.message, reached);
   if (error instanceof GatewayCallError) {

@@ -117,6 +117,7 @@ export function takeShards(step: Step): void {
     state.asks = { ...state.asks, [shard]: next };
     const diskAtMost = diskLimit(state, shard);
     const epochAbove = lease?.epoch ?? 0;
-    step.effects.push({ do: "acquire", shard, expected, epochAbove, diskAtMost });
+    const storeId = store.id;
+    step.effects.push({ do: "acquire", shard, storeId, expected, epochAbove, diskAtMost });
   }
 }

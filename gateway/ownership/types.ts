@@ -90,11 +90,14 @@ export type OwnershipEffect =
   /**
    * Look for the shard's highest epoch on disk and in the replica. Higher than `diskAtMost` (null: no
    * limit): the store has forgotten an owner, do not ask, answer `refused`. Else ask the store, with
-   * epoch 1 + max(`epochAbove`, what was found).
+   * epoch 1 + max(`epochAbove`, what was found). Only the store named by `storeId` may grant it, and
+   * in the same atomic step as it compares: a question that is carried out late could otherwise find
+   * what it expects in an old copy that has taken the store's place.
    */
   | {
       do: "acquire";
       shard: ShardId;
+      storeId: string;
       expected: Expected;
       epochAbove: number;
       diskAtMost: number | null;

@@ -41,7 +41,7 @@ export interface HeldShard {
 
 export interface LeaseAgentEvents {
   /** A renewal went well. For `lost` shards the deadline is over already. */
-  renewed: [{ sentAt: number; kept: ShardId[]; lost: ShardId[]; view: StoreView }];
+  renewed: [Omit<Extract<FromThread, { type: "renewed" }>, "type">];
   /** The store was read between renewals. */
   view: [StoreView];
   /** The store did not answer; repeated with every failed try. */
@@ -263,8 +263,8 @@ export class LeaseAgent extends EventEmitter<LeaseAgentEvents> {
     switch (message.type) {
       case "renewed": {
         this.#viewStoreId = message.view.storeId;
-        const { sentAt, kept, lost, view } = message;
-        this.emit("renewed", { sentAt, kept, lost, view });
+        const { type: _, ...renewed } = message;
+        this.emit("renewed", renewed);
         return;
       }
       case "view":

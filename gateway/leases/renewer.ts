@@ -41,8 +41,11 @@ export class Renewer {
     }
   }
 
-  setReport(report: NodeReport): void {
+  /** True when others wait for this news: a shard opened, closed or changed its state. */
+  setReport(report: NodeReport): boolean {
+    const news = shardStates(this.#report) !== shardStates(report);
     this.#report = report;
+    return news;
   }
 
   /** True while the main thread has given no sign of life for too long. */
@@ -90,7 +93,8 @@ export class Renewer {
         held.filter((one) => lost.includes(one.shard)),
       );
       this.#lastView = clock.now();
-      post({ type: "renewed", sentAt, kept, lost, view });
+      const sent = held.map(({ shard, epoch, position }) => ({ shard, epoch, position }));
+      post({ type: "renewed", sentAt, held: sent, kept, lost, view });
       return Math.max(0, sentAt + timings.renewEveryMs - clock.now());
     } catch (error) {
       post({ type: "unavailable", message: (error as Error).message });
@@ -129,6 +133,13 @@ export class Renewer {
       deadlines.setStore(deadline);
     });
   }
+}
+
+function shardStates(report: NodeReport | null): string {
+  return Object.entries(report?.shards ?? {})
+    .map(([shard, { state, open, epoch }]) => `${shard} ${state} ${open} ${epoch}`)
+    .sort()
+    .join();
 }
 
 async function withTimeout<T>(work: Promise<T>, timeoutMs: number, what: string): Promise<T> {

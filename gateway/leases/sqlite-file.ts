@@ -1,7 +1,12 @@
-import { randomUUID } from "node:crypto";
-import { closeSync, linkSync, openSync, renameSync, rmSync, statSync } from "node:fs";
+import { renameSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
+import {
+  buildDatabase,
+  type DatabaseFormat,
+  fileIdentity,
+  publishDatabase,
+} from "./sqlite-publish.ts";
 import { StoreUnavailable } from "./store.ts";
 
 /** Where a store says what a person should know. A pino logger fits. */
@@ -10,19 +15,16 @@ export interface StoreLog {
   error(message: string): void;
 }
 
-export interface SqliteFileOptions {
+export interface SqliteFileOptions extends DatabaseFormat {
   path: string;
   /** What the file is, for messages: "lease database". */
   what: string;
-  /** Recognises our own files among other programs'. */
-  applicationId: number;
-  schemaVersion: number;
   /** Run once on every new connection, after the checks. */
   pragmas: string;
-  /** Fills an empty database, whose inode is `identity`; runs in a transaction. */
-  create(db: DatabaseSync, identity: string): void;
+  /** SQLite's `synchronous` per mode. @default `{ write: "OFF", durable: "FULL" }` */
+  durability?: { write: string; durable: string };
   /** Wraps the opening of the file, for a back end that must prepare what lies beside it. */
-  around?<T>(open: () => T): T;
+  around?(open: () => DatabaseSync): DatabaseSync;
   /** Longest wait for other processes, per operation. */
   busyMs: number;
   log: StoreLog;
@@ -37,45 +39,6 @@ export type TransactionMode = "read" | "write" | "durable";
 
 const CORRUPT = 11;
 const NOT_A_DATABASE = 26;
-
-/** `dev:inode` of a file, null when there is none. Never opens it: closing any descriptor of a
- *  database drops all POSIX locks that SQLite holds on it in this process. */
-export function fileIdentity(path: string): string | null {
-  const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
-  return stat ? `${stat.dev}:${stat.ino}` : null;
-}
-
-/**
- * Puts a finished database at `path` in one step, on an inode of its own: "new" fails with EEXIST when
- * something is there, "instead" replaces it. Nobody ever sees it half made, and whoever has an earlier
- * file open sees by the inode that it is another one. (SQLite's cache alone does not: it compares a
- * count of changes, which can be the same in both.)
- */
-export function publishDatabase(
-  path: string,
-  how: "new" | "instead",
-  make: (building: string) => void,
-): void {
-  const building = `${path}.new-${randomUUID()}`;
-  closeSync(openSync(building, "wx", 0o600));
-  try {
-    make(building);
-    const db = new DatabaseSync(building);
-    try {
-      // While this lock is held nobody can work on the file, so a journal at its new name is what a
-      // deleted file left, and SQLite would roll that back into this one.
-      db.exec("BEGIN EXCLUSIVE");
-      if (how === "new") linkSync(building, path);
-      else renameSync(building, path);
-      rmSync(`${path}-journal`, { force: true });
-      db.exec("ROLLBACK");
-    } finally {
-      db.close();
-    }
-  } finally {
-    for (const suffix of ["", "-journal"]) rmSync(building + suffix, { force: true });
-  }
-}
 
 /**
  * One SQLite database file that may be deleted, replaced, truncated or damaged at any moment. Before
@@ -159,7 +122,8 @@ export class SqliteFile {
 
   #run<T>(db: DatabaseSync, mode: TransactionMode, work: () => T): T {
     const { busyMs } = this.#options;
-    if (mode !== "read") this.#setSynchronous(db, mode === "durable" ? "FULL" : "OFF");
+    const { write = "OFF", durable = "FULL" } = this.#options.durability ?? {};
+    if (mode !== "read") this.#setSynchronous(db, mode === "durable" ? durable : write);
     const began = performance.now();
     db.exec(mode === "read" ? "BEGIN" : "BEGIN IMMEDIATE");
     // The commit may have to wait for readers: one operation never waits longer than busyMs in all.
@@ -310,24 +274,6 @@ export class SqliteFile {
     return new StoreUnavailable(`${what} ${path}: ${(error as Error).message}${hint}`, {
       cause: error,
     });
-  }
-}
-
-/** Makes an empty file into a complete database of `options`. */
-export function buildDatabase(
-  file: string,
-  options: Pick<SqliteFileOptions, "applicationId" | "schemaVersion" | "create">,
-): void {
-  const db = new DatabaseSync(file);
-  try {
-    db.exec("BEGIN EXCLUSIVE");
-    options.create(db, fileIdentity(file) ?? "");
-    db.exec(
-      `PRAGMA application_id=${options.applicationId};
-       PRAGMA user_version=${options.schemaVersion}; COMMIT`,
-    );
-  } finally {
-    db.close();
   }
 }
 

@@ -4,13 +4,8 @@ import type { DatabaseSync } from "node:sqlite";
 import { bootClock, type Clock } from "../clock.ts";
 import { LEASE } from "../contract.ts";
 import { judgeHeld, mayAcquire } from "./rules.ts";
-import {
-  buildDatabase,
-  publishDatabase,
-  SqliteFile,
-  type StoreLog,
-  type TransactionMode,
-} from "./sqlite-file.ts";
+import { SqliteFile, type StoreLog, type TransactionMode } from "./sqlite-file.ts";
+import { buildDatabase, publishDatabase } from "./sqlite-publish.ts";
 import {
   createLeaseSchema,
   giveNewId,

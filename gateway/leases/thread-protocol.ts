@@ -4,6 +4,7 @@ import type {
   HistoryEntry,
   NodeRecord,
   ReleaseRequest,
+  Renewal,
   StoreView,
 } from "./store.ts";
 
@@ -69,7 +70,15 @@ export type ToThread =
   | { type: "stop" };
 
 export type FromThread =
-  | { type: "renewed"; sentAt: number; kept: ShardId[]; lost: ShardId[]; view: StoreView }
+  | {
+      type: "renewed";
+      sentAt: number;
+      /** Exactly what the renewal had sent. */
+      held: Renewal["held"];
+      kept: ShardId[];
+      lost: ShardId[];
+      view: StoreView;
+    }
   | { type: "view"; view: StoreView }
   /** A renewal or a look at the store failed. */
   | { type: "unavailable"; message: string }

@@ -30,12 +30,29 @@ const renewer = new Renewer({
   post,
 });
 
+/** News of a shard are not worth more renewals than this, ms apart. */
+const NEWS_EVERY_MS = 100;
+
 let stopped = false;
 let renewTimer: NodeJS.Timeout | undefined;
+let renewing = false;
+let news = false;
 
 async function renewLoop(): Promise<void> {
+  clearTimeout(renewTimer);
+  renewing = true;
+  news = false;
   const pauseMs = await renewer.renew();
-  if (!stopped) renewTimer = setTimeout(renewLoop, pauseMs);
+  renewing = false;
+  if (!stopped) renewTimer = setTimeout(renewLoop, news ? NEWS_EVERY_MS : pauseMs);
+}
+
+/** Brings the next renewal forward: peers route by what it carries. */
+function renewSoon(): void {
+  news = true;
+  if (renewing || stopped) return;
+  clearTimeout(renewTimer);
+  renewTimer = setTimeout(renewLoop, NEWS_EVERY_MS);
 }
 
 let looking = false;
@@ -51,9 +68,11 @@ port.on("message", async (message: ToThread) => {
     case "held":
       return renewer.setHeld(message.held);
     case "report":
-      renewer.setReport(message.report);
       // The first renewal makes the node known; it must not wait for a period.
-      if (renewTimer === undefined) await renewLoop();
+      if (renewTimer === undefined && !renewing) {
+        renewer.setReport(message.report);
+        await renewLoop();
+      } else if (renewer.setReport(message.report)) renewSoon();
       return;
     case "stop":
       stopped = true;

@@ -1,0 +1,19 @@
+import { parseArgs } from "node:util";
+import { readNodeConfig } from "../supervisor/config-file.ts";
+import { Node } from "./node.ts";
+
+/** The supervisor of a node, started by its keeper: `node node.js --node-dir DIR`. */
+const { values } = parseArgs({ options: { "node-dir": { type: "string" } } });
+const nodeDir = values["node-dir"];
+if (!nodeDir) {
+  process.stderr.write("node: --node-dir is needed; a node is started by its keeper\n");
+  process.exit(2);
+}
+
+const node = new Node(readNodeConfig(nodeDir));
+// A shell's Ctrl-C reaches the keeper too, which then asks for the stop over its own channel.
+process.on("SIGINT", () => {});
+process.on("SIGTERM", () => void node.stop().then(() => process.exit(0)));
+process.on("unhandledRejection", (error) => node.fault("unhandled rejection", error));
+process.on("uncaughtException", (error) => node.fault("uncaught exception", error));
+await node.start();

@@ -1,0 +1,460 @@
+import { createHash, randomBytes } from "node:crypto";
+import { EventEmitter, once } from "node:events";
+import { join } from "node:path";
+import { bootClock, bootId } from "../clock.ts";
+import type { NodeConfig } from "../config.ts";
+import { LEASE, type NodeId, type ShardId } from "../contract.ts";
+import { EXTEND_FD, KeeperClient } from "../keeper/client.ts";
+import { processStart, thisProcess } from "../keeper/process.ts";
+import { LeaseAgent } from "../leases/agent.ts";
+import type { NodeReport } from "../leases/thread-protocol.ts";
+import { type DemoModel, startDemoModel } from "../model/server.ts";
+import { createLogger } from "../observe/log.ts";
+import { createMetrics } from "../observe/metrics.ts";
+import { connectGateway } from "../openclaw/client.ts";
+import { nodeState, standing } from "../ownership/report.ts";
+import { orderFor } from "../ownership/take.ts";
+import { type RouterHandle, startRouter } from "../router/router.ts";
+import { SqliteSessionStore } from "../sessions/sqlite.ts";
+import { BootSlots } from "../shard/boot-slots.ts";
+import { probeStartup } from "../shard/probe.ts";
+import { ShardRunner } from "../shard/runner.ts";
+import { systemTimers } from "../shard/timers.ts";
+import type { RunnerEvent } from "../shard/types.ts";
+import { LocalStateStore } from "../state/local.ts";
+import { FleetConfigFile } from "../supervisor/config-file.ts";
+import { StoreControl } from "../supervisor/control.ts";
+import { LiveFleetView } from "../supervisor/fleet-view.ts";
+import { Gateways } from "../supervisor/gateways.ts";
+import { portHolder, supervisorGone } from "../supervisor/processes.ts";
+import { ReleaseShelf } from "../supervisor/releases.ts";
+import { ShardHost } from "../supervisor/shard-host.ts";
+import { Supervisor } from "../supervisor/supervisor.ts";
+import { RECYCLE_LEASE, RecycleTurns } from "../supervisor/turn-taking.ts";
+import { countUsage, cronJobs } from "./gateway-events.ts";
+import { HistoryWriter, publishGauges, shardReport } from "./reporting.ts";
+
+/** The file in the data directory that decides who owns what. */
+export const LEASES_FILE = "leases.sqlite";
+export const SESSIONS_FILE = "sessions.sqlite";
+
+/** How often views are looked at on one machine, where a look costs a tenth of a millisecond. */
+const LOCAL_VIEW_EVERY_MS = 250;
+
+/** Sessions are counted in the store, for people who look. */
+const COUNT_EVERY_MS = 2_000;
+
+/** One node: everything that is wired together here is made elsewhere and knows nothing of the rest. */
+export class Node {
+  readonly #node: NodeConfig;
+  readonly #incarnation = randomBytes(8).toString("hex");
+  readonly #boot = bootId();
+  readonly #log;
+  readonly #metrics = createMetrics();
+  readonly #file: FleetConfigFile;
+  readonly #leases: LeaseAgent;
+  readonly #keeper: KeeperClient;
+  readonly #sessions: SqliteSessionStore;
+  readonly #shelf: ReleaseShelf;
+  readonly #gateways: Gateways;
+  readonly #host: ShardHost;
+  readonly #supervisor: Supervisor;
+  readonly #recycle: RecycleTurns;
+  readonly #view: LiveFleetView;
+  readonly #history: HistoryWriter;
+  readonly #bootSlots: BootSlots;
+  readonly #changes = new EventEmitter();
+  readonly #takeovers = new Map<ShardId, number>();
+  #model: DemoModel | null = null;
+  #router: RouterHandle | null = null;
+  #reportDue = false;
+  #stopping = false;
+  #sessionCounts: Record<ShardId, number> = {};
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(node: NodeConfig) {
+    this.#node = node;
+    this.#log = createLogger({ instanceId: node.id });
+    this.#bootSlots = new BootSlots(node.cores);
+    this.#shelf = new ReleaseShelf(node.dataDir);
+    this.#shelf.put(node.release);
+    this.#file = new FleetConfigFile(node.dataDir, {
+      change: () => void this.#configured(),
+      fault: (message) => this.#log.error(message),
+    });
+    this.#leases = new LeaseAgent({
+      store: { kind: "sqlite", path: join(node.dataDir, LEASES_FILE) },
+      extendFd: EXTEND_FD,
+      timings: { viewEveryMs: LOCAL_VIEW_EVERY_MS },
+    });
+    this.#keeper = new KeeperClient({ onStop: () => void this.stop() });
+    this.#sessions = new SqliteSessionStore({ path: join(node.dataDir, SESSIONS_FILE) });
+    this.#history = new HistoryWriter(node.id, (entries) => this.#leases.appendHistory(entries));
+    this.#gateways = new Gateways({
+      config: () => this.#file.current,
+      portBase: node.gatewayPortBase,
+      modelBaseUrl: () => this.#model?.url ?? "",
+    });
+    this.#recycle = new RecycleTurns({
+      node: node.id,
+      incarnation: this.#incarnation,
+      bootId: this.#boot,
+      release: node.release.id,
+      leases: this.#leases,
+      view: () => this.#supervisor.state.view,
+      abandoned: () => this.#unmovedMs(RECYCLE_LEASE) > LEASE.ttlMs,
+    });
+    this.#host = this.#makeHost();
+    this.#supervisor = this.#makeSupervisor();
+    this.#view = new LiveFleetView({
+      node: node.id,
+      incarnation: this.#incarnation,
+      storeKind: "sqlite",
+      clock: bootClock,
+      config: () => this.#file.current,
+      here: (shard) => {
+        const report = this.#host.report(shard);
+        return (
+          report && {
+            epoch: report.epoch,
+            report: shardReport(report, this.#supervisor.state),
+            endpoint: report.admissionOpen ? report.endpoint : null,
+          }
+        );
+      },
+      deadline: (shard) => this.#leases.deadline(shard),
+      standing: (shard) => standing(this.#supervisor.state, shard),
+      nodeState: (id) => nodeState(this.#supervisor.state, id),
+      lookAgain: () => void this.#look(),
+    });
+  }
+
+  async start(): Promise<void> {
+    const { peerHost, id } = this.#node;
+    const config = this.#file.current;
+    await this.#ensureModel();
+    this.#listen();
+    this.#router = await startRouter({
+      view: this.#view,
+      control: this.#makeControl(),
+      sessions: this.#sessions,
+      clock: bootClock,
+      log: this.#log,
+      metrics: this.#metrics,
+      listen: { host: config.host, port: config.port },
+      peer: { host: peerHost, port: 0 },
+      killHolder: () => Promise.resolve(this.#killPortHolder()),
+    });
+    const router = this.#router;
+    this.#view.attachCounts({
+      held: () => router.held(),
+      sessions: () => this.#sessionCounts,
+    });
+    await this.#configured();
+    this.#leases.start();
+    this.#publish();
+    this.#supervisor.start();
+    this.#file.watch();
+    this.#timer = setInterval(() => void this.#countSessions(), COUNT_EVERY_MS);
+    this.#log.info(
+      { incarnation: this.#incarnation, release: this.#node.release.id },
+      `node ${id} is up`,
+    );
+  }
+
+  /** Planned: everything is drained and handed over, then this process ends. */
+  async stop(): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    this.#log.info("stopping: draining all shards");
+    this.#view.stop();
+    this.#supervisor.stop();
+    await this.#supervisor.stopped;
+    await this.#router?.close();
+    await this.#history.flush();
+    clearInterval(this.#timer);
+    this.#supervisor.close();
+    this.#file.close();
+    await this.#leases.stop();
+    await this.#sessions.close();
+    await this.#model?.close();
+    this.#log.info("stopped");
+    await this.#keeper.quit();
+  }
+
+  /** A fault of one request or event must not end the node; its gateways and leases are well. */
+  fault(kind: string, error: unknown): void {
+    this.#log.error({ err: error }, `${kind}: ${(error as Error)?.message ?? String(error)}`);
+  }
+
+  #makeHost(): ShardHost {
+    const { id, dataDir } = this.#node;
+    return new ShardHost({
+      fleet: this.#file.current.fleet,
+      node: id,
+      incarnation: this.#incarnation,
+      bootId: this.#boot,
+      state: new LocalStateStore({
+        dataDir,
+        fleet: this.#file.current.fleet,
+        log: { warn: (message) => this.#log.warn(message) },
+      }),
+      keeper: this.#keeper,
+      shelf: this.#shelf,
+      launch: (shard, release, stateDir) => this.#gateways.launch(shard, release, stateDir),
+      runner: ({ shard, launch, heard }) =>
+        new ShardRunner({
+          shard: this.#shardConfig(shard),
+          keeper: this.#keeper,
+          launch,
+          gateway: (port, token) => {
+            const client = connectGateway({ port, token });
+            countUsage(this.#metrics, client);
+            return client;
+          },
+          probe: probeStartup,
+          holdDeadline: () => this.#leases.deadline(shard),
+          bootSlots: this.#bootSlots,
+          recycleTurn: (which, signal) => this.#recycle.take(which, signal),
+          clock: bootClock,
+          timers: systemTimers,
+          random: Math.random,
+          log: (level, msg, fields) => this.#log[level]({ shard, ...fields }, msg),
+          onEvent: heard,
+        }),
+      heard: (shard, event) => this.#heard(shard, event),
+      log: (level, msg, fields) => this.#log[level](fields ?? {}, msg),
+    });
+  }
+
+  #makeSupervisor(): Supervisor {
+    const { id, release } = this.#node;
+    return new Supervisor({
+      self: { node: id, incarnation: this.#incarnation, bootId: this.#boot, sameMachine: true },
+      release: release.id,
+      clock: bootClock,
+      leases: this.#leases,
+      alsoHeld: () => this.#recycle.held(),
+      host: this.#host,
+      deadNodes: (view) =>
+        Object.values(view.nodes)
+          .filter((record) => record.incarnation !== this.#incarnation)
+          .filter((record) => supervisorGone(record, this.#boot))
+          .map((record) => ({ node: record.id, incarnation: record.incarnation })),
+      log: (level, msg, fields) => this.#log[level](fields ?? {}, msg),
+      remember: (event, shard, detail) => this.#history.add(event, shard, detail),
+      tookOver: (shard, reason, since) => {
+        this.#metrics.failovers.inc({ shard, reason });
+        this.#takeovers.set(shard, since);
+      },
+      onChange: () => this.#changed(),
+    });
+  }
+
+  #makeControl(): StoreControl {
+    return new StoreControl({
+      node: this.#node.id,
+      store: this.#leases,
+      view: () => this.#supervisor.state.view,
+      config: () => this.#file.current,
+      nodeState: (id) => nodeState(this.#supervisor.state, id),
+      held: () => Object.keys(this.#supervisor.state.holds),
+      nextNode: (shard) =>
+        orderFor(this.#supervisor.state, shard).find((id) => id !== this.#node.id) ?? null,
+      changed: async () => {
+        await once(this.#changes, "change");
+      },
+    });
+  }
+
+  #listen(): void {
+    this.#leases.on("renewed", ({ sentAt, held, kept, lost, view }) => {
+      this.#view.viewed(view);
+      this.#supervisor.feed({
+        type: "renewed",
+        now: bootClock.now(),
+        sentAt,
+        held,
+        kept,
+        lost,
+        view,
+      });
+    });
+    this.#leases.on("view", (view) => {
+      this.#view.viewed(view);
+      this.#supervisor.feed({ type: "view", now: bootClock.now(), view });
+    });
+    this.#leases.on("unavailable", (why) => {
+      this.#view.storeFailed();
+      this.#log.warn(`the lease store does not answer: ${why}`);
+    });
+    this.#leases.on("keeper-lost", (why) => this.#log.error(`no deadline can be extended: ${why}`));
+    this.#leases.on("log", (level, message) => this.#log[level](message));
+  }
+
+  #heard(shard: ShardId, event: RunnerEvent): void {
+    if (event.type === "serving") {
+      void this.#syncCron(shard);
+      const since = this.#takeovers.get(shard);
+      if (since !== undefined)
+        this.#metrics.failoverDuration.observe((bootClock.now() - since) / 1000);
+      this.#takeovers.delete(shard);
+    }
+    if (event.type === "restarted")
+      this.#metrics.gatewayRestarts.inc({ shard, reason: event.reason });
+    if (event.type === "emptied" || event.type === "gave-up") this.#gateways.forget(shard);
+    this.#supervisor.heard(shard, event);
+  }
+
+  /** The deployment wrote new settings: only what they changed is touched. */
+  async #configured(): Promise<void> {
+    const config = this.#file.current;
+    await this.#ensureModel();
+    const bound: Record<ShardId, NodeId> = {};
+    for (const [node, channels] of Object.entries(config.channelBinding)) {
+      for (const agent of config.agents) {
+        if (Object.keys(agent.channels).some((name) => channels.includes(name)))
+          bound[agent.homeShard] = node;
+      }
+    }
+    this.#host.configure(config.shards);
+    this.#view.configured();
+    const revision = createHash("sha256").update(JSON.stringify(config)).digest("hex").slice(0, 16);
+    this.#supervisor.configure(
+      config.shards.map((shard) => shard.id),
+      bound,
+      revision,
+    );
+    await this.#metrics.prune(
+      new Set(config.shards.map((shard) => shard.id)),
+      new Set(config.agents.map((agent) => agent.name)),
+    );
+    for (const { shard } of this.#host.reports()) await this.#reconfigure(shard);
+  }
+
+  async #reconfigure(shard: ShardId): Promise<void> {
+    if (!this.#file.current.shards.some((each) => each.id === shard)) return;
+    try {
+      const { changed, restart } = await this.#gateways.update(shard);
+      if (restart) this.#host.runner(shard).restart("its environment changed");
+      else if (changed) this.#log.info({ shard }, "settings changed; OpenClaw reloads them");
+      await this.#syncCron(shard);
+    } catch (error) {
+      this.#log.error(
+        { shard },
+        `new settings could not be brought to ${shard}: ${(error as Error).message}`,
+      );
+    }
+  }
+
+  async #syncCron(shard: ShardId): Promise<void> {
+    const gateway = this.#host.report(shard)?.endpoint?.gateway;
+    if (!gateway) return;
+    try {
+      await gateway.syncCron(cronJobs(this.#file.current, shard));
+    } catch (error) {
+      this.#log.warn(
+        { shard },
+        `cron jobs could not be brought to ${shard}: ${(error as Error).message}`,
+      );
+    }
+  }
+
+  async #ensureModel(): Promise<void> {
+    if (this.#file.current.models === "demo") this.#model ??= await startDemoModel();
+  }
+
+  #shardConfig(shard: ShardId) {
+    const config = this.#file.current.shards.find((each) => each.id === shard);
+    if (!config) throw new Error(`${shard} is not a shard of this fleet`);
+    return config;
+  }
+
+  #unmovedMs(lease: ShardId): number {
+    const watch = this.#supervisor.state.leaseWatch[lease];
+    return watch ? bootClock.now() - watch.since : Number.POSITIVE_INFINITY;
+  }
+
+  async #countSessions(): Promise<void> {
+    try {
+      this.#sessionCounts = (await this.#sessions.counts()).byShard;
+    } catch {
+      // The last count stays; the session store tells of its own faults.
+    }
+  }
+
+  async #look(): Promise<void> {
+    try {
+      const view = await this.#leases.read();
+      this.#view.viewed(view);
+      this.#supervisor.feed({ type: "view", now: bootClock.now(), view });
+    } catch {
+      // The thread reports it.
+    }
+  }
+
+  /** Many changes of one turn of the loop make one report. */
+  #changed(): void {
+    if (this.#reportDue) return;
+    this.#reportDue = true;
+    setImmediate(() => {
+      this.#reportDue = false;
+      this.#publish();
+      this.#changes.emit("change");
+    });
+  }
+
+  #publish(): void {
+    const { state } = this.#supervisor;
+    const reports = this.#host.reports();
+    const self = thisProcess();
+    const report: NodeReport = {
+      id: this.#node.id,
+      incarnation: this.#incarnation,
+      bootId: this.#boot,
+      pid: self.pid,
+      pidStart: self.pidStart,
+      keeperPid: process.ppid,
+      keeperPidStart: processStart(process.ppid) ?? "",
+      address: this.#router?.peerAddress ?? "",
+      release: this.#node.release.id,
+      shards: Object.fromEntries(
+        reports
+          .filter((each) => each.state !== "idle")
+          .map((each) => [each.shard, shardReport(each, state)]),
+      ),
+    };
+    this.#leases.setReport(report);
+    this.#view.refresh();
+    publishGauges(this.#metrics, {
+      storeOk: this.#view.storeOk(),
+      reports,
+      epochs: Object.fromEntries(Object.entries(state.holds).map(([s, hold]) => [s, hold.epoch])),
+    });
+  }
+
+  /** Frees the public port from a supervisor of this fleet that holds it and does not answer. */
+  #killPortHolder(): boolean {
+    const pid = portHolder(this.#file.current.port);
+    const record = Object.values(this.#supervisor.state.view?.nodes ?? {}).find(
+      (each) => each.pid === pid,
+    );
+    if (
+      pid === null ||
+      !record ||
+      supervisorGone(record, this.#boot) ||
+      record.id === this.#node.id
+    )
+      return false;
+    this.#log.warn(
+      `killing the supervisor of ${record.id} (${pid}): it holds the port and is silent`,
+    );
+    this.#history.add("killed", null, `supervisor of ${record.id}: silent on the public port`);
+    try {
+      process.kill(pid, "SIGKILL");
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}

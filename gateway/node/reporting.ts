@@ -1,0 +1,68 @@
+import { LEASE, type ShardId } from "../contract.ts";
+import type { HistoryEntry, ShardReport } from "../leases/store.ts";
+import type { FleetMetrics } from "../observe/metrics.ts";
+import { publishedState } from "../ownership/report.ts";
+import type { OwnershipState } from "../ownership/state.ts";
+import type { RunnerReport } from "../shard/types.ts";
+
+/** What a node tells the others of one of its shards. */
+export function shardReport(report: RunnerReport, ownership: OwnershipState): ShardReport {
+  return {
+    state: publishedState(ownership, report.shard, report.state),
+    open: report.endpoint !== null && report.admissionOpen,
+    epoch: report.epoch,
+    pid: report.pid,
+    startedAt: report.startedAt,
+    restarts: report.restarts,
+    memoryBytes: report.memoryBytes,
+    reason: report.reason,
+  };
+}
+
+/** Collects what happened and writes it in one go, so that history never holds anything up. */
+export class HistoryWriter {
+  readonly #append: (entries: HistoryEntry[]) => Promise<void>;
+  readonly #node: string;
+  #waiting: HistoryEntry[] = [];
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(node: string, append: (entries: HistoryEntry[]) => Promise<void>) {
+    this.#node = node;
+    this.#append = append;
+  }
+
+  add(event: string, shard: ShardId | null, detail: string): void {
+    this.#waiting.push({ at: new Date().toISOString(), shard, node: this.#node, event, detail });
+    this.#timer ??= setTimeout(() => void this.flush(), LEASE.renewTimeoutMs / 4);
+  }
+
+  /** Entries that the store does not take are kept for the next try, the newest thousand. */
+  async flush(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const entries = this.#waiting;
+    this.#waiting = [];
+    if (entries.length === 0) return;
+    try {
+      await this.#append(entries);
+    } catch {
+      const KEPT = 1_000;
+      this.#waiting = [...entries, ...this.#waiting].slice(-KEPT);
+    }
+  }
+}
+
+/** Gauges that are read off the state; counters are moved where things happen. */
+export function publishGauges(
+  metrics: FleetMetrics,
+  facts: { storeOk: boolean; reports: RunnerReport[]; epochs: Record<ShardId, number> },
+): void {
+  metrics.storeUp.set(facts.storeOk ? 1 : 0);
+  for (const report of facts.reports) {
+    metrics.setShardState(report.shard, report.state);
+    if (report.memoryBytes !== null)
+      metrics.gatewayMemory.set({ shard: report.shard }, report.memoryBytes);
+  }
+  for (const [shard, epoch] of Object.entries(facts.epochs))
+    metrics.leaseEpoch.set({ shard }, epoch);
+}

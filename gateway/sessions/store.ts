@@ -8,7 +8,10 @@ export interface StoredAnswer {
 }
 
 export type Claim =
-  /** The key is new, or its earlier claim was abandoned; the caller now does the work. */
+  /**
+   * The key is new, or its earlier claim was abandoned or lapsed; the caller now does the work, under
+   * the run id given here: after a lapse the earlier one, since its work may have begun.
+   */
   | { outcome: "claimed"; runId: string }
   /** Somebody works on it. `runId` lets the caller follow or fetch. */
   | { outcome: "running"; runId: string }

@@ -1,9 +1,8 @@
 import { copyFileSync, mkdtempSync, renameSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { createPristine, SqliteLeaseStore } from "../../../gateway/leases/sqlite.ts";
-import type { LeaseWorld } from "../../contracts/lease-store.ts";
+import { type LeaseWorld, memoryDisk } from "../../contracts/lease-store.ts";
 
 export interface SqliteLeaseWorld extends LeaseWorld {
   directory: string;
@@ -13,7 +12,7 @@ export interface SqliteLeaseWorld extends LeaseWorld {
 
 /** A lease database of its own in a fresh directory, with every fault a file can have. */
 export async function sqliteLeaseWorld(): Promise<SqliteLeaseWorld> {
-  const directory = mkdtempSync(join(tmpdir(), "leases-"));
+  const directory = mkdtempSync(join(memoryDisk(), "leases-"));
   const path = join(directory, "leases.sqlite");
   const saved = join(directory, "saved");
   createPristine(path);

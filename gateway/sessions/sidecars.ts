@@ -1,0 +1,46 @@
+import { renameSync, rmSync, statSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
+import { fileIdentity } from "../leases/sqlite-publish.ts";
+
+/**
+ * A database in WAL mode is three files, paired by nothing but their names. When the main file is
+ * deleted or replaced, SQLite would join the new one with the old `-wal` and `-shm`: it then shows
+ * content of the old file, or "file is not a database". So each opening happens under a lock file that
+ * remembers which inode the other two belong to; they are removed when it is another one.
+ *
+ * The lock is SQLite's own on a small database, so it ends with its process, whatever happens.
+ */
+export function openingWal(
+  path: string,
+  busyMs: number,
+  open: () => DatabaseSync,
+  /** Called before the lock is given back, when another file than the last one was opened. */
+  replaced: (db: DatabaseSync) => void,
+): DatabaseSync {
+  const guard = new DatabaseSync(`${path}-guard`, { timeout: busyMs });
+  try {
+    guard.exec("PRAGMA journal_mode=PERSIST; PRAGMA synchronous=OFF; BEGIN EXCLUSIVE");
+    guard.exec("CREATE TABLE IF NOT EXISTS opened (one INTEGER PRIMARY KEY, identity TEXT)");
+    const known = guard.prepare("SELECT identity FROM opened").get()?.identity as
+      | string
+      | undefined;
+    // A file cut to nothing keeps its inode: others could not tell it from the one they have open.
+    if (statSync(path, { throwIfNoEntry: false })?.size === 0) {
+      renameSync(path, `${path}.emptied`);
+    }
+    const now = fileIdentity(path);
+    if (now === null || (known !== undefined && known !== now)) {
+      for (const suffix of ["-wal", "-shm"]) rmSync(path + suffix, { force: true });
+    }
+    const db = open();
+    const opened = fileIdentity(path);
+    if (known !== undefined && now === opened && known !== opened) {
+      replaced(db);
+    }
+    guard.prepare("INSERT OR REPLACE INTO opened VALUES (1, ?)").run(opened);
+    guard.exec("COMMIT");
+    return db;
+  } finally {
+    guard.close();
+  }
+}

@@ -1,0 +1,35 @@
+import type { Clock } from "../clock.ts";
+import type { FleetMetrics } from "../observe/metrics.ts";
+import type { SessionStore } from "../sessions/store.ts";
+import type { FleetControl, FleetView } from "./view.ts";
+
+/** The part of a pino logger that is used here. */
+export interface Log {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** What a router is made of; everything comes from outside. */
+export interface RouterDeps {
+  view: FleetView;
+  control: FleetControl;
+  sessions: SessionStore;
+  clock: Clock;
+  log: Log;
+  metrics: FleetMetrics;
+  /** Where people connect. Port 0 lets the kernel choose (tests). */
+  listen: { host: string; port: number };
+  /** Where peers connect. Port 0 lets the kernel choose. */
+  peer: { host: string; port: number };
+  /**
+   * Kills the supervisor that holds the public port, if it is one of this fleet; false when it is not,
+   * or nobody knows. Missing: the port is only waited for.
+   */
+  killHolder?: () => Promise<boolean>;
+  /** Health interval of what stands before this router, ms; 0 when nothing does. @default 0 */
+  frontIntervalMs?: number;
+  /** Longest wait for running requests when closing, ms. @default 30000 */
+  closeBudgetMs?: number;
+}

@@ -1,0 +1,269 @@
+import type { IncomingHttpHeaders, ServerResponse } from "node:http";
+import { HEADER, type NodeId, type ShardId } from "../contract.ts";
+import { ClientGone, errorBody, RouterError } from "./errors.ts";
+import type { Gate, LiveRoute, Slot } from "./gate.ts";
+import { answerHeaders, FLEET, type FlatHeaders, peerHeaders } from "./headers.ts";
+import type { Ending, Upstreams } from "./upstream.ts";
+import type { FleetView } from "./view.ts";
+
+/** An HTTP request as OpenClaw shall see it, whole, so that it can be sent again while unreached. */
+export interface Outgoing {
+  shard: ShardId;
+  /** For the order of held requests; null: none. */
+  session: string | null;
+  method: string;
+  path: string;
+  headers: FlatHeaders;
+  body: Buffer | null;
+  /** Add OpenClaw's own token (`/v1`); webhooks carry the sender's proof instead. */
+  gatewayToken: boolean;
+  waitMs: number;
+  requestId: string;
+}
+
+export interface ForwardDeps {
+  view: FleetView;
+  gate: Gate;
+  upstreams: Upstreams;
+  peerToken: () => string;
+}
+
+/**
+ * Brings a request to its owner and the answer to the client. The law: what was not reached is tried
+ * again on whoever owns the shard then; what was reached is never sent a second time.
+ */
+export async function forward(
+  deps: ForwardDeps,
+  outgoing: Outgoing,
+  res: ServerResponse,
+  signal: AbortSignal,
+): Promise<void> {
+  let slot = await deps.gate.enter({
+    shard: outgoing.shard,
+    session: outgoing.session,
+    bytes: outgoing.body?.length ?? 0,
+    waitMs: outgoing.waitMs,
+    signal,
+  });
+  try {
+    for (;;) {
+      const result = await attempt(deps, outgoing, slot.route, res, signal, slot);
+      if (result.next === "done") return;
+      slot = await slot.again(result.why, result.afterMs);
+    }
+  } finally {
+    slot.done();
+  }
+}
+
+export type Next = { next: "done" } | { next: "again"; why: string; afterMs?: number };
+
+/** One attempt on the owner (directly, then through a peer); nothing is waited for. */
+export async function attempt(
+  deps: ForwardDeps,
+  outgoing: Outgoing,
+  route: LiveRoute,
+  res: ServerResponse,
+  signal: AbortSignal,
+  slot: Pick<Slot, "reached">,
+): Promise<Next> {
+  if (route.at === "here") {
+    return once(deps, here(outgoing, route), route, outgoing, res, signal, slot, deps.view.node);
+  }
+  const direct = peer(deps, outgoing, route, route.address, null);
+  const result = await once(deps, direct, route, outgoing, res, signal, slot, route.node);
+  if (result.next === "done" || !("unreachable" in result)) return result;
+  // The owner's address is silent for us; a peer may still have a way to it.
+  for (const other of deps.view.peers()) {
+    if (other.node === route.node || other.node === deps.view.node) continue;
+    const relayed = peer(deps, outgoing, route, other.address, route.node);
+    const through = await once(deps, relayed, route, outgoing, res, signal, slot, route.node);
+    if (through.next === "done") return through;
+  }
+  return result;
+}
+
+interface Wire {
+  origin: string;
+  headers: FlatHeaders;
+  live: () => boolean;
+  toPeer: boolean;
+}
+
+function here(outgoing: Outgoing, route: Extract<LiveRoute, { at: "here" }>): Wire {
+  const headers = outgoing.gatewayToken
+    ? [...outgoing.headers, "authorization", `Bearer ${route.token}`]
+    : outgoing.headers;
+  return {
+    origin: originOf(route.host, route.port),
+    headers,
+    live: () => route.live(),
+    toPeer: false,
+  };
+}
+
+function peer(
+  deps: ForwardDeps,
+  outgoing: Outgoing,
+  route: Extract<LiveRoute, { at: "peer" }>,
+  address: string,
+  relay: NodeId | null,
+): Wire {
+  const mark = peerHeaders({
+    shard: outgoing.shard,
+    epoch: route.epoch,
+    incarnation: route.incarnation,
+    token: deps.peerToken(),
+    hop: 1,
+    relay,
+  });
+  return {
+    origin: `http://${address}`,
+    headers: [...outgoing.headers, ...mark],
+    live: () => true,
+    toPeer: true,
+  };
+}
+
+async function once(
+  deps: ForwardDeps,
+  wire: Wire,
+  route: LiveRoute,
+  outgoing: Outgoing,
+  res: ServerResponse,
+  signal: AbortSignal,
+  slot: Pick<Slot, "reached">,
+  owner: NodeId,
+): Promise<Next | (Next & { unreachable: true })> {
+  const answer = new Relay(res, outgoing, route, owner, wire.toPeer, () => slot.reached());
+  const ending = await deps.upstreams.send(
+    {
+      origin: wire.origin,
+      method: outgoing.method,
+      path: outgoing.path,
+      headers: wire.headers,
+      body: outgoing.body,
+      live: wire.live,
+    },
+    answer,
+    signal,
+  );
+  return answer.conclude(ending);
+}
+
+/** Passes one answer through, or finds out that there is none to pass. */
+class Relay {
+  readonly #res: ServerResponse;
+  readonly #outgoing: Outgoing;
+  readonly #route: LiveRoute;
+  readonly #owner: NodeId;
+  readonly #toPeer: boolean;
+  readonly #reached: () => void;
+  /** The answer says that no gateway was reached: it is not passed on. */
+  #refusedAfterMs: number | null = null;
+  #stream = false;
+
+  constructor(
+    res: ServerResponse,
+    outgoing: Outgoing,
+    route: LiveRoute,
+    owner: NodeId,
+    toPeer: boolean,
+    reached: () => void,
+  ) {
+    this.#res = res;
+    this.#outgoing = outgoing;
+    this.#route = route;
+    this.#owner = owner;
+    this.#toPeer = toPeer;
+    this.#reached = reached;
+  }
+
+  onSent(): void {
+    // A peer may still say that it is not the owner; the gateway's own socket cannot.
+    if (!this.#toPeer) this.#reached();
+  }
+
+  onHead(status: number, headers: IncomingHttpHeaders): void {
+    const retryAfter = headers["retry-after"];
+    if (this.#toPeer && headers[FLEET.unreached] !== undefined) {
+      this.#refusedAfterMs = seconds(retryAfter) * 1000;
+      return;
+    }
+    if (!this.#toPeer && status === 503 && retryAfter !== undefined) {
+      this.#refusedAfterMs = seconds(retryAfter) * 1000;
+      return;
+    }
+    this.#reached();
+    this.#stream = String(headers["content-type"] ?? "").startsWith("text/event-stream");
+    if (this.#res.destroyed) return;
+    const out = answerHeaders(headers);
+    if (!this.#toPeer) {
+      out[HEADER.shard] = this.#outgoing.shard;
+      out[HEADER.epoch] = String(this.#route.epoch);
+      out[HEADER.instance] = this.#owner;
+    }
+    out[HEADER.requestId] = this.#outgoing.requestId;
+    this.#res.writeHead(status, out);
+  }
+
+  onData(chunk: Buffer, resume: () => void): boolean {
+    if (this.#refusedAfterMs !== null || this.#res.destroyed) return true;
+    if (this.#res.write(chunk)) return true;
+    this.#res.once("drain", resume);
+    return false;
+  }
+
+  conclude(ending: Ending): Next | (Next & { unreachable: true }) {
+    switch (ending.ending) {
+      case "complete":
+        if (this.#refusedAfterMs !== null) {
+          return {
+            next: "again",
+            why: "the gateway admits nothing now",
+            afterMs: this.#refusedAfterMs,
+          };
+        }
+        this.#res.end();
+        return { next: "done" };
+      case "unreached": {
+        const again = { next: "again", why: ending.why } as const;
+        return this.#toPeer && !ending.refused ? { ...again, unreachable: true } : again;
+      }
+      case "stopped":
+        throw new ClientGone("the client left");
+      case "lost":
+        if (this.#refusedAfterMs !== null) return { next: "again", why: ending.why };
+        if (!ending.begun) throw this.#ownerLost();
+        this.#breakOff();
+        return { next: "done" };
+    }
+  }
+
+  #ownerLost(): RouterError {
+    return new RouterError(
+      "owner_lost",
+      `the owner of shard ${this.#outgoing.shard} was lost before it answered; the request may have run, so it was not sent again`,
+    );
+  }
+
+  /** The client must see that the answer is not whole. */
+  #breakOff(): void {
+    if (this.#res.destroyed) return;
+    if (!this.#stream) {
+      this.#res.destroy();
+      return;
+    }
+    const body = errorBody(this.#ownerLost(), this.#outgoing.requestId);
+    this.#res.end(`\n\ndata: ${JSON.stringify(body)}\n\n`);
+  }
+}
+
+function seconds(value: string | string[] | undefined): number {
+  const parsed = Number(Array.isArray(value) ? value[0] : value);
+  return Number.isFinite(parsed) && parsed > 0 ? parsed : 0;
+}
+
+export function originOf(host: string, port: number): string {
+  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+}

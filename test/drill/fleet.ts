@@ -215,7 +215,7 @@ function fleetConfigOf(options: FleetOptions, shards: string[], port: number): F
 }
 
 /** OpenClaw's own fields of an OpenAI-compatible provider. */
-function provider(baseUrl: string): Record<string, unknown> {
+export function provider(baseUrl: string): Record<string, unknown> {
   const model = {
     id: "echo",
     name: "Echo",

@@ -240,7 +240,7 @@
         {
           ...rest,
           scales: { x, y: { distr: 3, range: [0.01, 200] } },
-          axes: [xaxis, { ...yaxis, values: (_, list) => list.map((v) => (v === null ? "" : String(v))) }],
+          axes: [xaxis, { ...yaxis, splits: () => [0.01, 0.1, 1, 10, 100], values: (_, list) => list.map((v) => (v === null ? "" : String(v))) }],
           legend: { live: false },
           series: [
             { label: "time" },

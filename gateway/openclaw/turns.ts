@@ -1,14 +1,9 @@
 import type { Clock } from "../clock.ts";
-import {
-  type HistoryPage,
-  type HistoryRow,
-  sumUsage,
-  type TurnTrace,
-  textOfRow,
-  traceTurn,
-} from "./history.ts";
+import { type HistoryRow, sumUsage, textOfRow } from "./history.ts";
+import { asTurnError, Patience } from "./patience.ts";
 import { TurnError, type TurnRequest, type TurnResult } from "./port.ts";
-import { CallTimeout, ConnectionLost, GatewayCallError, type GatewaySocket } from "./socket.ts";
+import { ConnectionLost, type GatewaySocket } from "./socket.ts";
+import { lookUp, MAX_ATTEMPTS, sessionKey } from "./transcript.ts";
 
 /** What one run said so far, from events. */
 interface Watch {
@@ -24,54 +19,24 @@ type Outcome =
   | { end: "final"; text: string }
   | { end: "error"; message: string }
   | { end: "aborted" }
-  | { end: "lost" }
-  | { end: "deadline" }
-  | { end: "cancelled" }
-  /** No event for a while: ask. */
-  | { end: "quiet" };
+  | { end: "lost" };
 
-/** Rows of one page of history; OpenClaw's limit is 1,000. */
-const PAGE_ROWS = 200;
-/** Rows looked through for a key before it counts as absent. */
-const MAX_ROWS = 10_000;
-/** Longest text of a row that OpenClaw hands out; its default cuts long answers. */
-const MAX_ROW_CHARS = 500_000;
 /** How often a turn that OpenClaw itself will answer is looked at when no event tells. */
 const LOOK_MS = 1_000;
-/** A run without any event for this long is asked for: an event may have been missed. */
+/** A run without its end for this long is asked for: an event may have been missed. */
 const QUIET_MS = 15_000;
 /** The row with a run's usage may come this much after its final event. */
 const USAGE_MS = 300;
-/** Times a turn is sent under a new key because a crash ended the queue it waited in. */
-const MAX_ATTEMPTS = 8;
-
-export function sessionKey(agent: string, session: string): string {
-  return `agent:${agent}:${session}`.toLowerCase();
-}
-
-/** Key of the n-th attempt (from 0). The first is the run id itself. */
-export function attemptKey(runId: string, attempt: number): string {
-  return attempt === 0 ? runId : `${runId}.${attempt + 1}`;
-}
-
-/** What a page tells of a run, and under which key it stands or is to be sent. */
-export function traceRun(page: HistoryPage, runId: string): { trace: TurnTrace; key: string } {
-  for (let attempt = 0; ; attempt++) {
-    const key = attemptKey(runId, attempt);
-    const trace = traceTurn(page, key);
-    if (trace.state !== "dropped" || attempt === MAX_ATTEMPTS - 1) return { trace, key };
-  }
-}
 
 /** Turns of one gateway: at most one of ours at a time in a session, each run once. */
 export class Turns {
-  readonly #socket: GatewaySocket;
+  readonly #socket: Pick<GatewaySocket, "call">;
   readonly #clock: Clock;
   readonly #watches = new Map<string, Watch>();
-  readonly #queues = new Map<string, Promise<unknown>>();
-  readonly #moved = new Map<string, Set<() => void>>();
+  readonly #queues = new Map<string, Promise<void>>();
+  readonly #listeners = new Map<string, Set<() => void>>();
 
-  constructor(socket: GatewaySocket, clock: Clock) {
+  constructor(socket: Pick<GatewaySocket, "call">, clock: Clock) {
     this.#socket = socket;
     this.#clock = clock;
   }
@@ -81,26 +46,25 @@ export class Turns {
    * id, and a crash drops the queue. So turns of one session wait here for each other.
    */
   async run(request: TurnRequest): Promise<TurnResult> {
-    const deadline = this.#clock.now() + request.budgetMs;
+    const patience = new Patience(this.#clock, request);
     const session = sessionKey(request.agent, request.session);
     const before = this.#queues.get(session) ?? Promise.resolve();
-    let release = () => {};
-    const mine = new Promise<void>((resolve) => {
-      release = resolve;
-    });
-    const tail = before.then(() => mine);
+    const mine = Promise.withResolvers<void>();
+    const tail = before.then(() => mine.promise);
     this.#queues.set(session, tail);
     try {
-      await this.#orGivenUp(before, request, deadline, false);
-      return await this.#turn(request, session, deadline);
+      await patience.hold(before, request.mayHaveRun);
+      return await this.#turn(request, session, patience);
     } finally {
-      release();
+      mine.resolve();
+      // The last of a session forgets it; a later one has put its own tail there.
       if (this.#queues.get(session) === tail) this.#queues.delete(session);
     }
   }
 
   /** Feeds an event of the connection. */
   onEvent(event: string, payload: unknown): void {
+    if (event !== "session.message" && event !== "chat") return;
     const data = payload as {
       runId?: string;
       sessionKey?: string;
@@ -110,8 +74,7 @@ export class Turns {
     } | null;
     if (!data) return;
     if (event === "session.message") {
-      const run = data.message?.__openclaw?.runId;
-      const watch = run === undefined ? undefined : this.#watches.get(run);
+      const watch = this.#watches.get(data.message?.__openclaw?.runId ?? "");
       if (watch && data.message) {
         watch.rows.push(data.message);
         if (data.message.usage) watch.counted.resolve();
@@ -119,16 +82,13 @@ export class Turns {
       this.#touch(data.sessionKey);
       return;
     }
-    if (event !== "chat") return;
-    const watch = data.runId === undefined ? undefined : this.#watches.get(data.runId);
-    if (data.state === "final" || data.state === "error" || data.state === "aborted") {
-      this.#touch(data.sessionKey);
-    }
+    if (data.state !== "delta" && data.state !== "status") this.#touch(data.sessionKey);
+    const watch = this.#watches.get(data.runId ?? "");
     if (!watch) return;
     const text = data.message ? textOfRow(data.message) : "";
-    if (data.state === "delta") this.#emit(watch, text);
+    if (data.state === "delta") emit(watch, text);
     else if (data.state === "final") {
-      if (text !== "") this.#emit(watch, text);
+      emit(watch, text);
       watch.settle({ end: "final", text });
     } else if (data.state === "error") {
       watch.settle({ end: "error", message: data.errorMessage ?? "the agent failed" });
@@ -138,92 +98,53 @@ export class Turns {
   /** The connection ended. */
   onDown(): void {
     for (const watch of this.#watches.values()) watch.settle({ end: "lost" });
-    for (const session of this.#moved.keys()) this.#touch(session);
+    for (const session of [...this.#listeners.keys()]) this.#touch(session);
   }
 
-  /** Deltas carry the whole text so far; what was passed on already is not repeated. */
-  #emit(watch: Watch, text: string): void {
-    if (!watch.onDelta || text.length <= watch.emitted.length) return;
-    if (text.startsWith(watch.emitted)) watch.onDelta(text.slice(watch.emitted.length));
-    else return;
-    watch.emitted = text;
-  }
-
-  async #turn(request: TurnRequest, session: string, deadline: number): Promise<TurnResult> {
+  async #turn(request: TurnRequest, session: string, patience: Patience): Promise<TurnResult> {
     let key = request.runId;
     if (request.mayHaveRun) {
-      const found = await this.#settled(request, session, deadline, true);
+      const found = await this.#settled(request, session, patience);
       if (found.result) return found.result;
       key = found.key;
     }
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const done = await this.#send(request, session, key, deadline);
-      if (done) return done;
-      // Queued behind a run that is not ours, or finished unseen: the transcript tells.
-      const found = await this.#settled(request, session, deadline, true);
+      const result = await this.#send(request, session, key, patience);
+      if (result) return result;
+      // Queued behind a run that is not ours, or its end went unseen: the transcript tells.
+      const found = await this.#settled(request, session, patience);
       if (found.result) return found.result;
       key = found.key;
     }
     throw new TurnError("failed", "OpenClaw dropped the turn from its queue again and again", true);
   }
 
-  /** Looks at the transcript until it has an answer, or says that the turn is to be sent (again). */
+  /** Looks at the transcript until it has an answer, or says under which key to send (again). */
   async #settled(
     request: TurnRequest,
     session: string,
-    deadline: number,
-    reached: boolean,
+    patience: Patience,
   ): Promise<{ result: TurnResult | null; key: string }> {
     for (;;) {
-      const moved = this.#onMoved(session);
+      const moved = this.#nextMove(session);
       try {
-        const { trace, key } = await this.#orGivenUp(
-          this.#look(session, request.runId),
-          request,
-          deadline,
-          reached,
-        );
+        const look = lookUp(this.#socket, session, request.runId);
+        const { trace, key } = await patience.hold(look, true);
         if (trace.state === "answered") {
-          const { reply, usage, recovered } = trace;
-          return { result: { reply, usage, recovered: recovered || request.mayHaveRun }, key };
+          const { reply, usage } = trace;
+          const recovered = trace.recovered || request.mayHaveRun;
+          return { result: { reply, usage, recovered }, key };
         }
         if (trace.state === "failed") throw new TurnError("failed", trace.message, true);
         if (trace.state !== "waiting") return { result: null, key };
-        reached = true;
-        await this.#orGivenUp(moved.wait(LOOK_MS), request, deadline, true);
+        const end = await patience.race(moved.promise, LOOK_MS);
+        // The run's key is not known when OpenClaw took it up by itself: it goes on to its end.
+        if (end.why === "cancelled") throw new TurnError("aborted", "the turn was cancelled", true);
       } catch (error) {
-        throw asTurnError(error, reached);
+        throw asTurnError(error, true);
       } finally {
         moved.stop();
       }
-    }
-  }
-
-  async #look(session: string, runId: string): Promise<{ trace: TurnTrace; key: string }> {
-    const keys = Array.from({ length: MAX_ATTEMPTS }, (_, n) => attemptKey(runId, n));
-    const all: HistoryPage = { messages: [] };
-    let offset = 0;
-    for (;;) {
-      const page = await this.#socket.call<
-        HistoryPage & { hasMore?: boolean; nextOffset?: number }
-      >("chat.history", {
-        sessionKey: session,
-        limit: PAGE_ROWS,
-        maxChars: MAX_ROW_CHARS,
-        ...(offset === 0 ? { inputRunIds: keys } : { offset }),
-      });
-      if (offset === 0) {
-        all.pendingInputs = page.pendingInputs;
-        all.inputReceipts = page.inputReceipts;
-        all.sessionInfo = page.sessionInfo;
-      }
-      all.messages.unshift(...page.messages);
-      const found = traceRun(all, runId);
-      if (found.trace.state !== "absent") return found;
-      if (!page.hasMore || page.nextOffset === undefined || all.messages.length >= MAX_ROWS) {
-        return found;
-      }
-      offset = page.nextOffset;
     }
   }
 
@@ -232,56 +153,36 @@ export class Turns {
     request: TurnRequest,
     session: string,
     key: string,
-    deadline: number,
+    patience: Patience,
   ): Promise<TurnResult | null> {
     const outcome = Promise.withResolvers<Outcome>();
-    const watch: Watch = {
-      emitted: "",
-      rows: [],
-      onDelta: request.onDelta,
-      settle: (value) => {
-        outcome.resolve(value);
-        setTimeout(watch.counted.resolve, USAGE_MS).unref();
-      },
-      counted: Promise.withResolvers<void>(),
+    const counted = Promise.withResolvers<void>();
+    const settle = (value: Outcome) => {
+      outcome.resolve(value);
+      setTimeout(counted.resolve, USAGE_MS).unref();
     };
+    const watch: Watch = { emitted: "", rows: [], onDelta: request.onDelta, settle, counted };
     this.#watches.set(key, watch);
     try {
-      const ack = await this.#orGivenUp(
+      const ack = await patience.hold(
         this.#socket.call<{ status?: string }>(
           "chat.send",
           { sessionKey: session, message: request.message, idempotencyKey: key },
-          { onSend: request.onReached, timeoutMs: Math.max(1, deadline - this.#clock.now()) },
+          { onSend: request.onReached, timeoutMs: patience.left() + 1 },
         ),
-        request,
-        deadline,
         true,
       );
       if (ack.status === "ok") return null;
       for (;;) {
-        const value = await this.#outcome(outcome.promise, request, deadline);
-        if (value.end === "quiet") {
-          if (await this.#ended(key)) return null;
-          continue;
-        }
-        if (value.end === "final") {
-          // Empty: queued behind another client's run (measured), or an agent with nothing to say.
-          if (value.text === "") return null;
-          if (sumUsage(watch.rows) === null) await watch.counted.promise;
-          return { reply: value.text, usage: sumUsage(watch.rows), recovered: false };
-        }
-        if (value.end === "error") throw new TurnError("failed", value.message, true);
-        if (value.end === "lost") {
-          throw new TurnError("lost", "the connection to the gateway ended during the turn", true);
-        }
-        if (value.end === "deadline") {
-          throw new TurnError("timeout", "the turn's time is over; it may still run", true);
-        }
-        if (value.end === "cancelled") {
+        const end = await patience.race(outcome.promise, QUIET_MS);
+        if (end.why === "quiet") {
+          if (await patience.hold(this.#ended(key), true)) return null;
+        } else if (end.why === "value") {
+          return await this.#answer(end.value, watch);
+        } else if (end.why === "cancelled") {
           this.#abort(session, key);
           throw new TurnError("aborted", "the turn was cancelled", true);
-        }
-        throw new TurnError("aborted", "the turn was aborted in OpenClaw", true);
+        } else throw new TurnError("timeout", "the turn's time is over; it may still run", true);
       }
     } catch (error) {
       const unsent = error instanceof ConnectionLost && !error.sent;
@@ -291,13 +192,27 @@ export class Turns {
     }
   }
 
+  async #answer(outcome: Outcome, watch: Watch): Promise<TurnResult | null> {
+    if (outcome.end === "final") {
+      // Empty: queued behind another client's run (measured), or an agent with nothing to say.
+      if (outcome.text === "") return null;
+      if (sumUsage(watch.rows) === null) await watch.counted.promise;
+      return { reply: outcome.text, usage: sumUsage(watch.rows), recovered: false };
+    }
+    if (outcome.end === "error") throw new TurnError("failed", outcome.message, true);
+    if (outcome.end === "aborted") {
+      throw new TurnError("aborted", "the turn was aborted in OpenClaw", true);
+    }
+    throw new TurnError("lost", "the connection to the gateway ended during the turn", true);
+  }
+
   /** True once OpenClaw calls the run finished. */
   async #ended(key: string): Promise<boolean> {
-    const status = await this.#socket.call<{ status?: string }>("agent.wait", {
+    const { status } = await this.#socket.call<{ status?: string }>("agent.wait", {
       runId: key,
       timeoutMs: 0,
     });
-    return status.status === "ok" || status.status === "error";
+    return status === "ok" || status === "error";
   }
 
   #abort(session: string, key: string): void {
@@ -305,97 +220,28 @@ export class Turns {
     this.#socket.call("chat.abort", { sessionKey: session, runId: key }).catch(() => {});
   }
 
-  #outcome(events: Promise<Outcome>, request: TurnRequest, deadline: number): Promise<Outcome> {
-    const left = deadline - this.#clock.now();
-    const quiet = left > QUIET_MS;
-    return new Promise((resolve) => {
-      const cancelled = () => finish({ end: "cancelled" });
-      const timer = setTimeout(
-        () => finish({ end: quiet ? "quiet" : "deadline" }),
-        Math.max(0, quiet ? QUIET_MS : left),
-      );
-      const finish = (outcome: Outcome) => {
-        clearTimeout(timer);
-        request.signal?.removeEventListener("abort", cancelled);
-        resolve(outcome);
-      };
-      void events.then(finish);
-      if (request.signal?.aborted) cancelled();
-      else request.signal?.addEventListener("abort", cancelled);
-    });
-  }
-
-  /** The promise, unless the turn's time or the caller's patience ends first. */
-  #orGivenUp<T>(
-    promise: Promise<T>,
-    request: TurnRequest,
-    deadline: number,
-    reached: boolean,
-  ): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const abort = () => give(new TurnError("aborted", "the turn was cancelled", reached));
-      const timer = setTimeout(
-        () => give(new TurnError("timeout", "the turn's time is over; it may still run", reached)),
-        Math.max(0, deadline - this.#clock.now()),
-      );
-      const clean = () => {
-        clearTimeout(timer);
-        request.signal?.removeEventListener("abort", abort);
-      };
-      const give = (error: Error) => {
-        clean();
-        reject(error);
-      };
-      if (request.signal?.aborted) abort();
-      else request.signal?.addEventListener("abort", abort);
-      promise.then((value) => {
-        clean();
-        resolve(value);
-      }, give);
-    });
-  }
-
   #touch(session: string | undefined): void {
     if (session === undefined) return;
-    for (const listener of [...(this.#moved.get(session) ?? [])]) listener();
+    for (const listener of [...(this.#listeners.get(session) ?? [])]) listener();
   }
 
-  /** Notices events of a session from now on; `wait` ends at the first one, or after `ms`. */
-  #onMoved(session: string): { wait: (ms: number) => Promise<void>; stop: () => void } {
-    const moved = Promise.withResolvers<void>();
-    const set = this.#moved.get(session) ?? new Set();
-    const listener = () => moved.resolve();
-    set.add(listener);
-    this.#moved.set(session, set);
-    return {
-      wait: (ms) =>
-        new Promise((resolve) => {
-          const timer = setTimeout(resolve, ms);
-          void moved.promise.then(() => {
-            clearTimeout(timer);
-            resolve();
-          });
-        }),
-      stop: () => {
-        set.delete(listener);
-        if (set.size === 0 && this.#moved.get(session) === set) this.#moved.delete(session);
-      },
+  /** Resolves at the session's next event from now on. */
+  #nextMove(session: string): { promise: Promise<void>; stop: () => void } {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const set = this.#listeners.get(session) ?? new Set();
+    set.add(resolve);
+    this.#listeners.set(session, set);
+    const stop = () => {
+      set.delete(resolve);
+      if (set.size === 0) this.#listeners.delete(session);
     };
+    return { promise, stop };
   }
 }
 
-/** OpenClaw's errors in the words of the port. */
-export function asTurnError(error: unknown, reached: boolean): TurnError {
-  if (error instanceof TurnError) return error;
-  if (error instanceof ConnectionLost) {
-    return new TurnError("lost", error.message, reached);
-  }
-  if (error instanceof CallTimeout) return new TurnError("timeout", error.message, reached);
-  if (error instanceof GatewayCallError) {
-    // UNAVAILABLE: admission is closed or its queue is full; the turn was not begun.
-    if (error.body.code === "UNAVAILABLE")
-      return new TurnError("refused", error.body.message, false);
-    return new TurnError("failed", error.body.message, true);
-  }
-  return new TurnError("failed", error instanceof Error ? error.message : String(error), reached);
+/** Events carry the whole text so far; what was passed on already is not repeated. */
+function emit(watch: Watch, text: string): void {
+  if (!watch.onDelta || !text.startsWith(watch.emitted) || text === watch.emitted) return;
+  watch.onDelta(text.slice(watch.emitted.length));
+  watch.emitted = text;
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { HistoryPage, HistoryRow } from "../../../gateway/openclaw/history.ts";
 import { traceTurn } from "../../../gateway/openclaw/history.ts";
-import { attemptKey, traceRun } from "../../../gateway/openclaw/turns.ts";
+import { attemptKey, traceRun } from "../../../gateway/openclaw/transcript.ts";
 
 const asked = (key: string, text = "q"): HistoryRow => ({
   role: "user",

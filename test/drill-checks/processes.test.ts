@@ -1,0 +1,91 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { createServer, type Socket } from "node:net";
+import { afterEach, describe, expect, test } from "vitest";
+import { History } from "../drill/history.ts";
+import { ProcessWatch, withDescendants } from "../drill/processes.ts";
+import { HEADER_OF_TESTS } from "./header.ts";
+
+const children: ChildProcess[] = [];
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill("SIGKILL");
+});
+
+function start(shard: string, code: string): ChildProcess {
+  const child = spawn(process.execPath, ["-e", code], {
+    env: { ...process.env, OPENCLAW_STATE_DIR: `/fleet/shards/${shard}` },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  children.push(child);
+  return child;
+}
+async function until(watch: ProcessWatch, look: () => boolean): Promise<void> {
+  for (;;) {
+    watch.look();
+    if (look()) return;
+    await new Promise((done) => setTimeout(done, 10));
+  }
+}
+function watched() {
+  const history = new History(HEADER_OF_TESTS, { now: () => performance.now() });
+  const watch = new ProcessWatch(history, (dir) =>
+    dir.startsWith("/fleet/shards/") ? dir.slice(14) : null,
+  );
+  const has = (type: string, fields: object = {}) =>
+    history.events.some(
+      (event) =>
+        event.type === type &&
+        Object.entries(fields).every(([key, value]) => Reflect.get(event, key) === value),
+    );
+  return { watch, has };
+}
+const IDLE = "setInterval(() => {}, 1000)";
+
+describe.skipIf(process.platform !== "linux")("the watch on processes", () => {
+  test("sees a gateway come, stop, go on and end, by its state directory", async () => {
+    const { watch, has } = watched();
+    const child = start("s1", IDLE);
+    const { pid = 0 } = child;
+    await until(watch, () => has("process-up", { shard: "s1", pid }));
+    child.kill("SIGSTOP");
+    await until(watch, () => has("process-state", { running: false }));
+    child.kill("SIGCONT");
+    await until(watch, () => has("process-state", { running: true }));
+    expect(watch.gatewayOf("s1")).toBe(pid);
+    child.kill("SIGKILL");
+    await until(watch, () => has("process-down", { shard: "s1" }));
+    expect(watch.gatewayOf("s1")).toBeNull();
+  });
+
+  test("counts a gateway and its helpers as one, and each start as another", async () => {
+    const { watch, has } = watched();
+    const code = `require("node:child_process").spawn(process.execPath, ["-e", ${JSON.stringify(IDLE)}], { stdio: "ignore" }); ${IDLE}`;
+    const child = start("s2", code);
+    const { pid = 0 } = child;
+    await until(watch, () => watch.pidsOf("s2").length === 2);
+    expect(withDescendants(pid).map((info) => info.pid)).toEqual(
+      expect.arrayContaining(watch.pidsOf("s2")),
+    );
+    const helper = watch.pidsOf("s2").find((one) => one !== pid) ?? 0;
+    child.kill("SIGKILL");
+    await until(watch, () => watch.pidsOf("s2").length === 1);
+    expect(has("process-down")).toBe(false);
+    process.kill(helper, "SIGKILL");
+    await until(watch, () => has("process-down", { shard: "s2" }));
+  });
+
+  test("tells which gateway holds the other end of a connection", async () => {
+    const { watch, has } = watched();
+    const server = createServer();
+    const connected = new Promise<Socket>((resolve) => server.once("connection", resolve));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const address = server.address();
+    const port = typeof address === "object" ? address?.port : 0;
+    const child = start("s3", `require("node:net").connect(${port}, "127.0.0.1")`);
+    const socket = await connected;
+    await until(watch, () => has("process-up", { shard: "s3" }));
+    expect(watch.callerOf(socket.remotePort ?? 0)).toBe(child.pid);
+    expect(watch.callerOf(1)).toBeNull();
+    socket.destroy();
+    server.close();
+  });
+});

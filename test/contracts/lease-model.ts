@@ -1,52 +1,9 @@
 /** What a lease store does, as plain as it can be said, and the commands that compare a store with it. */
 import fc from "fast-check";
 import { expect } from "vitest";
-import type {
-  AcquireRequest,
-  Expected,
-  HeldLease,
-  Lease,
-  LeaseStore,
-  NodeRecord,
-} from "../../gateway/leases/store.ts";
+import type { Lease, LeaseStore } from "../../gateway/leases/store.ts";
+import { acquireRequest, heldBy, nodeRecord } from "./lease-fixtures.ts";
 import { eventually, type LeaseWorld } from "./lease-store.ts";
-
-export function nodeRecord(id: string): NodeRecord {
-  return {
-    id,
-    incarnation: `inc-${id}`,
-    beat: 0,
-    bootId: "boot-1",
-    pid: 10,
-    pidStart: "11",
-    keeperPid: 12,
-    keeperPidStart: "13",
-    address: "127.0.0.1:1",
-    release: "r1",
-    shards: {},
-  };
-}
-
-export function acquireRequest(
-  node: string,
-  epoch: number,
-  expected: Expected,
-  shard = "s1",
-): AcquireRequest {
-  return {
-    shard,
-    expected,
-    node,
-    incarnation: `inc-${node}`,
-    bootId: "boot-1",
-    epoch,
-    release: "r1",
-  };
-}
-
-export function heldBy(epoch: number, position: string | null = null, shard = "s1"): HeldLease {
-  return { shard, epoch, position };
-}
 
 type Row = Pick<Lease, "owner" | "incarnation" | "epoch" | "beat" | "position" | "handTo">;
 

@@ -16,13 +16,12 @@
  *    not `pristine`; it works on.
  * 8. A store that cannot be reached throws StoreUnavailable, and works again once it can be.
  */
-import { existsSync } from "node:fs";
-import { tmpdir } from "node:os";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { HISTORY_LIMIT } from "../../gateway/leases/sqlite-rows.ts";
 import { type LeaseStore, StoreUnavailable } from "../../gateway/leases/store.ts";
-import { acquireRequest, commands, heldBy, LeaseModel, nodeRecord } from "./lease-model.ts";
+import { acquireRequest, heldBy, nodeRecord } from "./lease-fixtures.ts";
+import { commands, LeaseModel } from "./lease-model.ts";
 
 /** One store with its faults, fresh for each test. Faults that a back end cannot have are missing. */
 export interface LeaseWorld {
@@ -295,9 +294,4 @@ export async function eventually<T>(operation: () => Promise<T>): Promise<T> {
       if (!(error instanceof StoreUnavailable) || tries === 4) throw error;
     }
   }
-}
-
-/** Where a test's files cost no disk syncs, if there is such a place. */
-export function memoryDisk(): string {
-  return existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 }

@@ -4,7 +4,7 @@
  */
 import { SqliteLeaseStore } from "../../../gateway/leases/sqlite.ts";
 import { type Lease, StoreUnavailable } from "../../../gateway/leases/store.ts";
-import { acquireRequest, heldBy, nodeRecord } from "../../contracts/lease-model.ts";
+import { acquireRequest, heldBy, nodeRecord } from "../../contracts/lease-fixtures.ts";
 
 const [path = "", node = "", rounds = "0"] = process.argv.slice(2);
 const store = new SqliteLeaseStore({ path, busyMs: 20_000, log: { warn() {}, error() {} } });

@@ -18,7 +18,7 @@ import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createPristine, SqliteLeaseStore } from "../../../gateway/leases/sqlite.ts";
 import { StoreUnavailable } from "../../../gateway/leases/store.ts";
-import { acquireRequest, heldBy, nodeRecord } from "../../contracts/lease-model.ts";
+import { acquireRequest, heldBy, nodeRecord } from "../../contracts/lease-fixtures.ts";
 import { eventually } from "../../contracts/lease-store.ts";
 import { type SqliteLeaseWorld, sqliteLeaseWorld } from "./world.ts";
 

@@ -2,7 +2,8 @@ import { copyFileSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { createPristine, SqliteLeaseStore } from "../../../gateway/leases/sqlite.ts";
-import { type LeaseWorld, memoryDisk } from "../../contracts/lease-store.ts";
+import { memoryDisk } from "../../contracts/lease-fixtures.ts";
+import type { LeaseWorld } from "../../contracts/lease-store.ts";
 
 export interface SqliteLeaseWorld extends LeaseWorld {
   directory: string;

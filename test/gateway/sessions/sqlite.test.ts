@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { StoreUnavailable } from "../../../gateway/leases/store.ts";
 import { SqliteSessionStore } from "../../../gateway/sessions/sqlite.ts";
-import { memoryDisk } from "../../contracts/lease-store.ts";
+import { memoryDisk } from "../../contracts/lease-fixtures.ts";
 import { type SessionWorld, sessionStoreContract } from "../../contracts/session-store.ts";
 
 const log = { warn() {}, error() {} };

@@ -66,7 +66,7 @@ export function findCgroupBase(): CgroupBase | null {
 function tryBase(directory: string): boolean {
   const probe = join(directory, CGROUP_ROOT, `probe-${process.pid}`);
   try {
-    mkdirSync(probe, { recursive: true });
+    makeTree(probe);
     if (!existsSync(join(probe, "cgroup.kill"))) return false;
     const entered = spawnSync("/bin/sh", ["-c", ENTER, "sh", join(probe, "cgroup.procs"), "true"]);
     return entered.status === 0;
@@ -87,6 +87,18 @@ function removeTree(directory: string): boolean {
     return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "ENOENT";
+  }
+}
+
+/** Makes it and what is above it, also while another node of the machine removes what was empty. */
+function makeTree(directory: string): void {
+  for (let tries = 1; ; tries++) {
+    try {
+      mkdirSync(directory, { recursive: true });
+      return;
+    } catch (error) {
+      if (tries >= 20 || (error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    }
   }
 }
 
@@ -118,7 +130,7 @@ export class CgroupCage implements Cage {
   }
 
   run(command: CageCommand): ChildProcess {
-    mkdirSync(this.#directory, { recursive: true });
+    makeTree(this.#directory);
     if (!this.empty()) throw new Error(`the cage ${this.name} is not empty`);
     const procs = join(this.#directory, "cgroup.procs");
     const child = spawn("/bin/sh", ["-c", ENTER, "sh", procs, command.command, ...command.args], {
@@ -183,7 +195,7 @@ export class CgroupCages implements Cages {
   constructor(base: CgroupBase, fleet: string, node: string) {
     this.#mount = base.mount;
     this.#path = join(base.path, CGROUP_ROOT, fleet, node);
-    mkdirSync(join(this.#mount, this.#path), { recursive: true });
+    makeTree(join(this.#mount, this.#path));
   }
 
   create(name: string): Cage {

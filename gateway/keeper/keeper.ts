@@ -149,6 +149,8 @@ export class Keeper {
   }
 
   #carryOut(command: KeeperCommand): void {
+    // The end has begun: what is started now would be seen by nobody.
+    if (this.#finishing) return;
     switch (command.op) {
       case "start":
         this.#gateways.start(command);
@@ -216,12 +218,13 @@ export class Keeper {
     this.#finishing = true;
     this.#stopping = true;
     await Promise.all([this.#gateways.endAll("the node ends"), this.#supervisor.end()]);
+    await Promise.all(this.#cages.leftovers().map((cage) => cage.kill()));
     this.#deadman?.dismiss();
     this.#cages.dispose();
     this.#say("info", "keeper ended");
     rmSync(keeperFile(this.#options.nodeDir), { force: true });
     this.#lock.release();
-    this.#log.close();
+    await this.#log.end();
     process.exit(code);
   }
 

@@ -62,6 +62,7 @@ export async function startNode(options: StartNodeOptions): Promise<KeeperRecord
   for (;;) {
     const record = nodeRunning(nodeDir);
     if (record) {
+      if (record.pid !== child.pid) await dismiss(child);
       child.removeAllListeners();
       return record;
     }
@@ -69,6 +70,14 @@ export async function startNode(options: StartNodeOptions): Promise<KeeperRecord
       const why = ended ?? `it was not up after ${timeoutMs} ms`;
       throw new Error(`The keeper of ${nodeDir} did not start: ${why}. ${bootOutput(nodeDir)}`);
     }
+    await sleep(POLL_MS);
+  }
+}
+
+/** Somebody else's keeper was faster: ours must not come to life when that one is stopped. */
+async function dismiss(child: ChildProcess): Promise<void> {
+  while (child.exitCode === null && child.signalCode === null && child.pid !== undefined) {
+    child.kill("SIGKILL");
     await sleep(POLL_MS);
   }
 }

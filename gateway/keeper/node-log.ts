@@ -57,10 +57,19 @@ export class NodeLog {
     this.#pump();
   }
 
-  /** Writes what waits, now; for the end of the process. */
+  /** Waits for what is being written, but not for a disk that hangs. */
+  async end(maxMs = 500): Promise<void> {
+    const until = performance.now() + maxMs;
+    while ((this.#busy || this.#queue.length > 0) && performance.now() < until) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    this.close();
+  }
+
+  /** Writes what waits, now; for a process that must end at once. */
   close(): void {
     try {
-      writeSync(this.fd, this.#takeQueue());
+      if (this.#queue.length > 0) writeSync(this.fd, this.#takeQueue());
       closeSync(this.fd);
     } catch {
       // The disk is full; nothing is left to tell it to.

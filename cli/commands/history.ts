@@ -18,17 +18,17 @@ export function register(program: Command): void {
     .addHelpText("after", "\nExamples:\n  ./fleet history\n  ./fleet history --limit 100 --json")
     .action(async (options: { stack: string; json?: boolean; limit: number }) => {
       const access = fleetAccess(options.stack);
-      const answer = await callJson<{ history: HistoryEntry[] }>(
+      const answer = await callJson<{ entries: HistoryEntry[] }>(
         access,
         `/api/v1/history?limit=${options.limit}`,
         { as: "admin" },
       );
       result(Boolean(options.json), answer, () =>
-        answer.history.length === 0
+        answer.entries.length === 0
           ? "Nothing has happened yet."
           : table(
               ["TIME", "SHARD", "NODE", "EVENT", "DETAIL"],
-              answer.history.map((h) => [
+              answer.entries.map((h) => [
                 h.at.replace("T", " ").slice(0, 19),
                 h.shard ?? "–",
                 h.node ?? "–",

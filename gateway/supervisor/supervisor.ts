@@ -119,10 +119,8 @@ export class Supervisor {
       this.#guard(effect, this.#kill(effect.shard, effect.epoch, effect.why));
       return;
     }
-    // The store that this decision was based on; another one may not carry it out.
-    const storeId = this.#state.store?.id;
     const before = this.#queues.get(effect.shard) ?? Promise.resolve();
-    const after = before.then(() => this.#guard(effect, this.#carryOut(effect, storeId)));
+    const after = before.then(() => this.#guard(effect, this.#carryOut(effect)));
     this.#queues.set(effect.shard, after);
   }
 
@@ -137,14 +135,11 @@ export class Supervisor {
     }
   }
 
-  async #carryOut(
-    effect: Exclude<OwnershipEffect, { do: "kill" }>,
-    storeId: string | undefined,
-  ): Promise<void> {
+  async #carryOut(effect: Exclude<OwnershipEffect, { do: "kill" }>): Promise<void> {
     const { host, remember } = this.#deps;
     switch (effect.do) {
       case "acquire":
-        await this.#acquire(effect, storeId);
+        await this.#acquire(effect);
         return;
       case "clear":
         await host.clear(effect.shard);
@@ -172,10 +167,7 @@ export class Supervisor {
     }
   }
 
-  async #acquire(
-    effect: Extract<OwnershipEffect, { do: "acquire" }>,
-    storeId: string | undefined,
-  ): Promise<void> {
+  async #acquire(effect: Extract<OwnershipEffect, { do: "acquire" }>): Promise<void> {
     const { leases, host, self, clock, log, remember } = this.#deps;
     const { shard, expected } = effect;
     let known: number;
@@ -184,6 +176,16 @@ export class Supervisor {
     } catch (error) {
       this.feed({ type: "refused", now: clock.now(), shard });
       throw error;
+    }
+    if (effect.diskAtMost !== null && known > effect.diskAtMost) {
+      // The disk knows a later owner than the store does: it may live, and has not written anew yet.
+      log(
+        "warn",
+        `${shard} waits: epoch ${known} is on disk, the store knows ${effect.diskAtMost}`,
+        { shard },
+      );
+      this.feed({ type: "refused", now: clock.now(), shard });
+      return;
     }
     const epoch = 1 + Math.max(effect.epochAbove, known);
     const previous = this.#state.view?.leases[shard];
@@ -201,7 +203,7 @@ export class Supervisor {
         bootId: self.bootId,
         epoch,
         release,
-        ...(storeId === undefined ? {} : { storeId }),
+        storeId: effect.storeId,
       });
     } catch (error) {
       this.#arriving.delete(shard);

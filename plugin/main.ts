@@ -9,9 +9,6 @@ import { ProviderServer } from "./server.ts";
 
 /** `pulumi-resource-openclaw ENGINE_ADDRESS`: serves gRPC on a free port and prints its number. */
 
-// Ctrl-C reaches every process of the terminal; the engine says `cancel` when we shall stop.
-process.on("SIGINT", () => {});
-
 const launcher = localLauncher();
 const provider = new ProviderServer({
   handlers: {
@@ -33,6 +30,18 @@ server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port
   }
   process.stdout.write(`${port}\n`);
 });
+
+// How the engine ends a provider, and what Ctrl-C may send: what is under way answers first.
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.on(signal, () => {
+    provider.cancel();
+    void provider.idle().then(() => {
+      server.tryShutdown(() => process.exit(0));
+      // Connections that stay open must not keep a finished provider.
+      setTimeout(() => process.exit(0), 500);
+    });
+  });
+}
 
 /** Shows lines beside the resource while it is worked on. */
 function engineVoice(address: string | undefined): (urn: string, message: string) => void {

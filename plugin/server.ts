@@ -27,6 +27,8 @@ type Callback<T> = (error: Partial<grpcTypes.ServiceError> | null, value?: T) =>
 export class ProviderServer {
   readonly #options: ServerOptions;
   readonly #abort = new AbortController();
+  #working = 0;
+  #whenIdle: (() => void)[] = [];
   /** A program registers resources by `check`; `destroy` runs none. */
   #programRuns = false;
 
@@ -38,13 +40,15 @@ export class ProviderServer {
   service(): grpcTypes.UntypedServiceImplementation {
     const unary = <Request, Reply>(work: (request: Request) => Reply | Promise<Reply>) =>
       ((call: Call<Request>, callback: Callback<Reply>) => {
+        this.#working += 1;
         // A promise from the start: what throws synchronously is answered as well.
         Promise.resolve()
           .then(() => work(call.request))
           .then(
             (reply) => callback(null, reply),
             (error: unknown) => callback(toServiceError(error)),
-          );
+          )
+          .finally(() => this.#oneDone());
       }) as unknown as grpcTypes.UntypedHandleCall;
     return {
       getPluginInfo: unary(() => {
@@ -78,11 +82,27 @@ export class ProviderServer {
       update: unary((request: Req<"UpdateRequest">) => this.#update(request)),
       delete: unary((request: Req<"DeleteRequest">) => this.#delete(request)),
       cancel: unary(() => {
-        this.#abort.abort();
+        this.cancel();
         return new empty.Empty();
       }),
       attach: unary(() => new empty.Empty()),
     };
+  }
+
+  /** Ends every wait; operations answer with what they reached. */
+  cancel(): void {
+    this.#abort.abort();
+  }
+
+  /** Resolves when no call is being worked on. */
+  async idle(): Promise<void> {
+    if (this.#working > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
+  }
+
+  #oneDone(): void {
+    this.#working -= 1;
+    if (this.#working > 0) return;
+    for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 
   #handler(urn: string): Handler {

@@ -1,4 +1,5 @@
-import { join } from "node:path";
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { nodeConfig, type Release } from "../gateway/config.ts";
 import { ConfigError } from "./errors.ts";
@@ -11,7 +12,7 @@ import { readStackFile } from "./stack-file.ts";
 /** The program of every stack: settings, a plan, the target's resources. */
 async function deploy(): Promise<StackOutputs> {
   const stack = pulumi.getStack();
-  const file = readStackFile(join(import.meta.dirname, "..", `Pulumi.${stack}.yaml`));
+  const file = readStackFile(join(projectDir(), `Pulumi.${stack}.yaml`));
   const config = pulumi.runtime.allConfig();
   const { settings, fromEnv } = loadSettings({ config, file, env: process.env });
   if (settings.target !== "local") {
@@ -43,6 +44,13 @@ async function deploy(): Promise<StackOutputs> {
     } catch (error) {
       throw error instanceof ConfigError ? locate(error, file) : error;
     }
+  }
+}
+
+/** The folder of Pulumi.yaml: Pulumi starts programs in it or below it. */
+function projectDir(): string {
+  for (let dir = process.cwd(); ; dir = dirname(dir)) {
+    if (existsSync(join(dir, "Pulumi.yaml")) || dir === dirname(dir)) return dir;
   }
 }
 

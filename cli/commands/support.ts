@@ -1,0 +1,109 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import type { Command } from "commander";
+import { redact, redactText } from "../../gateway/observe/log.ts";
+import { CommandFailed } from "../lib/errors.ts";
+import { fleetAccess } from "../lib/fleet.ts";
+import { nodeLogs } from "../lib/log-lines.ts";
+import { withStack } from "../lib/options.ts";
+import { say } from "../lib/terminal.ts";
+import { fleetStatus } from "./status.ts";
+
+/** The newest part of each log: enough for hours of an ordinary day. */
+const LOG_BYTES = 4 * 2 ** 20;
+
+interface Part {
+  name: string;
+  text: () => Promise<string> | string;
+}
+
+/** Everything is redacted by shape once more, and known tokens by value: logs hold what programs wrote. */
+function clean(text: string, secrets: string[]): string {
+  let safe = redactText(text);
+  for (const secret of secrets) safe = safe.replaceAll(secret, "[redacted]");
+  return safe.replace(/\b(sk|xox[a-z]|ghp|gho|AKIA)[-_A-Za-z0-9]{12,}/g, "[redacted]");
+}
+
+function secretsOf(value: unknown): string[] {
+  if (typeof value === "string") return value.length >= 16 ? [value] : [];
+  if (typeof value !== "object" || value === null) return [];
+  return Object.values(value).flatMap(secretsOf);
+}
+
+async function support(options: { stack: string; out?: string }): Promise<void> {
+  const access = fleetAccess(options.stack);
+  const { config, dataDir } = access;
+  const secrets = [
+    ...secretsOf(config?.tokens),
+    ...secretsOf(config?.models === "demo" ? null : config?.models.providers),
+    ...(config?.agents ?? []).flatMap((agent) => [
+      ...secretsOf(agent.channels),
+      ...secretsOf(agent.env),
+    ]),
+  ];
+  const parts: Part[] = [
+    { name: "status.json", text: async () => JSON.stringify(await fleetStatus(access), null, 2) },
+    { name: "fleet.json", text: () => JSON.stringify(redact(config), null, 2) },
+    {
+      name: "versions.json",
+      text: () =>
+        JSON.stringify(
+          { node: process.version, platform: process.platform, arch: process.arch },
+          null,
+          2,
+        ),
+    },
+    ...[...nodeLogs(dataDir ?? "")].map(([id, path]) => ({
+      name: `node-${id}.log`,
+      text: () => readFileSync(path).subarray(-LOG_BYTES).toString("utf8"),
+    })),
+  ];
+  const stamp = new Date().toISOString().slice(0, 19).replaceAll(":", "");
+  const out = resolve(options.out ?? `fleet-support-${options.stack}-${stamp}.tar.gz`);
+  if (existsSync(out))
+    throw new CommandFailed(`${out} is there already`, undefined, "name another file with --out");
+  const folder = join(tmpdir(), `fleet-support-${process.pid}`, `fleet-support-${options.stack}`);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  try {
+    say("The bundle holds, with tokens and keys taken out:");
+    for (const part of parts) {
+      let text: string;
+      try {
+        text = clean(await part.text(), secrets);
+      } catch (error) {
+        text = `could not be had: ${(error as Error).message}`;
+      }
+      writeFileSync(join(folder, part.name), text, { mode: 0o600 });
+      say(`  ${part.name}  ${Math.ceil(text.length / 1024)} KiB`);
+    }
+    const packed = spawnSync("tar", [
+      "-czf",
+      out,
+      "-C",
+      join(folder, ".."),
+      `fleet-support-${options.stack}`,
+    ]);
+    if (packed.status !== 0) {
+      throw new CommandFailed(
+        "The bundle could not be packed",
+        packed.stderr?.toString() || packed.error?.message,
+      );
+    }
+    process.stdout.write(`${out}\n`);
+  } finally {
+    rmSync(join(folder, ".."), { recursive: true, force: true });
+  }
+}
+
+export function register(program: Command): void {
+  withStack(program.command("support"))
+    .summary("one file with logs and status, secrets taken out")
+    .option("-o, --out <file>", "where to write it")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  ./fleet support\n  ./fleet support --stack prod --out /tmp/prod.tar.gz",
+    )
+    .action(support);
+}

@@ -40,7 +40,9 @@ export interface Slot {
 interface Line {
   queue: HoldQueue<Entry>;
   timer: NodeJS.Timeout | null;
+  /** What the queue was last told. */
   epoch: number;
+  serving: boolean;
 }
 
 /** Seconds in `Retry-After` of a request that waited in vain, or found the line full. */
@@ -104,8 +106,8 @@ export class Gate {
   }
 
   async #wait(entry: Entry, how: "enter" | "again"): Promise<Slot> {
-    const route = this.#view.route(entry.shard);
-    const line = this.#line(entry.shard, route);
+    const line = this.#line(entry.shard);
+    const route = this.#sync(entry.shard, line);
     if (route.at === "failed") throw failed(entry.shard, route.reason);
     if (this.#closed) throw new RouterError("no_owner", "the router is stopping", 1);
     if (how === "again") {
@@ -159,7 +161,7 @@ export class Gate {
   }
 
   #slot(entry: Entry, route: LiveRoute): Slot {
-    const line = this.#line(entry.shard, route);
+    const line = this.#line(entry.shard);
     const arrived = () => {
       line.queue.arrived(entry);
       if (line.queue.size > 0) this.#pump(entry.shard, line);
@@ -188,29 +190,42 @@ export class Gate {
     };
   }
 
-  #line(shard: ShardId, route: Route): Line {
+  #line(shard: ShardId): Line {
     let line = this.#lines.get(shard);
     if (!line) {
-      line = { queue: new HoldQueue<Entry>(serves(route)), timer: null, epoch: route.epoch };
+      const route = this.#view.route(shard);
+      const serving = serves(route);
+      line = { queue: new HoldQueue<Entry>(serving), timer: null, epoch: route.epoch, serving };
       this.#lines.set(shard, line);
     }
     return line;
   }
 
+  /** Brings a line up to what the view knows now: it may know more than it has announced yet. */
+  #sync(shard: ShardId, line: Line): Route {
+    const route = this.#view.route(shard);
+    const now = this.#clock.now();
+    if (line.epoch !== route.epoch) {
+      // Another owner: it starts as gently as after an outage, even if the gap was not seen.
+      line.queue.setServing(false, now);
+      line.queue.trust();
+      line.epoch = route.epoch;
+      line.serving = false;
+    }
+    if (line.serving !== serves(route)) {
+      line.serving = serves(route);
+      line.queue.setServing(line.serving, now);
+    }
+    return route;
+  }
+
   #routeChanged(shard: ShardId): void {
     const line = this.#lines.get(shard);
     if (!line) return;
-    const route = this.#view.route(shard);
+    const route = this.#sync(shard, line);
     if (route.at === "failed") {
       for (const entry of line.queue.clear()) entry.fail?.(failed(shard, route.reason));
     }
-    if (line.epoch !== route.epoch) {
-      // Another owner: it starts as gently as after an outage, even if the gap was not seen.
-      line.queue.setServing(false, this.#clock.now());
-      line.epoch = route.epoch;
-      line.queue.trust();
-    }
-    line.queue.setServing(serves(route), this.#clock.now());
     this.#pump(shard, line);
   }
 
@@ -218,6 +233,7 @@ export class Gate {
     if (line.timer) clearTimeout(line.timer);
     line.timer = null;
     if (this.#closed) return;
+    this.#sync(shard, line);
     const now = this.#clock.now();
     for (const entry of line.queue.expire(now)) entry.fail?.(this.#late(shard));
     for (const entry of line.queue.release(now)) entry.go?.();

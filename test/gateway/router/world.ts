@@ -92,6 +92,7 @@ export interface Answer {
   status: number;
   headers: Record<string, string>;
   text: string;
+  // biome-ignore lint/suspicious/noExplicitAny: answers of any shape, looked at by expectations
   json: any;
   /** The connection ended before the answer was whole. */
   broken: boolean;
@@ -165,6 +166,7 @@ export function ask(port: number, path: string, options: Ask = {}): Promise<Answ
 }
 
 /** Server-sent events of a text. */
+// biome-ignore lint/suspicious/noExplicitAny: as above
 export function events(text: string): { event: string; data: any }[] {
   return text
     .split("\n\n")

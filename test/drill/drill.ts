@@ -197,7 +197,7 @@ async function act(
   };
   try {
     say(
-      `starting ${fleet.nodes.length} nodes and ${fleet.shards.length} shards in ${fleet.dataDir}`,
+      `starting nodes ${fleet.nodes.join(", ")}, shards ${fleet.shards.join(", ")} in ${fleet.dataDir}`,
     );
     watch.start();
     leases.start();

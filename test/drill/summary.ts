@@ -88,7 +88,10 @@ function verdictLine(
   requests: number,
   trouble: string | null,
 ): string {
-  if (ok) return `passed: ${faults} faults, ${requests} requests, nothing lost, one owner`;
+  const some = (n: number, what: string) => `${n} ${what}${n === 1 ? "" : "s"}`;
+  if (ok) {
+    return `passed: ${some(faults, "fault")}, ${some(requests, "request")}, nothing lost, one owner`;
+  }
   if (trouble !== null) return `FAILED: ${trouble}`;
   const failed = bad.filter((verdict) => verdict.status === "failed").length;
   const open = bad.length - failed;

@@ -1,5 +1,5 @@
 import type { FleetConfig } from "../gateway/config.ts";
-import type { FleetStatus } from "../gateway/contract.ts";
+import { type FleetStatus, HEADER } from "../gateway/contract.ts";
 import { readFleet } from "./files.ts";
 
 /** The fleet did not do what was asked, in its own words. `status` 0: it could not be reached. */
@@ -56,13 +56,15 @@ export class FleetApi {
     return (answer as { reply?: unknown }).reply;
   }
 
-  /** Whether a node's own router says that it is ready. */
-  async nodeReady(address: string, signal: AbortSignal): Promise<boolean> {
+  /** Whether the router behind a node's own address answers, and is that node's. */
+  async nodeAnswers(address: string, node: string, signal: AbortSignal): Promise<boolean> {
     try {
-      const within = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_WITHIN_MS)]);
-      const answer = await fetch(`http://${address}/readyz`, { signal: within });
-      await answer.body?.cancel();
-      return answer.ok;
+      const answer = await fetch(`http://${address}/internal/alive`, {
+        headers: { [HEADER.peerToken]: this.#config.tokens.peer },
+        signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_WITHIN_MS)]),
+      });
+      const { instanceId } = (await answer.json()) as { instanceId?: unknown };
+      return answer.ok && instanceId === node;
     } catch {
       return false;
     }

@@ -40,6 +40,9 @@ const REAL_PREFLIGHT: Preflight = { memory: memoryFault, disk: diskFault, port: 
 /** Outputs that a person never writes: made at creation. */
 const MADE = ["clientTokens", "adminToken", "peerToken", "revision"] as const;
 
+/** Inputs that only a creation's preflight reads: another node is no change of the fleet. */
+const NEEDS: readonly string[] = ["memoryMiB", "diskMiB"];
+
 /** `openclaw:local:Fleet`: the data directory, fleet.json, the lease store and the tokens. */
 export class FleetHandler implements Handler {
   readonly #launcher: NodeLauncher;
@@ -74,7 +77,9 @@ export class FleetHandler implements Handler {
   }
 
   diff(state: Props, oldInputs: Props, news: Props): Diff {
-    const changes = differences(reveal(oldInputs), reveal(news));
+    const changes = differences(reveal(oldInputs), reveal(news)).filter(
+      ({ path }) => !NEEDS.includes(path),
+    );
     const text = fleetText(renderFleet(reveal(news), tokensOf(reveal(state), reveal(news))));
     if (changes.length === 0 && reveal(state.revision) !== revision(text)) {
       return {

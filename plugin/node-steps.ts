@@ -59,7 +59,8 @@ async function missing(
   if (!status) return "no router of the fleet answers";
   const me = status.nodes.find((node) => node.id === id);
   if (!me || me.state === "lost") return `node ${id} has not joined`;
-  if (!(await api.nodeReady(me.address, signal))) return `the router of node ${id} is not ready`;
+  if (!(await api.nodeAnswers(me.address, id, signal)))
+    return `node ${id} does not answer its peers`;
   const open: string[] = [];
   for (const shard of shards) {
     const seen = status.shards.find((s) => s.id === shard);
@@ -108,6 +109,7 @@ export async function drainNode(dataDir: string, id: string, op: Operation): Pro
   const me = status?.nodes.find((node) => node.id === id);
   const peers = status?.nodes.filter((node) => node.id !== id && node.state === "active") ?? [];
   if (!status || !me || me.state === "lost" || peers.length === 0) return false;
+  const mine = status.shards.filter((s) => s.owner === id).map((s) => s.id);
   // It may answer at once or when the node is empty: what counts is what the fleet then shows.
   const order: { error: ApiError | null } = { error: null };
   const asked = api.drain(id, signal).catch((error: unknown) => {
@@ -121,7 +123,10 @@ export async function drainNode(dataDir: string, id: string, op: Operation): Pro
       if (!now || !node) return null;
       const here = now.shards.filter((s) => s.owner === id).map((s) => s.id);
       if (here.length > 0) op.say(`draining ${here.join(", ")}`);
-      const away = now.shards.every((s) => s.owner !== null && s.owner !== id);
+      // Somebody else has each of its shards, or the shard cannot run anywhere.
+      const away = now.shards
+        .filter((s) => mine.includes(s.id) || s.owner === id)
+        .every((s) => s.state === "failed" || (s.owner !== null && s.owner !== id));
       return node.state === "maintenance" && away ? true : null;
     },
     { what: `draining node ${id}`, deadlineMs: DRAIN.giveUpMs + STOP_BUDGET_MS, signal },

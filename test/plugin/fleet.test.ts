@@ -199,6 +199,7 @@ describe("diff", () => {
       ["agents.main.systemPrompt"],
     ],
     ["a port", { port: 1 }, ["port"]],
+    ["the memory of one more node", { memoryMiB: 400, diskMiB: 20 }, []],
     ["models", { models: { primary: "a/b", fallbacks: [], providers: {} } }, ["models"]],
   ];
   test.each(table)("%s", async (_, change, paths) => {

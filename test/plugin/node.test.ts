@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { HEADER } from "../../gateway/contract.ts";
 import { fleetFile, writePrivate } from "../../plugin/files.ts";
 import { PartlyDone } from "../../plugin/handler.ts";
 import { NodeHandler } from "../../plugin/node.ts";
@@ -32,7 +33,8 @@ class FakeFleet {
         response.writeHead(status, { connection: "close" }).end(JSON.stringify(body));
       };
       const path = request.url ?? "";
-      if (path === "/readyz") return send(200, {});
+      const alive = /^\/(\w+)\/internal\/alive$/.exec(path)?.[1];
+      if (alive) return send(request.headers[HEADER.peerToken] ? 200 : 401, { instanceId: alive });
       if (path === "/api/v1/chat") {
         this.calls.push("chat");
         return send(this.chat.status, this.chat.body);
@@ -52,7 +54,8 @@ class FakeFleet {
         nodes: [...this.nodes].map(([id, state]) => ({
           id,
           state,
-          address: `127.0.0.1:${this.port}`,
+          // One server stands for all nodes: the path tells which is asked.
+          address: `127.0.0.1:${this.port}/${id}`,
         })),
         shards: [{ id: "s1", agents: ["main"], epoch: 1, ...this.shard }],
       });

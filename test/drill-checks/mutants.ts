@@ -220,6 +220,23 @@ export const MUTANTS: Mutant[] = [
     },
   },
   {
+    name: "a cron slot run again after a clean hand-over",
+    caughtBy: "cron",
+    mutate: (world, pick) => {
+      const down = pick(all(world, "process-down").filter((event) => event.shard === "s1"));
+      const ups = all(world, "process-up");
+      const older = ups.find((up) => up.group === down?.group);
+      const later = ups.find((up) => up.shard === "s1" && up.t > (down?.t ?? 0));
+      if (!down || !older || !later) return null;
+      const run = { resumed: false, continuation: false, asked: [], told: [] };
+      const begin = { type: "model-begin", marker: "cron-other-job", ...run } as const;
+      const first = insert(world.events, down.t - 5_000, { ...begin, call: "x", pid: older.pid });
+      const end = { type: "model-end", call: "x", outcome: "answered" } as const;
+      const ended = insert(first, down.t - 4_900, end);
+      return insert(ended, later.t + 100, { ...begin, call: "y", pid: later.pid });
+    },
+  },
+  {
     name: "a fleet that stays broken",
     caughtBy: "faults",
     mutate: (world, pick) => {

@@ -45,6 +45,9 @@ export interface DrillReport {
   trouble: string | null;
 }
 
+/** `1 fault`, `2 faults`. */
+export const some = (n: number, what: string): string => `${n} ${what}${n === 1 ? "" : "s"}`;
+
 /** Nearest rank; null for nothing. */
 export function quantile(values: readonly number[], q: number): number | null {
   if (values.length === 0) return null;
@@ -88,7 +91,6 @@ function verdictLine(
   requests: number,
   trouble: string | null,
 ): string {
-  const some = (n: number, what: string) => `${n} ${what}${n === 1 ? "" : "s"}`;
   if (ok) {
     return `passed: ${some(faults, "fault")}, ${some(requests, "request")}, nothing lost, one owner`;
   }

@@ -1,5 +1,5 @@
 import type { Verdict } from "./checker.ts";
-import type { DrillReport, RequestLine } from "./summary.ts";
+import { type DrillReport, type RequestLine, some } from "./summary.ts";
 
 /** How the command line draws; passed in, so that this file needs no terminal. */
 export interface Drawing {
@@ -33,7 +33,7 @@ export function drillText(report: DrillReport, draw: Drawing): string {
   lines.push(paint(report.ok ? "green" : "red", report.verdict));
   const { nodes, shards, minutes, seed } = report;
   lines.push(
-    `${nodes} nodes, ${shards} shards, ${minutes} min, seed ${seed}, ${report.release}`,
+    `${some(nodes, "node")}, ${some(shards, "shard")}, ${minutes} min, seed ${seed}, ${report.release}`,
     "",
   );
   for (const verdict of report.checks) {

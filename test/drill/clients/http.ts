@@ -85,7 +85,8 @@ export async function stream(target: Target, call: Call): Promise<Answer> {
       if (event === "resumed") reply = "";
       if (event === "delta") reply += String((JSON.parse(data) as { text?: unknown }).text ?? "");
       if (event === "error") throw refusal(response.status, data);
-      if (event === "done") return { reply, ...origin(response) };
+      // The headers name the owner the stream began with, which after `resumed` is not who answered.
+      if (event === "done") return { reply, ...origin(response), epoch: null };
     }
   } catch (error) {
     throw lost(error, call);

@@ -2,7 +2,7 @@ import { indexHistory } from "../checks/index.ts";
 import { FAULTS, type FaultName } from "../fault-names.ts";
 import type { HistoryEvent, HistoryHeader } from "../history.ts";
 import type { PastRun } from "../record.ts";
-import { type DrillReport, recoveries } from "../summary.ts";
+import { type DrillReport, recoveries, some } from "../summary.ts";
 import { evidence } from "../text.ts";
 
 /** Everything the page draws, times in seconds. Plain JSON. */
@@ -82,7 +82,7 @@ export function pageData(
   return {
     verdict: report.verdict,
     ok: report.ok,
-    facts: `${report.nodes} nodes, ${report.shards} shards, ${report.minutes} min of faults, seed ${report.seed}, release ${report.release}, ${report.modelCalls} model calls, begun ${report.startedAt.slice(0, 16).replace("T", " ")} UTC`,
+    facts: `${some(report.nodes, "node")}, ${some(report.shards, "shard")}, ${report.minutes} min of faults, seed ${report.seed}, release ${report.release}, ${report.modelCalls} model calls, begun ${report.startedAt.slice(0, 16).replace("T", " ")} UTC`,
     end: s(end),
     nodes: header.nodes,
     lanes: header.shards.map((shard) => ({

@@ -22,10 +22,12 @@ export interface PulumiRunner {
 export interface PrepareOptions {
   /** Also OpenClaw and the bundled runtime, beside Pulumi, for commands that run the program. */
   release: boolean;
+  /** A stack may be made: then there must be a place for it, and a passphrase. */
+  create?: boolean;
 }
 
 /** Gets what is missing, all at once, with progress on stderr. */
-export async function preparePulumi({ release }: PrepareOptions): Promise<PulumiRunner> {
+export async function preparePulumi({ release, create }: PrepareOptions): Promise<PulumiRunner> {
   const progress = createProgress();
   const [pulumi, built] = await Promise.all([
     ensurePulumi({ progress }),
@@ -33,7 +35,7 @@ export async function preparePulumi({ release }: PrepareOptions): Promise<Pulumi
       ? import("../toolchain/release.ts").then(({ ensureRelease }) => ensureRelease({ progress }))
       : null,
   ]);
-  prepareBackend();
+  if (create) prepareBackend();
   const languageHost = ensureLanguageHost(pulumi);
   return {
     pulumi: pulumi.path,
@@ -100,9 +102,13 @@ export async function runForStack(
 }
 
 /** Output of a short Pulumi command, or null when it failed. */
-export function askPulumi({ pulumi, env }: PulumiRunner, args: string[]): string | null {
+export function askPulumi(
+  { pulumi, env }: PulumiRunner,
+  args: string[],
+  cwd = PROJECT_ROOT,
+): string | null {
   const result = spawnSync(pulumi, [...args, "--non-interactive"], {
-    cwd: PROJECT_ROOT,
+    cwd,
     env,
     encoding: "utf8",
     stdio: ["ignore", "pipe", "ignore"],
@@ -195,11 +201,18 @@ export function throwawayStack(
   writeFileSync(file, existsSync(existing) ? readFileSync(existing, "utf8") : FIRST_SETTINGS, {
     mode: 0o600,
   });
-  const env = { ...runner.env, PULUMI_BACKEND_URL: `file://${folder}` };
+  // `stack init` takes no other settings file, so it runs in a project that has only a name.
+  writeFileSync(join(folder, "Pulumi.yaml"), `name: ${PROJECT}\nruntime: nodejs\n`);
+  const env: NodeJS.ProcessEnv = { ...runner.env, PULUMI_BACKEND_URL: `file://${folder}` };
+  const passphrase = env.PULUMI_CONFIG_PASSPHRASE_FILE;
+  if (passphrase && !existsSync(passphrase)) {
+    env.PULUMI_CONFIG_PASSPHRASE = "of a stack that will be thrown away";
+    delete env.PULUMI_CONFIG_PASSPHRASE_FILE;
+  }
   const args = ["--config-file", file];
   const remove = () => rmSync(folder, { recursive: true, force: true });
   const inner = { ...runner, env };
-  if (askPulumi(inner, ["stack", "init", stack, ...args]) === null) {
+  if (askPulumi(inner, ["stack", "init", stack], folder) === null) {
     remove();
     throw new CommandFailed(
       `Stack ${stack} does not exist, and cannot be tried out`,

@@ -12,7 +12,7 @@ export function register(program: Command): void {
     .allowUnknownOption()
     .passThroughOptions()
     .action(async (args: string[]) => {
-      const runner = await preparePulumi({ release: false });
+      const runner = await preparePulumi({ release: false, create: true });
       const env = { ...runner.env, PULUMI_STACK: runner.env.PULUMI_STACK ?? "dev" };
       const code = await runPulumi({ ...runner, env }, args);
       if (code === "interrupted") throw new CommandFailed("pulumi was interrupted");

@@ -1,8 +1,10 @@
 import type { Command } from "commander";
 import { announce } from "../announce.ts";
 import { UsageError } from "../lib/errors.ts";
-import { withStack } from "../lib/options.ts";
+import { withStack, withStack } from "../lib/options.ts";
+import { say } from "../lib/terminal.ts";
 import { checkStackName, createStack, preparePulumi, runForStack } from "../pulumi.ts";
+import { proveReady } from "../readiness.ts";
 
 interface Options {
   stack: string;
@@ -20,9 +22,11 @@ export function register(program: Command): void {
     .action(async (args: string[], { stack, yes }: Options) => {
       checkStackName(stack);
       requireAnswer("up", yes);
-      const runner = await preparePulumi({ release: true });
+      const runner = await preparePulumi({ release: true, create: true });
       createStack(runner, stack);
       await runForStack(runner, "up", stack, [...(yes ? ["--yes"] : []), ...args]);
+      say("fleet: asking one question, to see that it answers");
+      await proveReady(stack);
       announce(runner, stack);
     });
 }

@@ -24,7 +24,7 @@ async function collect(ctx: RequestContext): Promise<void> {
   const config = view.config();
   await metrics.prune(
     new Set(config.shards.map((shard) => shard.id)),
-    new Set(config.agents.map((agent) => agent.name)),
+    new Set([...config.agents.map((agent) => agent.name), "other"]),
   );
   metrics.heldRequests.set(ctx.router.gate.held());
   metrics.storeUp.set(view.storeOk() ? 1 : 0);

@@ -1,0 +1,119 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import type { AgentConfig } from "../../../gateway/config.ts";
+import { rankShards, SessionMap } from "../../../gateway/router/session-map.ts";
+import { FakeFleet, FakeGateway, MemorySessions } from "./fakes.ts";
+import { KeptLog } from "./world.ts";
+
+function setup() {
+  const fleet = new FakeFleet();
+  const view = fleet.view("a");
+  for (const { id } of fleet.config.shards) {
+    const gateway = new FakeGateway(fleet.disk(id));
+    fleet.routes.set(id, { state: "owned", node: "a", epoch: 1, gateway, live: true });
+  }
+  const sessions = new MemorySessions();
+  let now = 0;
+  const listed: string[] = [];
+  const make = () =>
+    new SessionMap({
+      view,
+      sessions,
+      clock: { now: () => now },
+      log: new KeptLog(),
+      listSessions: async (shard) => {
+        listed.push(shard);
+        return fleet.disk(shard).sessions;
+      },
+    });
+  const agent = view.agent("main") as AgentConfig;
+  const tick = (ms: number) => {
+    now += ms;
+  };
+  return { fleet, sessions, map: make(), make, agent, listed, tick };
+}
+
+test("the stored shard wins over hashing", async () => {
+  const { sessions, map, agent } = setup();
+  const [first, second] = rankShards("x", "main", ["s1", "s2"]);
+  sessions.map.set("main x", second as string);
+  expect(await map.shardOf(agent, "x", false)).toBe(second);
+  sessions.map.set("main x", first as string);
+  expect(await map.shardOf(agent, "x", false)).toBe(second); // remembered
+});
+
+test("after a loss, gateways are asked before an unknown session is placed", async () => {
+  const { fleet, sessions, map, make, agent, listed, tick } = setup();
+  const [, second] = rankShards("old", "main", ["s1", "s2"]);
+  fleet.disk(second as string).sessions = [{ agent: "main", session: "old" }];
+  expect(await map.shardOf(agent, "other", false)).toBeDefined();
+  expect(listed.sort()).toEqual(["s1", "s2"]);
+  listed.length = 0;
+  sessions.lose();
+  tick(2_000);
+  const fresh = make();
+  expect(await fresh.shardOf(agent, "old", false)).toBe(second);
+  expect(await map.shardOf(agent, "older", false)).toBeDefined();
+  expect(sessions.map.get("main other")).toBeDefined(); // remembered entries came back
+  expect(listed.length).toBe(4);
+});
+
+test("an id made just now needs no list; a new session avoids a shard that is down when all is known", async () => {
+  const { fleet, map, agent, listed } = setup();
+  await map.shardOf(agent, "made-now", true);
+  expect(listed).toEqual([]);
+  await map.shardOf(agent, "seen", false);
+  const name = ["p", "q", "r", "s", "t", "u"].find(
+    (each) => rankShards(each, "main", ["s1", "s2"])[0] === "s1",
+  ) as string;
+  fleet.set("s1", { state: "none" });
+  expect(await map.shardOf(agent, name, false)).toBe("s2");
+});
+
+test("a shard that could not be listed keeps what hashing gives it", async () => {
+  const { fleet, map, agent } = setup();
+  fleet.set("s1", { state: "none" });
+  const name = ["p", "q", "r", "s", "t", "u"].find(
+    (each) => rankShards(each, "main", ["s1", "s2"])[0] === "s1",
+  ) as string;
+  expect(await map.shardOf(agent, name, false)).toBe("s1");
+});
+
+test("a shard that left the fleet is forgotten, and its sessions are placed anew", async () => {
+  const { sessions, map, agent } = setup();
+  sessions.map.set("main x", "gone");
+  expect(["s1", "s2"]).toContain(await map.shardOf(agent, "x", false));
+  expect([...sessions.map.values()]).not.toContain("gone");
+});
+
+test("without the store every router places a session on the same shard", async () => {
+  const { sessions, map, make, agent } = setup();
+  sessions.down = true;
+  expect(await map.shardOf(agent, "x", false)).toBe(await make().shardOf(agent, "x", false));
+});
+
+test("law: one shard less moves only the sessions that were on it", () => {
+  const shards = fc.uniqueArray(fc.stringMatching(/^s[0-9]{1,3}$/), { minLength: 2, maxLength: 8 });
+  fc.assert(
+    fc.property(shards, fc.string(), fc.nat(), (all, session, index) => {
+      const removed = all[index % all.length] as string;
+      const [before] = rankShards(session, "main", all);
+      const [after] = rankShards(
+        session,
+        "main",
+        all.filter((each) => each !== removed),
+      );
+      if (before !== removed) expect(after).toBe(before);
+    }),
+  );
+});
+
+test("active sessions are those of the last 15 minutes", async () => {
+  const { map, agent, tick } = setup();
+  await map.shardOf(agent, "x", false);
+  tick(10 * 60_000);
+  await map.shardOf(agent, "y", false);
+  expect(map.active()).toEqual({ main: 2 });
+  tick(6 * 60_000);
+  expect(map.active()).toEqual({ main: 1 });
+});

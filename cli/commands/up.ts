@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { announce } from "../announce.ts";
 import { UsageError } from "../lib/errors.ts";
-import { withStack, withStack } from "../lib/options.ts";
+import { withStack } from "../lib/options.ts";
 import { say } from "../lib/terminal.ts";
 import { checkStackName, createStack, preparePulumi, runForStack } from "../pulumi.ts";
 import { proveReady } from "../readiness.ts";

@@ -26,7 +26,7 @@ export const PULUMI = {
   /** Lowest Go that can build it; an older one (1.21 and up) fetches this one by itself. */
   go: "1.26.0",
   /** Go packages in the build, for the progress line only. */
-  goPackages: 2_000,
+  goPackages: 1_682,
   download: (os: string, arch: string): string =>
     `https://get.pulumi.com/releases/sdk/pulumi-v3.259.0-${os}-${arch}.tar.gz`,
   /** SHA-256 of every archive of the release, published beside them. */

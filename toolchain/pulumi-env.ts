@@ -41,7 +41,8 @@ export function pulumiVariables(
   { pulumi, languageHost }: PulumiTools,
   env: NodeJS.ProcessEnv = process.env,
 ): Record<string, string> {
-  const folders = [dirname(process.execPath), dirname(languageHost.path), dirname(pulumi.path)];
+  const programs = [process.execPath, languageHost.path, pulumi.path];
+  const folders = [...new Set(programs.map((path) => dirname(path)))];
   const rest = (env.PATH ?? "").split(delimiter).filter((folder) => !folders.includes(folder));
   const backend = findBackend(env);
   const wanted: Record<string, string> = {

@@ -135,7 +135,9 @@ async function build(
       onLine: (line) => {
         if (line.startsWith("go: downloading")) fetched += 1;
         else compiled += 1;
-        step.note(`${fetched} modules fetched, ${compiled} packages compiled`);
+        step.note(
+          `${fetched} modules fetched, ${compiled} of about ${PULUMI.goPackages} packages compiled`,
+        );
       },
     });
   } catch (error) {

@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { check, type Expectation } from "../drill/checker.ts";
+import { check } from "../drill/checker.ts";
 import { ALLOWED } from "../drill/checks/requests.ts";
 import { seeded } from "../drill/random.ts";
+import type { Expectation } from "../drill/verdict.ts";
 import { MUTANTS } from "./mutants.ts";
 import { lawfulWorld, type WorldShape } from "./world.ts";
 

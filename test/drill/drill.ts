@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { bootClock } from "../../gateway/clock.ts";
 import type { Release } from "../../gateway/config.ts";
-import { check, type Expectation } from "./checker.ts";
+import { check } from "./checker.ts";
 import { Load, type LoadShape, STEADY } from "./clients/load.ts";
 import { pause } from "./clients/ws.ts";
 import { runFault, waitWhole } from "./engine.ts";
@@ -18,6 +18,7 @@ import { seeded } from "./random.ts";
 import { schedule } from "./schedule.ts";
 import { type DrillReport, summarize } from "./summary.ts";
 import { startTelegram, type TelegramServer } from "./telegram.ts";
+import type { Expectation } from "./verdict.ts";
 
 export interface DrillOptions {
   seed: number;

@@ -8,6 +8,10 @@ import type { Planned } from "./schedule.ts";
 /** After a fault was healed, the fleet must be whole again within this time; then it is called broken. */
 export const WHOLE_MS = 180_000;
 
+/** A shard that answered nobody for this long after a fault is called broken. */
+const PROBE_MS = 300_000;
+const PROBE_AGAIN_MS = 1_000;
+
 export interface FaultResult {
   ok: boolean;
   /** From the fault to the first answer on the last of its shards, ms; null when none came. */
@@ -85,9 +89,14 @@ export async function runFault(context: FaultContext, planned: Planned): Promise
     return { ok: false, recoveryMs: null, text: `${title}: ${text}` };
   }
   const begun = put("do", applied.detail, applied, happened);
+  // An error that is allowed is counted by its check; the next answer is what is waited for here.
   const probes = applied.shards.map(async (shard) => {
-    const answer = await context.send(context.sessionOf(shard), 0);
-    return answer === null ? null : context.history.now() - begun.t;
+    while (!context.signal.aborted && context.history.now() - begun.t < PROBE_MS) {
+      const answer = await context.send(context.sessionOf(shard), 0);
+      if (answer !== null) return context.history.now() - begun.t;
+      await pause(PROBE_AGAIN_MS, context.signal).catch(() => {});
+    }
+    return null;
   });
   try {
     await pause(holdOf(planned), context.signal);

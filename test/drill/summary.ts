@@ -1,7 +1,7 @@
-import type { Outcome, Verdict } from "./checker.ts";
 import { indexHistory } from "./checks/index.ts";
 import { FAULTS, type FaultName } from "./fault-names.ts";
 import type { HistoryEvent, HistoryHeader, RequestKind } from "./history.ts";
+import type { Outcome, Verdict } from "./verdict.ts";
 
 export interface FaultLine {
   name: string;
@@ -104,7 +104,7 @@ function verdictLine(
   return `FAILED: ${parts.join(", ")}`;
 }
 
-/** Each fault's recovery: the first probe into each of its shards that was sent after it. */
+/** Each fault's recovery: from it to the first answer of a probe, on the slowest of its shards. */
 export function recoveries(events: readonly HistoryEvent[]): Map<number, number | null> {
   const index = indexHistory(events);
   const out = new Map<number, number | null>();
@@ -112,10 +112,13 @@ export function recoveries(events: readonly HistoryEvent[]): Map<number, number 
     const until = fault.recovered ?? Number.POSITIVE_INFINITY;
     const probes = index.requests
       .filter(({ invoked }) => invoked.client === "probe")
-      .filter(({ invoked }) => invoked.t >= fault.from && invoked.t <= until)
-      .slice(0, fault.shards.length);
-    const times = probes.map(({ outcome }) =>
-      outcome?.type === "answered" ? outcome.t - fault.from : null,
+      .filter(({ invoked }) => invoked.t >= fault.from && invoked.t <= until);
+    // Each shard is asked in a session of its own, again after an error.
+    const times = [...Map.groupBy(probes, ({ invoked }) => invoked.session).values()].map(
+      (asked) => {
+        const first = asked.find(({ outcome }) => outcome?.type === "answered");
+        return first?.outcome ? first.outcome.t - fault.from : null;
+      },
     );
     const good = times.length > 0 && times.every((time) => time !== null);
     out.set(fault.n, good ? Math.max(...times.map((time) => time ?? 0)) : null);

@@ -1,5 +1,5 @@
-import type { Verdict } from "./checker.ts";
 import { type DrillReport, type RequestLine, some } from "./summary.ts";
+import type { Verdict } from "./verdict.ts";
 
 /** How the command line draws; passed in, so that this file needs no terminal. */
 export interface Drawing {

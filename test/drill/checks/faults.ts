@@ -1,4 +1,4 @@
-import { judge, type Verdict, type Violation } from "../checker.ts";
+import { judge, type Verdict, type Violation } from "../verdict.ts";
 import { at, type HistoryIndex } from "./index.ts";
 
 /** The faults were really applied, and the fleet was whole again after each. */

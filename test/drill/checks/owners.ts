@@ -1,4 +1,4 @@
-import { judge, type Verdict, type Violation } from "../checker.ts";
+import { judge, type Verdict, type Violation } from "../verdict.ts";
 import { at, type GroupRecord, type HistoryIndex } from "./index.ts";
 
 /** A woken process may exist for this long before it is killed (DESIGN: Fence). */

@@ -1,5 +1,5 @@
-import { type Expectation, judge, type Verdict, type Violation } from "../checker.ts";
 import type { EventOf, FaultKind, RequestKind } from "../history.ts";
+import { type Expectation, judge, type Verdict, type Violation } from "../verdict.ts";
 import { at, type FaultRecord, type HistoryIndex, type RequestRecord } from "./index.ts";
 
 const ANY_LOSS: readonly FaultKind[] = ["crash", "hang", "pause"];

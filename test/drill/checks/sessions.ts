@@ -1,4 +1,4 @@
-import { judge, type Verdict, type Violation } from "../checker.ts";
+import { judge, type Verdict, type Violation } from "../verdict.ts";
 import { at, type HistoryIndex } from "./index.ts";
 
 /** Later turns carry earlier answers: the model must see, in each prompt, all that was answered before. */

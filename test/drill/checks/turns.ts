@@ -1,5 +1,5 @@
-import { judge, type Verdict, type Violation } from "../checker.ts";
 import { isCronMarker } from "../marker.ts";
+import { judge, type Verdict, type Violation } from "../verdict.ts";
 import { at, type CallRecord, type GroupRecord, type HistoryIndex } from "./index.ts";
 
 /** Calls that are a run of their own: not the continuation of a turn after a tool. */

@@ -21,6 +21,9 @@ export interface PromptMarkers {
   told: string[];
 }
 
+/** OpenClaw's row behind a turn that a crash interrupted (2026.9.6, measured). */
+const RECOVERY = /\[System\] Your previous turn was interrupted/;
+
 /** What a prompt says about the turn it is for, and about the turns before it. Pure. */
 export function readPrompt(messages: readonly ChatMessage[]): PromptMarkers {
   const of = (role: string) =>
@@ -28,10 +31,11 @@ export function readPrompt(messages: readonly ChatMessage[]): PromptMarkers {
       message.role === role ? markersIn(textOf(message.content)) : [],
     );
   const users = messages.filter((message) => message.role === "user");
-  const own = users.findLast((message) => markersIn(textOf(message.content)).length > 0);
+  // Not always the last row: OpenClaw puts rows of its own behind a person's words.
+  const own = users.findLastIndex((message) => markersIn(textOf(message.content)).length > 0);
   return {
-    marker: own ? (markersIn(textOf(own.content)).at(-1) ?? null) : null,
-    resumed: own !== undefined && own !== users.at(-1),
+    marker: markersIn(textOf(users[own]?.content)).at(-1) ?? null,
+    resumed: users.slice(own + 1).some((message) => RECOVERY.test(textOf(message.content))),
     continuation: messages.at(-1)?.role === "tool",
     asked: of("user"),
     told: of("assistant"),

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import type { FleetConfig } from "../gateway/config.ts";
-import { isSecretName } from "../stacks/settings.ts";
+import { isSecretName } from "../stacks/secrets.ts";
 import { FleetApi } from "./api.ts";
 import {
   fleetFile,

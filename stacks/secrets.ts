@@ -1,4 +1,13 @@
-import { isSecretName } from "./settings.ts";
+/** Names of fields whose values are never shown and always kept as secrets. */
+const SECRET_NAME = /(key|token|secret|password|passphrase|credential)s?$/i;
+
+/** True when a value at this path is a secret by its name alone. */
+export function isSecretName(path: readonly PropertyKey[]): boolean {
+  const [top, , third] = path;
+  if (top === "tokens") return true;
+  if (top === "agents" && third === "env") return true;
+  return path.slice(1).some((key) => typeof key === "string" && SECRET_NAME.test(key));
+}
 
 export interface SecretRules {
   /** Paths written as `secure:` in the stack's file. */

@@ -2,12 +2,16 @@ import { distance } from "fastest-levenshtein";
 import type { z } from "zod";
 import { ConfigError, type Fault } from "./errors.ts";
 import { bare, knownKeys, schemasAt, typeName } from "./schema-walk.ts";
+import { secretAt } from "./secrets.ts";
 import { type Settings, settingsSchema } from "./settings-schema.ts";
 import type { StackFile } from "./stack-file.ts";
 
 export type { AgentSettings, Settings } from "./settings-schema.ts";
 
 const NAMESPACE = "openclaw-fleet:";
+
+/** Whether the value at a path must not be shown. */
+type Hidden = (path: readonly PropertyKey[]) => boolean;
 
 export interface SettingsSource {
   /** The stack's configuration as Pulumi gives it: full key to text, objects as JSON. */
@@ -33,7 +37,8 @@ export function loadSettings(source: SettingsSource): LoadedSettings {
   const resolved = resolveEnv(raw, [], source.env, fromEnv, faults);
   const parsed = settingsSchema.safeParse(resolved);
   if (!parsed.success) {
-    for (const issue of parsed.error.issues) faults.push(...explain(issue, resolved));
+    const hidden = secretAt({ secure: source.file?.secure ?? [], fromEnv, secretSettings: [] });
+    for (const issue of parsed.error.issues) faults.push(...explain(issue, resolved, hidden));
   } else faults.push(...checkTogether(parsed.data));
   if (faults.length > 0 || !parsed.success) {
     throw new ConfigError(faults.map((fault) => withPlace(fault, source.file)));
@@ -109,7 +114,7 @@ function resolveEnv(
   return value;
 }
 
-function explain(issue: z.core.$ZodIssue, root: unknown): Fault[] {
+function explain(issue: z.core.$ZodIssue, root: unknown, hidden: Hidden): Fault[] {
   const path = issue.path;
   if (issue.code === "unrecognized_keys") {
     const known = knownKeys(settingsSchema, path);
@@ -127,9 +132,9 @@ function explain(issue: z.core.$ZodIssue, root: unknown): Fault[] {
         typeof value === "object" &&
         errors.some((e) => e.path.length > path.length || e.code === "unrecognized_keys"),
     );
-    if (deep) return deep.flatMap((e) => explain(e, root));
+    if (deep) return deep.flatMap((e) => explain(e, root, hidden));
   }
-  return [wrongValue(issue, valueAt(root, path))];
+  return [wrongValue(issue, valueAt(root, path), hidden)];
 }
 
 function unknownKey(path: readonly PropertyKey[], key: string, known: readonly string[]): Fault {
@@ -153,14 +158,14 @@ export function nearest(word: string, known: readonly string[]): string | undefi
   return best && best.far <= Math.max(2, Math.floor(word.length / 3)) ? best.name : undefined;
 }
 
-function wrongValue(issue: z.core.$ZodIssue, value: unknown): Fault {
+function wrongValue(issue: z.core.$ZodIssue, value: unknown, hidden: Hidden): Fault {
   const setting = formatPath(issue.path);
   const [schema] = schemasAt(settingsSchema, issue.path);
   const expected = schema ? typeName(schema) : "another value";
   if (value === undefined) {
     return { setting, problem: "is missing", remedy: `Set it (${expected})` };
   }
-  const shown = isSecretName(issue.path) ? "has a value that" : `is ${show(value)}, which`;
+  const shown = hidden(issue.path) ? "has a value that" : `is ${show(value)}, which`;
   if (issue.code === "too_small" || issue.code === "too_big") {
     const bound =
       issue.code === "too_small" ? `at least ${issue.minimum}` : `at most ${issue.maximum}`;
@@ -258,17 +263,6 @@ function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
       at && typeof at === "object" ? (at as Record<PropertyKey, unknown>)[key] : undefined,
     root,
   );
-}
-
-/** Names of fields whose values are never shown and always kept as secrets. */
-const SECRET_NAME = /(key|token|secret|password|passphrase|credential)s?$/i;
-
-/** True when a value at this path is a secret by its name alone. */
-export function isSecretName(path: readonly PropertyKey[]): boolean {
-  const [top, , third] = path;
-  if (top === "tokens") return true;
-  if (top === "agents" && third === "env") return true;
-  return path.slice(1).some((key) => typeof key === "string" && SECRET_NAME.test(key));
 }
 
 function show(value: unknown): string {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../stacks/errors.ts";
-import { isSecretName, loadSettings } from "../../stacks/settings.ts";
+import { isSecretName } from "../../stacks/secrets.ts";
+import { loadSettings } from "../../stacks/settings.ts";
 import { parseStackFile } from "../../stacks/stack-file.ts";
 
 /** Settings as a person writes them, through the same text form that Pulumi hands over. */

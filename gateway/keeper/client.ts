@@ -29,6 +29,7 @@ export interface Channel {
   send?(message: KeeperCommand, done?: (error: Error | null) => void): boolean;
   on(event: "message", listener: (message: unknown) => void): unknown;
   on(event: "disconnect", listener: () => void): unknown;
+  disconnect?(): void;
   readonly connected: boolean;
 }
 
@@ -116,13 +117,16 @@ export class KeeperClient implements KeeperPort {
     return this.#wait(this.#clearing, cage, { op: "clear", shard, cage });
   }
 
-  /** Tells the keeper that the node's planned stop is done; this process exits next. */
-  quit(): Promise<void> {
+  /**
+   * Tells the keeper that the node's planned stop is done, and closes the channel, which else keeps
+   * this process alive. It must exit next; the keeper helps after 5 s.
+   */
+  async quit(): Promise<void> {
     this.close();
-    return new Promise((resolve) => {
-      if (!this.#channel.connected || !this.#channel.send) return resolve();
-      this.#channel.send({ op: "quit" }, () => resolve());
-    });
+    const channel = this.#channel;
+    if (!channel.connected || !channel.send) return;
+    await new Promise<void>((resolve) => channel.send?.({ op: "quit" }, () => resolve()));
+    if (channel.connected) channel.disconnect?.();
   }
 
   /** Stops pinging; a later loss of the keeper is then no loss. */

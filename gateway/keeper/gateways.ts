@@ -37,6 +37,7 @@ export class Gateways {
   readonly #deadlines = new Deadlines(LEASE.holdMs);
   readonly #runs = new Map<ShardId, Run>();
   readonly #children = new Map<ShardId, ChildProcess>();
+  #allPassedAt: number | null = null;
   #timer: NodeJS.Timeout | null = null;
 
   constructor(deps: GatewaysDeps) {
@@ -47,9 +48,9 @@ export class Gateways {
     return this.#runs.size;
   }
 
-  /** Deadlines that have not passed. */
-  get held(): number {
-    return this.#deadlines.size;
+  /** When the last of all deadlines passed; null while one holds, or none was let pass. */
+  get allPassedAt(): number | null {
+    return this.#allPassedAt;
   }
 
   /** `started` or `refused` follows. */
@@ -72,6 +73,7 @@ export class Gateways {
     if (!this.#deadlines.hold(shard, epoch, command.deadline, this.#deps.clock.now())) {
       return `the deadline of shard ${shard} has already passed`;
     }
+    this.#allPassedAt = null;
     const cage = this.#deps.cages.create(`${shard}-${epoch}`);
     let child: ChildProcess;
     try {
@@ -128,8 +130,8 @@ export class Gateways {
     void this.#end(run);
   }
 
-  /** Ends what is past its deadline. True when something was. */
-  enforce(): boolean {
+  /** Ends what is past its deadline. */
+  enforce(): void {
     const expired = this.#deadlines.takeExpired(this.#deps.clock.now());
     // All blows first: nothing that follows may delay one of them.
     const runs = expired
@@ -141,8 +143,10 @@ export class Gateways {
       this.#log("warn", "fenced: the deadline passed", shard, epoch, { lateMs });
     }
     for (const run of runs) this.#fence(run);
+    if (expired.length > 0 && this.#deadlines.size === 0) {
+      this.#allPassedAt = this.#deps.clock.now();
+    }
     this.#arm();
-    return expired.length > 0;
   }
 
   extend(extend: Extend): void {
@@ -153,6 +157,7 @@ export class Gateways {
 
   /** Kills everything; resolves when nothing is left. */
   async endAll(why: string): Promise<void> {
+    this.#allPassedAt = null;
     const runs = [...this.#runs.values()];
     for (const run of runs) run.cage.strike();
     for (const run of runs) this.#log("warn", `fenced: ${why}`, run.shard, run.epoch);

@@ -14,6 +14,8 @@ import { type ProcessId, thisProcess } from "./process.ts";
 import type { KeeperCommand } from "./protocol.ts";
 import { SupervisorProcess } from "./supervisor-process.ts";
 
+/** A supervisor that said `quit` may take this long to exit. */
+const QUIT_GRACE_MS = 5_000;
 const TICK_MS = 100;
 /** A gap between two ticks beyond this means that this process did not run. */
 const GAP_MS = 1_000;
@@ -61,7 +63,6 @@ export class Keeper {
   #restartMs = RESTART_FIRST_MS;
   #stopping = false;
   #finishing = false;
-  #hadDeadlines = false;
 
   /** Throws `LockHeld` when the node has a keeper, and when `node.json` cannot be read. */
   constructor(options: KeeperOptions) {
@@ -142,9 +143,7 @@ export class Keeper {
       this.#say("warn", "the keeper did not run for a while", { gapMs: Math.round(gap) });
       this.#supervisor.pardon();
     }
-    if (this.#gateways.held > 0) this.#hadDeadlines = true;
-    const allPassed = this.#hadDeadlines && this.#gateways.held === 0;
-    const verdict = this.#supervisor.verdict(allPassed);
+    const verdict = this.#supervisor.verdict(this.#gateways.allPassedAt);
     if (verdict !== null) this.#supervisor.kill(verdict);
   }
 
@@ -166,6 +165,7 @@ export class Keeper {
         break;
       case "quit":
         this.#stopping = true;
+        setTimeout(() => this.#supervisor.kill("it is done but does not exit"), QUIT_GRACE_MS);
         break;
     }
   }
@@ -186,7 +186,6 @@ export class Keeper {
 
   async #supervisorGone(uptimeMs: number): Promise<void> {
     await this.#gateways.endAll("the supervisor ended");
-    this.#hadDeadlines = false;
     if (this.#stopping) return this.#finish(0);
     if (uptimeMs >= RESTART_RESET_MS) this.#restartMs = RESTART_FIRST_MS;
     const pauseMs = this.#restartMs;

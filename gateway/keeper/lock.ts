@@ -1,4 +1,5 @@
-import { linkSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { isAlive, type ProcessId, thisProcess } from "./process.ts";
 
 /** Somebody alive holds the lock. */
@@ -37,7 +38,8 @@ export interface Lock {
  */
 export function takeLock(path: string, self: ProcessId = thisProcess()): Lock {
   const unique = `${path}.${self.pid}.${Math.random().toString(36).slice(2)}`;
-  writeFileSync(unique, JSON.stringify(self), { mode: 0o600 });
+  const content = JSON.stringify({ ...self, key: randomUUID() });
+  writeFileSync(unique, content, { mode: 0o600 });
   try {
     for (;;) {
       // A link appears with its content or not at all.
@@ -46,8 +48,7 @@ export function takeLock(path: string, self: ProcessId = thisProcess()): Lock {
       if (holder && isAlive(holder)) throw new LockHeld(path, holder);
       setAside(path, `${unique}.dead`);
     }
-    const inode = statSync(unique).ino;
-    const held = () => inodeOf(path) === inode;
+    const held = () => contentOf(path) === content;
     return {
       held,
       release: () => {
@@ -88,9 +89,9 @@ function setAside(path: string, aside: string): void {
   }
 }
 
-function inodeOf(path: string): number | null {
+function contentOf(path: string): string | null {
   try {
-    return statSync(path).ino;
+    return readFileSync(path, "utf8");
   } catch {
     return null;
   }

@@ -47,13 +47,12 @@ export class NodeLog {
   }
 
   write(fields: Record<string, unknown>): void {
-    const line = `${JSON.stringify({ time: new Date().toISOString(), ...fields })}\n`;
+    const line = toLine(fields);
     if (this.#queued + line.length > this.#queueBytes) {
       this.#dropped += 1;
       return;
     }
-    this.#queue.push(line);
-    this.#queued += line.length;
+    this.#push(line);
     this.#pump();
   }
 
@@ -112,7 +111,13 @@ export class NodeLog {
   #confess(): void {
     const dropped = this.#dropped;
     this.#dropped = 0;
-    this.write({ level: "warn", msg: "log lines were dropped", dropped });
+    // Past the limit of the queue if need be: this line must not be dropped itself.
+    this.#push(toLine({ level: "warn", msg: "log lines were dropped", dropped }));
+  }
+
+  #push(line: string): void {
+    this.#queue.push(line);
+    this.#queued += line.length;
   }
 
   async #rotateWhenLarge(): Promise<void> {
@@ -153,4 +158,8 @@ export class NodeLog {
   #name(n: number): string {
     return `${this.#path}.${n}`;
   }
+}
+
+function toLine(fields: Record<string, unknown>): string {
+  return `${JSON.stringify({ time: new Date().toISOString(), ...fields })}\n`;
 }

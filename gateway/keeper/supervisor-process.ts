@@ -32,6 +32,27 @@ export interface SupervisorDeps {
   onGone: (uptimeMs: number) => void;
 }
 
+/**
+ * Why a supervisor must be killed, null while it is well. `lastPing`: its start before the first one.
+ * `passedAt`: when the last of its deadlines passed, null while one holds. One that pings beyond that
+ * moment has merely lost its store, and is kept: requests wait in it.
+ */
+export function judge(seen: {
+  now: number;
+  lastPing: number;
+  pinged: boolean;
+  passedAt: number | null;
+}): string | null {
+  const silentMs = seen.now - seen.lastPing;
+  const limit = seen.pinged ? SUPERVISOR_SILENCE_MS : SUPERVISOR_BOOT_MS;
+  if (silentMs >= limit) return `no ping for ${limit} ms`;
+  const mute = seen.passedAt !== null && seen.lastPing <= seen.passedAt;
+  if (mute && silentMs >= SUPERVISOR_DOUBT_MS) {
+    return `every deadline passed and no ping for ${SUPERVISOR_DOUBT_MS} ms`;
+  }
+  return null;
+}
+
 /** The supervisor as a child: started in a cage, listened to, judged by its pings, killed. */
 export class SupervisorProcess {
   readonly #deps: SupervisorDeps;
@@ -90,16 +111,11 @@ export class SupervisorProcess {
     this.#lastPing = this.#deps.clock.now();
   }
 
-  /** Why it must be killed, null while it is well. `allPassed`: it held deadlines, all have passed. */
-  verdict(allPassed: boolean): string | null {
+  /** Why it must be killed, null while it is well; see {@link judge}. */
+  verdict(passedAt: number | null): string | null {
     if (!this.#child) return null;
-    const silentMs = this.#deps.clock.now() - this.#lastPing;
-    const limit = this.#pinged ? SUPERVISOR_SILENCE_MS : SUPERVISOR_BOOT_MS;
-    if (silentMs >= limit) return `no ping for ${limit} ms`;
-    if (allPassed && silentMs >= SUPERVISOR_DOUBT_MS) {
-      return `every deadline passed and no ping for ${SUPERVISOR_DOUBT_MS} ms`;
-    }
-    return null;
+    const now = this.#deps.clock.now();
+    return judge({ now, lastPing: this.#lastPing, pinged: this.#pinged, passedAt });
   }
 
   /** `onGone` follows. */

@@ -90,19 +90,25 @@ class GatewayClient implements GatewayPort {
 
   async suspend(): Promise<void> {
     const requestId = this.#suspension?.requestId ?? randomUUID();
+    this.#suspension = { requestId, id: await this.#prepare(requestId) };
+    this.#renewal ??= setInterval(() => {
+      this.#prepare(requestId).then(
+        (id) => {
+          if (this.#suspension?.requestId === requestId) this.#suspension.id = id;
+        },
+        (error: Error) => this.#problem(`could not renew the suspension: ${error.message}`),
+      );
+    }, RENEW_MS);
+  }
+
+  /** The same request id again renews the suspension. */
+  async #prepare(requestId: string): Promise<string> {
     const answer = await this.#admin.call<{ status: string; suspensionId?: string }>(
       "gateway.suspend.prepare",
       { requestId, drain: true, terminalPolicy: "terminate" },
     );
-    if (!answer.suspensionId) {
-      throw new Error(`OpenClaw did not close its admission: ${answer.status}`);
-    }
-    this.#suspension = { requestId, id: answer.suspensionId };
-    this.#renewal ??= setInterval(() => {
-      this.suspend().catch((error: Error) =>
-        this.#problem(`could not renew the suspension: ${error.message}`),
-      );
-    }, RENEW_MS);
+    if (answer.suspensionId) return answer.suspensionId;
+    throw new Error(`OpenClaw did not close its admission: ${answer.status}`);
   }
 
   async suspended(): Promise<boolean> {

@@ -2,7 +2,6 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import type { FleetConfig } from "../gateway/config.ts";
-import { isSecretName } from "../stacks/secrets.ts";
 import { FleetApi } from "./api.ts";
 import {
   fleetFile,
@@ -13,6 +12,7 @@ import {
   readIfThere,
   writePrivate,
 } from "./files.ts";
+import { importInputs } from "./fleet-import.ts";
 import {
   type FleetInputs,
   type FleetTokens,
@@ -26,7 +26,7 @@ import type { CheckFailure, Diff, Handler, Operation } from "./handler.ts";
 import type { NodeLauncher } from "./launcher.ts";
 import { STOP_BUDGET_MS } from "./node-steps.ts";
 import { diskFault, memoryFault, portFault } from "./preflight.ts";
-import { differences, type Props, reveal, seal, secret, UNKNOWN } from "./values.ts";
+import { differences, type Props, reveal, secret, UNKNOWN } from "./values.ts";
 import { waitFor } from "./wait.ts";
 
 /** What preflight looks at; replaced in tests. */
@@ -288,29 +288,4 @@ function stateOf(inputs: Props, tokens: FleetTokens, text: string): Props {
     peerToken: secret(tokens.peer),
     revision: revision(text),
   };
-}
-
-/** Inputs of a fleet that was deployed without this state. Planned memory is not in its file. */
-function importInputs(dataDir: string, config: FleetConfig): Props {
-  const { version: _, shards, agents, tokens, ...rest } = config;
-  const dedicated = (name: string) =>
-    shards.every((s) => !s.agents.includes(name) || s.agents.length === 1) && name !== "main";
-  const inputs = {
-    ...rest,
-    dataDir,
-    keepData: true,
-    memoryMiB: 0,
-    diskMiB: 0,
-    shards: Object.fromEntries(
-      shards.map((s) => [s.id, { memoryMiB: 0, recycleMiB: s.recycleMiB }]),
-    ),
-    agents: Object.fromEntries(
-      agents.map(({ name, ...a }) => [
-        name,
-        { ...a, placement: dedicated(name) ? "dedicated" : "shared" },
-      ]),
-    ),
-    tokens: { client: tokens.client, admin: tokens.admin },
-  };
-  return seal(inputs, isSecretName) as Props;
 }

@@ -14,67 +14,19 @@ import {
   placeAgents,
   sharedShardIds,
 } from "./placement.ts";
+import {
+  LOCAL_DEFAULT,
+  PRESETS,
+  type Preset,
+  type PresetName,
+  type RedisMode,
+  type Target,
+} from "./preset-table.ts";
 
-export type RedisMode = "none" | "single" | "sentinel" | "cluster";
-export type PresetName = "solo" | "small" | "medium" | "enterprise";
-export type Target = "local" | "hosts" | "ec2" | "eks";
+import { planLoss, planShards, type ShardPlan } from "./shard-plan.ts";
 
-/** One row of the preset table. Code reads its fields and never branches on its name. */
-export interface Preset {
-  readonly name: PresetName;
-  /** Concurrent users of the row, inclusive; `max` null: no upper end. */
-  readonly users: { readonly min: number; readonly max: number | null; readonly default: number };
-  readonly nodes: { readonly min: number; readonly max: number | null; readonly default: number };
-  readonly redis: RedisMode;
-  /** The table's size of a node; the plan takes the larger of this and what measurement demands. */
-  readonly nodeCores: number;
-  readonly nodeMemoryMiB: number;
-  /** At least as many shared shards as nodes. */
-  readonly shardPerNode: boolean;
-}
-
-/** Small to large. Users not given: the upper end of the row; `enterprise` has none, so twice its start. */
-export const PRESETS: readonly Preset[] = [
-  {
-    name: "solo",
-    users: { min: 0, max: 49, default: 49 },
-    nodes: { min: 1, max: 1, default: 1 },
-    redis: "none",
-    nodeCores: 1,
-    nodeMemoryMiB: 1024,
-    shardPerNode: false,
-  },
-  {
-    name: "small",
-    users: { min: 50, max: 200, default: 200 },
-    nodes: { min: 2, max: 3, default: 3 },
-    redis: "single",
-    nodeCores: 2,
-    nodeMemoryMiB: 2048,
-    shardPerNode: true,
-  },
-  {
-    name: "medium",
-    users: { min: 200, max: 1000, default: 1000 },
-    nodes: { min: 3, max: 5, default: 3 },
-    redis: "sentinel",
-    nodeCores: 4,
-    nodeMemoryMiB: 4096,
-    shardPerNode: true,
-  },
-  {
-    name: "enterprise",
-    users: { min: 1001, max: null, default: 2000 },
-    nodes: { min: 5, max: null, default: 5 },
-    redis: "cluster",
-    nodeCores: 8,
-    nodeMemoryMiB: 8192,
-    shardPerNode: true,
-  },
-];
-
-/** Nodes and shards of a `local` fleet for which nothing was set: the least that survives a loss. */
-export const LOCAL_DEFAULT = { preset: "small" as PresetName, nodes: 2, shards: 2 } as const;
+export * from "./preset-table.ts";
+export type { ShardPlan } from "./shard-plan.ts";
 
 /** What sizing reads of the settings. */
 export interface SizingSettings {
@@ -88,14 +40,6 @@ export interface SizingSettings {
     readonly nodeMemoryMiB?: number;
     readonly nodeCores?: number;
   };
-}
-
-export interface ShardPlan {
-  readonly id: ShardId;
-  readonly dedicated: boolean;
-  readonly agents: string[];
-  readonly memoryMiB: number;
-  readonly recycleMiB: number;
 }
 
 export interface FleetPlan {
@@ -310,47 +254,6 @@ function checkAgents(agents: readonly AgentToPlace[], shared: number, faults: Fa
       });
     }
   });
-}
-
-function planShards(
-  agents: readonly (AgentToPlace & { readonly memoryMiB?: number })[],
-  shared: readonly ShardId[],
-  places: Record<string, AgentPlace>,
-  numbers: CapacityNumbers,
-): ShardPlan[] {
-  const dedicated = agents
-    .filter((a) => a.placement === "dedicated")
-    .flatMap((a) => places[a.name]?.shards ?? []);
-  return [...shared, ...dedicated].map((id) => {
-    const here = agents.filter((a) => places[a.name]?.shards.includes(id));
-    const own = here.map((a) => a.memoryMiB ?? numbers.agentMemoryMiB).sort((a, b) => a - b);
-    // One average agent is already in the shard's own number.
-    const further = own.slice(1).reduce((sum, m) => sum + m, 0);
-    const first = Math.max(0, (own[0] ?? 0) - numbers.agentMemoryMiB);
-    const wanted = numbers.shardMemoryMiB + first + further;
-    const recycleMiB = Math.max(numbers.recycleMiB, numbers.shardMemoryMiB + first);
-    return {
-      id,
-      dedicated: !shared.includes(id),
-      agents: here.map((a) => a.name),
-      memoryMiB: Math.min(wanted, recycleMiB),
-      recycleMiB,
-    };
-  });
-}
-
-function planLoss(preset: Preset, nodes: number, shards: ShardPlan[], numbers: CapacityNumbers) {
-  const nodesLeft = nodes - 1;
-  const survives = nodesLeft > 0;
-  const shardsPerNode = Math.ceil(shards.length / Math.max(1, nodesLeft));
-  // The largest shards may meet on one node.
-  const largest = shards.map((s) => s.memoryMiB).sort((a, b) => b - a);
-  const memoryMiBPerNode =
-    numbers.runtimeMemoryMiB + largest.slice(0, shardsPerNode).reduce((sum, m) => sum + m, 0);
-  const sentence = survives
-    ? `${preset.name}: after the loss of one node ${nodesLeft === 1 ? "the other" : `each of the other ${nodesLeft}`} holds up to ${shardsPerNode} ${shardsPerNode === 1 ? "shard" : "shards"} in ${memoryMiBPerNode} MiB`
-    : `${preset.name}: the loss of the only node stops the service until it is back`;
-  return { nodesLeft, shardsPerNode, memoryMiBPerNode, survives, sentence };
 }
 
 function planNotes(

@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { closest } from "fastest-levenshtein";
@@ -21,6 +21,16 @@ interface Options {
 
 /** Default length: every fault comes at least once in it, on a machine with two cores. */
 const MINUTES = 10;
+
+/** One gateway after turns, with its helpers, and one node's runtime, MiB; as the presets plan them. */
+const SHARD_MIB = 1_331;
+const NODE_MIB = 256;
+
+/** Memory that can be had without swapping. Source: proc_meminfo(5). */
+function availableMiB(): number {
+  const line = /^MemAvailable:\s+(\d+) kB/m.exec(readFileSync("/proc/meminfo", "utf8"));
+  return line?.[1] ? Math.floor(Number(line[1]) / 1024) : Number.POSITIVE_INFINITY;
+}
 
 function number(least: number, most: number, whole: boolean) {
   return (text: string): number => {
@@ -56,6 +66,15 @@ async function drill(options: Options): Promise<void> {
   if (impossible) {
     throw new UsageError(
       `--fault ${impossible} needs ${FAULTS[impossible].leastNodes} nodes, --nodes is ${options.nodes}`,
+    );
+  }
+  const needMiB = options.shards * SHARD_MIB + options.nodes * NODE_MIB;
+  const haveMiB = availableMiB();
+  if (needMiB > haveMiB) {
+    throw new CommandFailed(
+      `${options.shards} shards on ${options.nodes} nodes need ${needMiB} MiB of memory, ${haveMiB} MiB are available`,
+      `a gateway with its helpers takes ${SHARD_MIB} MiB, a node's runtime ${NODE_MIB} MiB`,
+      "lower --shards, or stop what is not needed",
     );
   }
   // Loaded late: `--help` must not cost the runtime's start.

@@ -1,4 +1,5 @@
-import { execFile, execFileSync } from "node:child_process";
+import { execFile, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import {
   chmodSync,
   existsSync,
@@ -54,6 +55,32 @@ describe("several processes on one file", () => {
       expect(epochs).toEqual(expect.arrayContaining(kept));
     }
     expect((await world.open().read()).leases.s1?.epoch).toBe(all.length);
+  });
+
+  it("lose nothing that was taken when one is killed at any moment", async () => {
+    const store = world.open();
+    let epoch = 0;
+    for (let round = 0; round < 4; round++) {
+      const child = spawn(process.execPath, [HAMMER, world.path, "n1", "1000000"]);
+      try {
+        const goal = epoch + 20;
+        while (epoch < goal) {
+          expect(child.exitCode).toBeNull();
+          const view = await eventually(() => store.read());
+          const now = view.leases.s1?.epoch ?? 0;
+          expect(now).toBeGreaterThanOrEqual(epoch);
+          expect(view.pristine).toBe(true);
+          epoch = now;
+          await new Promise((resolve) => setTimeout(resolve, 5));
+        }
+      } finally {
+        child.kill("SIGKILL");
+        await once(child, "exit");
+      }
+    }
+    expect((await eventually(() => store.read())).leases.s1?.epoch).toBeGreaterThanOrEqual(epoch);
+    const names = readdirSync(world.directory).filter((name) => name.includes("corrupt"));
+    expect(names).toEqual([]);
   });
 
   it("go on while the file is deleted under them again and again", async () => {

@@ -57,7 +57,7 @@ function apply(step: Step, event: OwnershipEvent): void {
   const { state } = step;
   switch (event.type) {
     case "configured":
-      state.config = { shards: event.shards, bound: event.bound, revision: event.revision };
+      configured(state, event);
       return;
     case "view":
       observe(state, event.view, state.now);
@@ -85,6 +85,19 @@ function apply(step: Step, event: OwnershipEvent): void {
       if (hold?.epoch === event.epoch) answered(step, hold, event);
     }
   }
+}
+
+function configured(state: Draft, event: Extract<OwnershipEvent, { type: "configured" }>): void {
+  const { shards, bound, revision } = event;
+  if (revision !== state.config.revision) {
+    // New settings may have cured what failed: every node is a good one again.
+    const cured = Object.entries(state.holds).map(([shard, hold]) => [
+      shard,
+      { ...hold, avoid: [], failures: null },
+    ]);
+    state.holds = Object.fromEntries(cured);
+  }
+  state.config = { shards, bound, revision };
 }
 
 type Answer = Extract<

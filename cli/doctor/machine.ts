@@ -1,14 +1,13 @@
 import { accessSync, constants, existsSync, readFileSync, statfsSync } from "node:fs";
 import { cpus } from "node:os";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { findCgroupBase } from "../../gateway/keeper/cage-cgroup.ts";
 import { availableMemory, portFault, portHolder } from "../../plugin/preflight.ts";
 import { planFleet } from "../../stacks/presets.ts";
-import { settingsSchema } from "../../stacks/settings-schema.ts";
-import { dataDir } from "../../toolchain/paths.ts";
+import { dataDir, PROJECT_ROOT } from "../../toolchain/paths.ts";
 import { CHECKED } from "../../toolchain/pins.ts";
 import { localDataDir } from "../lib/fleet.ts";
-import { rawSettings } from "../settings.ts";
+import { stackSettings } from "../lib/stack-settings.ts";
 import type { Check } from "./check.ts";
 
 const GIB = 1024;
@@ -39,34 +38,20 @@ export async function machineChecks(stack: string): Promise<Check[]> {
 function readPlan(stack: string): { wanted: Wanted | null; check: Check } {
   const id = "settings";
   const file = `Pulumi.${stack}.yaml`;
-  const raw = rawSettings(stack);
-  const parsed = settingsSchema.safeParse(raw);
-  if (!parsed.success) {
-    const text = `${file} is not right: ${parsed.error.issues.length} faults`;
-    return {
-      wanted: null,
-      check: { id, state: "fail", text, fix: `./fleet preview --stack ${stack} names each` },
-    };
-  }
   try {
-    const plan = planFleet(parsed.data);
-    const { memoryMiB, diskMiB, cores: need } = plan.machine;
-    const text = `stack ${stack}: ${plan.nodes.length} nodes, ${plan.shards.length} shards`;
+    const settings = stackSettings(stack);
+    const { nodes, shards, machine } = planFleet(settings);
+    const counts = `stack ${stack}: ${nodes.length} nodes, ${shards.length} shards`;
+    const written = existsSync(join(PROJECT_ROOT, file));
     return {
       wanted: {
-        memoryMiB,
-        diskMiB,
-        cores: need,
-        shards: plan.shards.length,
-        nodes: plan.nodes.length,
-        host: parsed.data.host,
-        port: parsed.data.port,
+        ...machine,
+        shards: shards.length,
+        nodes: nodes.length,
+        host: settings.host,
+        port: settings.port,
       },
-      check: {
-        id,
-        state: "ok",
-        text: Object.keys(raw).length > 0 ? text : `${text} (no ${file} yet: the defaults)`,
-      },
+      check: { id, state: "ok", text: written ? counts : `${counts} (no ${file}: the defaults)` },
     };
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);

@@ -53,7 +53,10 @@ export interface TurnRequest {
   /** Milliseconds from now. */
   budgetMs: number;
   onDelta?: (text: string) => void;
-  /** Called once the request may have had an effect on the gateway ("reached"). */
+  /**
+   * Called right before the request's bytes go out; from then on it may have had an effect on the
+   * gateway ("reached"). If it throws a TurnError nothing goes out and the turn ends with that error.
+   */
   onReached?: () => void;
   signal?: AbortSignal;
 }

@@ -117,7 +117,7 @@ export class GatewaySocket {
   }
 
   /**
-   * Calls a method. `onSend` runs right before the bytes go out. Rejects with GatewayCallError,
+   * Calls a method. `onSend` runs right before the bytes go out, and may throw to keep them. Rejects with GatewayCallError,
    * ConnectionLost or CallTimeout.
    */
   call<T = Record<string, unknown>>(
@@ -158,12 +158,13 @@ export class GatewaySocket {
       return Promise.reject(new GatewayCallError(method, { code: "INVALID_REQUEST", message }));
     }
     return new Promise((resolve, reject) => {
+      // Throws when the caller's last look before the first byte says no: nothing goes out then.
+      options.onSend?.();
       const timer = setTimeout(() => {
         this.#pending.delete(id);
         reject(new CallTimeout(`${method} was not answered in time`));
       }, options.timeoutMs ?? CALL_MS);
       this.#pending.set(id, { method, resolve, reject, timer });
-      options.onSend?.();
       ws.send(text);
     });
   }

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { connectGateway } from "../../../gateway/openclaw/client.ts";
-import type { GatewayPort, TurnRequest } from "../../../gateway/openclaw/port.ts";
+import { type GatewayPort, TurnError, type TurnRequest } from "../../../gateway/openclaw/port.ts";
 import { type FakePeer, type Handler, startFakeGateway } from "./fake-gateway.ts";
 
 type Params = Record<string, unknown>;
@@ -194,6 +194,20 @@ describe("a turn", () => {
     });
     await gateway.ready();
     expect(await caught(gateway.runTurn(request()))).toMatchObject(expected);
+  });
+
+  test("nothing goes out when the caller's last look before the first byte says no", async () => {
+    const { fake, gateway } = await start({ "chat.send": echo });
+    await gateway.ready();
+    const onReached = () => {
+      throw new TurnError("lost", "the deadline has passed", false);
+    };
+    expect(await caught(gateway.runTurn(request({ onReached })))).toMatchObject({
+      kind: "lost",
+      reached: false,
+    });
+    expect((await gateway.runTurn(request())).reply).toBe("re: hi");
+    expect(fake.calls.filter((call) => call.method === "chat.send")).toHaveLength(1);
   });
 
   test("closed admission is a refusal that was not reached", async () => {

@@ -21,7 +21,7 @@ import {
   untilServing,
 } from "./node-steps.ts";
 import { differences, type Props, reveal } from "./values.ts";
-import { OneByOne } from "./wait.ts";
+import { OneByOne, unlessInterrupted } from "./wait.ts";
 
 /** Inputs of `openclaw:local:Node`. */
 export const nodeInputs = z.strictObject({
@@ -126,8 +126,7 @@ export class NodeHandler implements Handler {
     const dataDir = dirname(dirname(id));
     const node = basename(id);
     const end = async () => {
-      op.say("stopping");
-      await this.#launcher.stop(dataDir, node, STOP_BUDGET_MS);
+      await this.#stop(dataDir, node, op);
       await this.#launcher.forget(dataDir, node);
       rmSync(id, { recursive: true, force: true });
     };
@@ -147,11 +146,10 @@ export class NodeHandler implements Handler {
     const changed = differences(before, inputs).length > 0;
     if (changed && this.#launcher.running(dataDir, node)) {
       await drainNode(dataDir, node, op);
-      op.say("stopping");
-      await this.#launcher.stop(dataDir, node, STOP_BUDGET_MS);
+      await this.#stop(dataDir, node, op);
     } else if (!this.#launcher.running(dataDir, node)) {
       // What a dead keeper may have left.
-      await this.#launcher.stop(dataDir, node, STOP_BUDGET_MS);
+      await this.#stop(dataDir, node, op);
     }
     writeNode(inputs);
     op.say("starting");
@@ -159,6 +157,13 @@ export class NodeHandler implements Handler {
     await untilServing(this.#launcher, dataDir, node, op);
     await resumeNode(dataDir, node, op);
     await untilAnswered(dataDir, op);
+  }
+
+  /** A node that was asked to stop does so by itself, whether or not somebody waits. */
+  async #stop(dataDir: string, node: string, op: Operation): Promise<void> {
+    op.say("stopping");
+    const stopping = this.#launcher.stop(dataDir, node, STOP_BUDGET_MS);
+    await unlessInterrupted(stopping, `stopping node ${node}`, op.signal);
   }
 
   /** One turn is enough for all nodes that start together. */

@@ -33,6 +33,25 @@ export async function waitFor<T>(
   }
 }
 
+/** Waits for work that goes on by itself; throws Interrupted when the signal fires first. */
+export async function unlessInterrupted<T>(
+  work: Promise<T>,
+  what: string,
+  signal: AbortSignal,
+): Promise<T> {
+  const stop = Promise.withResolvers<never>();
+  const abort = () => stop.reject(new Interrupted(what));
+  signal.addEventListener("abort", abort, { once: true });
+  if (signal.aborted) abort();
+  try {
+    return await Promise.race([work, stop.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+    // Nobody waits for it any more; its failure is seen by the next run.
+    work.catch(() => {});
+  }
+}
+
 /**
  * Lets one at a time through, in the order of asking. After a failure nobody else gets in: a change
  * that broke one node must not reach the next.

@@ -1,4 +1,4 @@
-import type { NodeId, ShardId } from "../gateway/contract.ts";
+import type { NodeId } from "../gateway/contract.ts";
 import {
   CAPACITY,
   type CapacityName,
@@ -22,7 +22,6 @@ import {
   type RedisMode,
   type Target,
 } from "./preset-table.ts";
-
 import { planLoss, planShards, type ShardPlan } from "./shard-plan.ts";
 
 export * from "./preset-table.ts";
@@ -36,6 +35,7 @@ export interface SizingSettings {
   readonly nodes?: number;
   readonly shards?: number;
   readonly agents?: readonly (AgentToPlace & { readonly memoryMiB?: number })[];
+  readonly channelBinding?: Readonly<Record<string, readonly string[]>>;
   readonly sizes?: Partial<CapacityNumbers> & {
     readonly nodeMemoryMiB?: number;
     readonly nodeCores?: number;
@@ -88,6 +88,7 @@ export function planFleet(
   const faults: Fault[] = [];
   const { preset, nodeCount, sharedCount, users } = count(settings, numbers, faults);
   checkAgents(settings.agents ?? [], sharedCount, faults);
+  checkBinding(settings.channelBinding ?? {}, nodeIds(nodeCount), faults);
   const dedicatedCount = agents
     .filter((a) => a.placement === "dedicated")
     .reduce((sum, a) => sum + (a.replicas ?? 1), 0);
@@ -254,6 +255,20 @@ function checkAgents(agents: readonly AgentToPlace[], shared: number, faults: Fa
       });
     }
   });
+}
+
+function checkBinding(
+  binding: Readonly<Record<string, readonly string[]>>,
+  nodes: readonly NodeId[],
+  faults: Fault[],
+): void {
+  for (const node of Object.keys(binding).filter((id) => !nodes.includes(id))) {
+    faults.push({
+      setting: `channelBinding.${node}`,
+      problem: `names no node: this fleet has ${nodes.join(", ")}`,
+      remedy: "Write one of them, or raise nodes",
+    });
+  }
 }
 
 function planNotes(

@@ -16,8 +16,11 @@ const cronJob = z.strictObject({
   name: z.string().min(1).describe("Name of the job, unique for the agent."),
   schedule: z
     .string()
-    .regex(/^(every: ?\d+[smhd]|\S+( \S+){4})$/, 'a five-field cron expression, or "every: 10m"')
-    .describe('Five-field cron expression, or "every: 10m".'),
+    .regex(
+      /^(every:?\s*\d+\s*[smhd]|\S+( \S+){4})$/,
+      'a five-field cron expression, or "every 10m"',
+    )
+    .describe('Five-field cron expression, or "every 10m".'),
   timezone: z
     .string()
     .optional()

@@ -279,4 +279,16 @@ describe("delete", () => {
     expect(calls.slice(-2)).toEqual(["stop b", "forget b"]);
     expect(existsSync(idOf("b"))).toBe(false);
   });
+
+  test("an interruption does not wait for the turns of a node that stops", async () => {
+    const fake = fakeLauncher();
+    const stop = new AbortController();
+    const launcher = { ...fake.launcher, stop: () => new Promise<void>(() => stop.abort()) };
+    fleet.nodes.set("a", "active");
+    const node = new NodeHandler(launcher);
+    await node.create(inputs(), op());
+    await expect(node.delete(idOf("a"), {}, op(stop.signal, false))).rejects.toThrow(
+      /interrupted while stopping node a/,
+    );
+  });
 });

@@ -89,6 +89,10 @@ describe("impossible sizes say the number and what to change", () => {
     ],
     [{ target: "local", agents: [{ name: "main", replicas: 1 }] }, /agents\[0\]\.replicas is 1/],
     [{ target: "local", shards: LOCAL_MAX_SHARDS + 1 }, /shards makes 115 shards.*ports for 114/],
+    [
+      { target: "local", channelBinding: { z: ["telegram"] } },
+      /channelBinding\.z names no node: .*a, b/,
+    ],
     [{ target: "local", sizes: { nodeMemoryMiB: 1000 } }, /sizes\.nodeMemoryMiB is 1000.*2918/],
   ])("%j", (settings, message) => {
     expect(() => planFleet(settings)).toThrow(ConfigError);

@@ -41,6 +41,14 @@ describe("settings", () => {
     expect(settings).toMatchObject({ nodes: 3, keepData: true, domain: "123" });
   });
 
+  test.each(["every 10m", "every: 10m", "0 9 * * 1-5"])("the schedule %s is one", (schedule) => {
+    const cron = [{ name: "n", schedule, message: "m" }];
+    expect(load({ agents: [{ name: "x", cron }] }).settings.agents[0]?.cron[0]).toMatchObject({
+      schedule,
+      enabled: true,
+    });
+  });
+
   test("keys of other namespaces are none of ours", () => {
     expect(loadSettings({ config: { "aws:region": "x" }, env: {} }).settings.target).toBe("local");
   });

@@ -21,6 +21,11 @@ export interface SqliteFileOptions extends DatabaseFormat {
   what: string;
   /** Run once on every new connection, after the checks. */
   pragmas: string;
+  /**
+   * When the whole file is read through for damage: at each opening, or, for one that may be large,
+   * after an operation met some. @default "always"
+   */
+  verify?: "always" | "suspect";
   /** SQLite's `synchronous` per mode. @default `{ write: "OFF", durable: "FULL" }` */
   durability?: { write: string; durable: string };
   /** Wraps the opening of the file, for a back end that must prepare what lies beside it. */
@@ -53,6 +58,7 @@ export class SqliteFile {
   #statements = new Map<string, StatementSync>();
   #synchronous = "";
   #closed = false;
+  #suspect = false;
 
   constructor(options: SqliteFileOptions) {
     this.#options = options;
@@ -187,6 +193,7 @@ export class SqliteFile {
       this.#db = db;
       this.#identity = before;
       this.#synchronous = "";
+      this.#suspect = false;
       return db;
     }
     throw new StoreUnavailable(`${path} keeps being replaced while it is opened`);
@@ -206,8 +213,10 @@ export class SqliteFile {
   /** Throws Damage for a file that cannot be used. */
   #check(db: DatabaseSync): void {
     const { applicationId, schemaVersion, path, what } = this.#options;
-    const integrity = db.prepare("PRAGMA integrity_check(1)").get() as { integrity_check: string };
-    if (integrity.integrity_check !== "ok") throw new Damage(integrity.integrity_check);
+    if (this.#suspect || this.#options.verify !== "suspect") {
+      const row = db.prepare("PRAGMA integrity_check(1)").get() as { integrity_check: string };
+      if (row.integrity_check !== "ok") throw new Damage(row.integrity_check);
+    }
     const tables = db.prepare("SELECT count(*) AS n FROM sqlite_schema").get() as { n: number };
     if (tables.n === 0) throw new Damage("it is empty");
     const id = db.prepare("PRAGMA application_id").get() as { application_id: number };
@@ -259,6 +268,7 @@ export class SqliteFile {
   #fault(error: unknown): StoreUnavailable {
     const { path, what } = this.#options;
     const known = error instanceof StoreUnavailable;
+    if (isDamage(error)) this.#suspect = true;
     const code = (error as { errcode?: number }).errcode;
     const system = (error as NodeJS.ErrnoException).code;
     // After anything but a wait that was too long, the next operation looks at the file afresh.

@@ -1,4 +1,4 @@
-import { renameSync, rmSync, statSync } from "node:fs";
+import { closeSync, openSync, renameSync, rmSync, statSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { fileIdentity } from "../leases/sqlite-publish.ts";
 
@@ -17,10 +17,8 @@ export function openingWal(
   /** Called before the lock is given back, when another file than the last one was opened. */
   replaced: (db: DatabaseSync) => void,
 ): DatabaseSync {
-  const guard = new DatabaseSync(`${path}-guard`, { timeout: busyMs });
+  const guard = lockGuard(`${path}-guard`, busyMs);
   try {
-    guard.exec("PRAGMA journal_mode=PERSIST; PRAGMA synchronous=OFF; BEGIN EXCLUSIVE");
-    guard.exec("CREATE TABLE IF NOT EXISTS opened (one INTEGER PRIMARY KEY, identity TEXT)");
     const known = guard.prepare("SELECT identity FROM opened").get()?.identity as
       | string
       | undefined;
@@ -42,5 +40,29 @@ export function openingWal(
     return db;
   } finally {
     guard.close();
+  }
+}
+
+const CORRUPT = [11, 26];
+
+/** The guard, locked. A damaged one is made anew: it remembers nothing that cannot be learnt again. */
+function lockGuard(path: string, busyMs: number): DatabaseSync {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      closeSync(openSync(path, "wx", 0o600));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    }
+    const guard = new DatabaseSync(path, { timeout: busyMs });
+    try {
+      guard.exec("PRAGMA journal_mode=PERSIST; PRAGMA synchronous=OFF; BEGIN EXCLUSIVE");
+      guard.exec("CREATE TABLE IF NOT EXISTS opened (one INTEGER PRIMARY KEY, identity TEXT)");
+      return guard;
+    } catch (error) {
+      guard.close();
+      const code = (error as { errcode?: number }).errcode ?? 0;
+      if (attempt > 0 || !CORRUPT.includes(code & 0xff)) throw error;
+      for (const suffix of ["", "-journal"]) rmSync(path + suffix, { force: true });
+    }
   }
 }

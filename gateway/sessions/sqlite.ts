@@ -72,6 +72,7 @@ export class SqliteSessionStore implements SessionStore {
       applicationId: APPLICATION_ID,
       schemaVersion: SCHEMA_VERSION,
       pragmas: "PRAGMA journal_mode=WAL; PRAGMA trusted_schema=OFF",
+      verify: "suspect",
       durability: { write: "NORMAL", durable: "FULL" },
       create: createSchema,
       around: (open) => {

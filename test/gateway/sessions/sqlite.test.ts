@@ -1,5 +1,16 @@
 import { execFile } from "node:child_process";
-import { mkdtempSync, readdirSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
@@ -173,6 +184,35 @@ describe("the file", () => {
       expect(await b.lookup("main", "x")).toBeNull();
       expect(await b.generation()).not.toBe(before);
       expect(readdirSync(world.directory).some((name) => name.includes(".corrupt-"))).toBe(true);
+    }));
+
+  it("damaged in its middle is found out by the first who meets it", () =>
+    withWorld(async (world) => {
+      const a = world.open();
+      const many = Array.from({ length: 2_000 }, (_, n) => ({
+        agent: "main",
+        session: `a session with a long name, number ${n}`,
+        shard: "s1",
+      }));
+      await a.rebuild(many);
+      await a.close();
+      const file = openSync(world.path, "r+");
+      writeSync(file, Buffer.alloc(statSync(world.path).size - 16_384, 0xff), 0, null, 16_384);
+      closeSync(file);
+      const b = world.open();
+      await expect(b.rebuild(many)).rejects.toBeInstanceOf(StoreUnavailable);
+      expect(await b.rebuild(many)).toBe(2_000);
+      expect(readdirSync(world.directory).some((name) => name.includes(".corrupt-"))).toBe(true);
+    }));
+
+  it("and all beside it are readable by their owner alone, a broken guard is made anew", () =>
+    withWorld(async (world) => {
+      writeFileSync(`${world.path}-guard`, "no database".repeat(1_000), { mode: 0o600 });
+      const store = world.open();
+      await store.assign("main", "x", "s1");
+      for (const name of readdirSync(world.directory)) {
+        expect([name, statSync(join(world.directory, name)).mode & 0o777]).toEqual([name, 0o600]);
+      }
     }));
 
   it("says false, not an error, when it cannot be used", () =>

@@ -76,7 +76,12 @@ export function gatewayConfig(request: GatewayConfigRequest): JsonObject {
     discovery: { mdns: { mode: "off" } },
     update: { checkOnStart: false },
     telemetry: { enabled: false },
-    logging: { consoleStyle: "json", file: join(stateDir, "tmp", "openclaw.log") },
+    logging: {
+      consoleStyle: "json",
+      // The console is what the fleet reads; the file is a second copy that OpenClaw insists on.
+      file: join(stateDir, "tmp", "openclaw.log"),
+      maxFileBytes: LOG_FILE_BYTES,
+    },
     ...(slim(fleet, agents) ? { plugins: { allow: [...SLIM_PLUGINS] } } : {}),
   };
   const { channels: _ours, ...raw } = fleet.openclaw;
@@ -86,6 +91,9 @@ export function gatewayConfig(request: GatewayConfigRequest): JsonObject {
     gateway: { mode: "local", bind: "loopback", port, auth: { mode: "token", token } },
   });
 }
+
+/** OpenClaw keeps five old files of this size beside the current one; its default is 100 MB. */
+const LOG_FILE_BYTES = 10 * 2 ** 20;
 
 /** Plugins of a gateway that needs no channel and no provider of its own: boots several seconds faster. */
 const SLIM_PLUGINS = ["memory-core"] as const;

@@ -227,7 +227,8 @@ export const MUTANTS: Mutant[] = [
       const ups = all(world, "process-up");
       const older = ups.find((up) => up.group === down?.group);
       const later = ups.find((up) => up.shard === "s1" && up.t > (down?.t ?? 0));
-      if (!down || !older || !later) return null;
+      // Both runs must fall into one minute.
+      if (!down || !older || !later || (down.t - 5_000) % 60_000 > 45_000) return null;
       const run = { resumed: false, continuation: false, asked: [], told: [] };
       const begin = { type: "model-begin", marker: "cron-other-job", ...run } as const;
       const first = insert(world.events, down.t - 5_000, { ...begin, call: "x", pid: older.pid });

@@ -21,7 +21,7 @@ export function check(
     sessionsKeepHistory(index),
     epochsGrow(index, header.shards),
     ...(expected.telegram ? [onePoller(index)] : []),
-    ...(expected.cron ? [oneCronRunPerSlot(index)] : []),
+    ...(expected.cron ? [oneCronRunPerSlot(index, Date.parse(header.startedAt))] : []),
     faultsHappened(index, expected.faults),
   ];
   return { ok: verdicts.every((verdict) => verdict.status === "passed"), verdicts };

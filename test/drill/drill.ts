@@ -232,10 +232,16 @@ async function act(
     if (!signal.aborted) {
       history.add({ type: "note", text: "load ends" });
       say("no new turns; waiting for the running ones");
-      await load.finish();
+      await Promise.race([load.finish(), whenAborted(signal)]);
     }
   }
 }
+
+/** Ctrl-C must not wait for a minute's turn. */
+const whenAborted = (signal: AbortSignal): Promise<never> =>
+  new Promise((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
 
 const stillThere = (context: FaultContext): Promise<boolean> =>
   waitWhole(context, 30_000).then(

@@ -136,20 +136,28 @@ function diedInMidRun({ group, end }: CallRecord, before: number): boolean {
 }
 
 /**
- * A slot runs once. Runs are told apart by their time: two within half a slot are one slot's, unless
- * the gateway that began the earlier one died before the later one (then it is OpenClaw's recovery).
+ * A slot runs once: two runs in one minute of the wall clock, close together, are one slot's. Two
+ * things may look like that and are none: OpenClaw's recovery of a run that a crash met, and its
+ * catching up on a slot that was missed before, by the same gateway.
+ * @param startedAt wall clock at the history's zero, ms since the epoch
  */
-export function oneCronRunPerSlot(index: HistoryIndex): Verdict {
+export function oneCronRunPerSlot(index: HistoryIndex, startedAt: number): Verdict {
   const violations: Violation[] = [];
   let evaluated = 0;
   for (const [marker, calls] of index.callsByMarker) {
     if (!isCronMarker(marker)) continue;
     const own = runs(calls);
     evaluated += own.length;
+    const slotOf = (call: CallRecord) => Math.floor((startedAt + call.begin.t) / CRON_SLOT_MS);
+    const slots = new Set(own.map(slotOf));
+    const first = Math.min(...slots);
     for (const [i, later] of own.entries()) {
       const earlier = own[i - 1];
-      if (!earlier || later.begin.t - earlier.begin.t >= CRON_SLOT_MS / 2) continue;
+      if (!earlier || slotOf(earlier) !== slotOf(later)) continue;
+      if (later.begin.t - earlier.begin.t >= CRON_SLOT_MS / 2) continue;
       if (diedInMidRun(earlier, later.begin.t)) continue;
+      const missedBefore = slotOf(later) > first && !slots.has(slotOf(later) - 1);
+      if (missedBefore && earlier.group !== null && earlier.group === later.group) continue;
       violations.push({
         t: later.begin.t,
         text: `job ${marker} ran at ${at(earlier.begin.t)} (${earlier.group?.group ?? "unknown process"}) and again at ${at(later.begin.t)} (${later.group?.group ?? "unknown process"})`,

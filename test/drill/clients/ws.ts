@@ -16,6 +16,12 @@ interface Frame {
   error?: { code?: string; message?: string };
 }
 
+/** A request that waits for its answer, or for the end of the connection. */
+interface Pending {
+  answer(frame: Frame): void;
+  reject(error: Error): void;
+}
+
 /** Row of `chat.history`, as far as a client that lost its connection needs it. */
 interface Row {
   role?: string;
@@ -36,7 +42,7 @@ export class SocketClient {
   readonly #agent: string;
   readonly #session: string;
   #socket: WebSocket | null = null;
-  #pending = new Map<string, (frame: Frame) => void>();
+  #pending = new Map<string, Pending>();
   #onEvent: (frame: Frame) => void = () => {};
   #onClose: (error: LostConnection | Refusal) => void = () => {};
 
@@ -56,12 +62,17 @@ export class SocketClient {
    */
   async turn(call: Call): Promise<Answer> {
     const runId = call.key ?? randomUUID();
+    // Whatever is being waited for on the connection ends with it. The signal outlives the turn.
+    const end = () => this.close();
+    call.signal.addEventListener("abort", end);
     try {
       await this.#connect(call.signal);
       return await this.#send(call, runId);
     } catch (error) {
       if (!(error instanceof LostConnection) && !isRestart(error)) throw error;
       return await this.#fetch(call, runId, error as Error);
+    } finally {
+      call.signal.removeEventListener("abort", end);
     }
   }
 
@@ -77,7 +88,8 @@ export class SocketClient {
     const headers = { authorization: `Bearer ${this.#target.token}` };
     const socket = new WebSocket(url, { headers, handshakeTimeout: CONNECT_MS });
     this.#socket = socket;
-    this.#pending = new Map();
+    const pending = new Map<string, Pending>();
+    this.#pending = pending;
     await new Promise<void>((resolve, reject) => {
       const fail = (error: Error) => reject(error);
       signal.addEventListener("abort", () => fail(signal.reason as Error), { once: true });
@@ -94,6 +106,8 @@ export class SocketClient {
             : new Refusal(`closed_${code}`, null, text);
         if (this.#socket === socket) this.#socket = null;
         fail(error);
+        for (const { reject: lose } of pending.values()) lose(error);
+        pending.clear();
         this.#onClose(error);
       });
       socket.on("message", (data) => {
@@ -101,8 +115,8 @@ export class SocketClient {
         if (frame.event === "connect.challenge") {
           this.#request("connect", connectParams(this.#target.token)).then(() => resolve(), fail);
         } else if (frame.type === "res" && frame.id !== undefined) {
-          this.#pending.get(frame.id)?.(frame);
-          this.#pending.delete(frame.id);
+          pending.get(frame.id)?.answer(frame);
+          pending.delete(frame.id);
         } else this.#onEvent(frame);
       });
     });
@@ -113,10 +127,11 @@ export class SocketClient {
     if (!socket) return Promise.reject(new LostConnection("not connected"));
     const id = randomUUID();
     return new Promise((resolve, reject) => {
-      this.#pending.set(id, (frame) => {
+      const answer = (frame: Frame) => {
         if (frame.ok) resolve(frame.payload ?? {});
         else reject(new Refusal(frame.error?.code ?? "ws_error", null, frame.error?.message ?? ""));
-      });
+      };
+      this.#pending.set(id, { answer, reject });
       socket.send(JSON.stringify({ type: "req", id, method, params }), (error) => {
         if (error) reject(new LostConnection(error.message));
       });
@@ -125,14 +140,14 @@ export class SocketClient {
 
   #send(call: Call, runId: string): Promise<Answer> {
     return new Promise((resolve, reject) => {
+      const abort = () => settle(() => reject(call.signal.reason));
       const settle = (end: () => void) => {
+        call.signal.removeEventListener("abort", abort);
         this.#onEvent = () => {};
         this.#onClose = () => {};
         end();
       };
-      call.signal.addEventListener("abort", () => settle(() => reject(call.signal.reason)), {
-        once: true,
-      });
+      call.signal.addEventListener("abort", abort);
       this.#onClose = (error) => settle(() => reject(error));
       this.#onEvent = (frame) => {
         const payload = frame.payload ?? {};

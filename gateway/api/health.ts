@@ -4,7 +4,7 @@ import { requireCaller } from "../router/auth.ts";
 import type { RequestContext, RouterParts } from "../router/context.ts";
 import type { RouterDeps } from "../router/deps.ts";
 import { asRouterError, sendJson } from "../router/errors.ts";
-import { peerAlive } from "../router/peer-server.ts";
+import { peerAlive } from "../router/peer-alive.ts";
 import { runTurn } from "../router/turn.ts";
 
 /** How old the last look at the owners may be when readiness is asked, ms. */

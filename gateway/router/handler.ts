@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { agentDrain, fleetCommand, fleetStatus, history } from "../api/fleet.ts";
 import { health, healthz, type Readiness, readyz, startupz } from "../api/health.ts";
@@ -11,13 +10,8 @@ import type { RequestContext, RouterParts } from "./context.ts";
 import type { RouterDeps } from "./deps.ts";
 import { asRouterError, ClientGone, RouterError, sendError } from "./errors.ts";
 import { handleOpenai, handleWebhook } from "./proxy.ts";
+import { requestIdOf } from "./request-id.ts";
 import { patternOf, resolveTarget } from "./routes.ts";
-
-/** The client's own id of a request, if it is one that can go into logs; else a new one. */
-export function requestIdOf(req: IncomingMessage): string {
-  const given = req.headers[HEADER.requestId];
-  return typeof given === "string" && /^[\w.:+/=-]{1,128}$/.test(given) ? given : randomUUID();
-}
 
 /** Everything that arrives on the public port, WebSockets apart. */
 export async function handlePublic(

@@ -17,7 +17,8 @@ import type { TurnDeps } from "./turn.ts";
 import { TurnRunner } from "./turn-runner.ts";
 import { Upstreams } from "./upstream.ts";
 import { UsageCounter } from "./usage.ts";
-import { upgradePeer, upgradePublic } from "./ws-upgrade.ts";
+import { upgradePeer } from "./ws-peer.ts";
+import { upgradePublic } from "./ws-upgrade.ts";
 
 export type { Log, RouterDeps } from "./deps.ts";
 

@@ -4,9 +4,8 @@ import { TurnError, type TurnResult } from "../openclaw/port.ts";
 import type { Log } from "./deps.ts";
 import { ClientGone, RouterError } from "./errors.ts";
 import type { Gate, LiveRoute, Slot } from "./gate.ts";
-import { peerHeaders } from "./headers.ts";
+import { onPeer } from "./turn-peer.ts";
 import type { TurnListener, TurnOrder, TurnRunner } from "./turn-runner.ts";
-import { LineReader } from "./turn-wire.ts";
 import type { Upstreams } from "./upstream.ts";
 import type { FleetView } from "./view.ts";
 
@@ -42,7 +41,6 @@ export interface TurnAnswer extends TurnResult {
   epoch: number;
 }
 
-const ABORT_TIMEOUT_MS = 2_000;
 /** OpenClaw refused the turn (closing, busy): pause before the next try, ms. */
 const REFUSED_PAUSE_MS = 250;
 
@@ -191,113 +189,6 @@ function onOwner(
   return deps.runner
     .run(route, order, listener)
     .finally(() => signal.removeEventListener("abort", cancel));
-}
-
-async function onPeer(
-  deps: TurnDeps,
-  order: TurnOrder,
-  route: Extract<LiveRoute, { at: "peer" }>,
-  listener: TurnListener,
-  requestId: string,
-  signal: AbortSignal,
-): Promise<TurnResult> {
-  const direct = await ask(deps, order, route, route.address, null, listener, requestId, signal);
-  if (direct !== "unreachable") return direct;
-  for (const other of deps.view.peers()) {
-    if (other.node === route.node || other.node === deps.view.node) continue;
-    const relayed = await ask(
-      deps,
-      order,
-      route,
-      other.address,
-      route.node,
-      listener,
-      requestId,
-      signal,
-    );
-    if (relayed !== "unreachable") return relayed;
-  }
-  throw new TurnError("refused", `node ${route.node} cannot be reached from here`, false);
-}
-
-/** Asks a peer to run the turn. "unreachable": no connection, so nothing was asked. */
-async function ask(
-  deps: TurnDeps,
-  order: TurnOrder,
-  route: Extract<LiveRoute, { at: "peer" }>,
-  address: string,
-  relay: NodeId | null,
-  listener: TurnListener,
-  requestId: string,
-  signal: AbortSignal,
-): Promise<TurnResult | "unreachable"> {
-  const mark = peerHeaders({
-    shard: order.shard,
-    epoch: route.epoch,
-    incarnation: route.incarnation,
-    token: deps.peerToken(),
-    hop: 1,
-    relay,
-  });
-  const wire = { origin: `http://${address}`, headers: [...mark, "x-request-id", requestId] };
-  const lines = new LineReader();
-  let unreached = false;
-  let result: TurnResult | null = null;
-  let failure: TurnError | null = null;
-  const cancel = () => {
-    deps.upstreams
-      .ask(
-        {
-          ...wire,
-          method: "POST",
-          path: "/internal/turn/abort",
-          body: Buffer.from(JSON.stringify({ runId: order.runId })),
-        },
-        ABORT_TIMEOUT_MS,
-      )
-      .catch(() => undefined);
-  };
-  signal.addEventListener("abort", cancel, { once: true });
-  try {
-    const ending = await deps.upstreams.send(
-      {
-        ...wire,
-        method: "POST",
-        path: "/internal/turn",
-        headers: [...wire.headers, "content-type", "application/json"],
-        body: Buffer.from(JSON.stringify(order)),
-        live: () => true,
-      },
-      {
-        onHead: (status, headers) => {
-          unreached = status !== 200 || headers["x-openclaw-fleet-unreached"] !== undefined;
-        },
-        onData: (chunk) => {
-          if (unreached) return true;
-          for (const line of lines.push(chunk)) {
-            if (line.t === "reached") listener.onReached();
-            else if (line.t === "delta") listener.onDelta(line.text);
-            else if (line.t === "done") result = line.result;
-            else if (line.t === "error") {
-              failure = new TurnError(line.kind, line.message, line.reached);
-            }
-          }
-          return true;
-        },
-      },
-      signal,
-    );
-    if (result) return result;
-    if (failure) throw failure;
-    if (unreached) throw new TurnError("refused", `node ${route.node} is not the owner`, false);
-    if (ending.ending === "unreached") {
-      if (!ending.refused) return "unreachable";
-      throw new TurnError("refused", ending.why, false);
-    }
-    throw new TurnError("lost", "the connection to the owner broke", true);
-  } finally {
-    signal.removeEventListener("abort", cancel);
-  }
 }
 
 function asTurnError(error: unknown, reached: boolean): TurnError {

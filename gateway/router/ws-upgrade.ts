@@ -1,26 +1,27 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
-import { type WebSocket, WebSocketServer } from "ws";
+import type { WebSocket } from "ws";
 import { ERRORS, HEADER, HOLD, type ShardId } from "../contract.ts";
 import {
   ADMIN_SCOPES,
   CLIENT_SCOPES,
   MAX_CONNECT_BYTES,
-  MAX_FRAME_BYTES,
   parseFrame,
 } from "../openclaw/handshake.ts";
 import { bearer, type Caller, requireCaller } from "./auth.ts";
 import type { RouterParts } from "./context.ts";
 import type { RouterDeps } from "./deps.ts";
 import { asRouterError, ClientGone, RouterError } from "./errors.ts";
-import { type LiveRoute, type Slot, sameOwner } from "./gate.ts";
+import type { LiveRoute, Slot } from "./gate.ts";
 import { answerRaw } from "./guard.ts";
-import { requestIdOf } from "./handler.ts";
-import { FLEET, peerHeaders } from "./headers.ts";
+import { peerHeaders } from "./headers.ts";
 import { requestKey } from "./key.ts";
-import { notOwner, ownRoute, readMark } from "./peer-server.ts";
+import { requestIdOf } from "./request-id.ts";
 import { patternOf, resolveTarget } from "./routes.ts";
+import { accept } from "./ws-accept.ts";
+import { closeHandle, closeWithin, keepAlive } from "./ws-close.ts";
+import { join } from "./ws-join.ts";
 import {
   type Greeting,
   type Link,
@@ -28,30 +29,11 @@ import {
   linkGateway,
   linkOf,
   linkPeer,
-  openPeer,
-  passedCode,
-  pump,
   textOf,
 } from "./ws-link.ts";
 
 /** A client that does not say `connect` by then is closed, as OpenClaw does, ms. */
 const CONNECT_MS = 15_000;
-const PING_MS = 30_000;
-/** Time for the closing handshake before the connection is cut, ms. */
-const CLOSE_MS = 2_000;
-
-const server = new WebSocketServer({
-  noServer: true,
-  perMessageDeflate: false,
-  maxPayload: MAX_FRAME_BYTES + 65_536,
-});
-
-function accept(req: IncomingMessage, socket: Socket, head: Buffer): Promise<WebSocket> {
-  return new Promise((resolve, reject) => {
-    socket.once("close", () => reject(new ClientGone("the client left")));
-    server.handleUpgrade(req, socket, head, resolve);
-  });
-}
 
 /** `/` and `/agents/<agent>/` on the public port. */
 export async function upgradePublic(
@@ -286,100 +268,6 @@ async function toOwner(
   }
 }
 
-/** Both ways until one side ends, or the shard changes hands: then 1012, and the client comes again. */
-function join(
-  deps: RouterDeps,
-  shard: ShardId,
-  route: LiveRoute,
-  client: Link,
-  upstream: Link,
-): void {
-  const off = deps.view.onRoute((changed) => {
-    if (changed === shard && !sameOwner(deps.view.route(shard), route)) upstream.socket.terminate();
-  });
-  pump(upstream, client.socket);
-  pump(client, upstream.socket);
-  const end = (code: number, reason: string) => {
-    off();
-    closeWithin(client.socket, code, reason);
-  };
-  upstream.socket.once("close", (code) => {
-    const passed = passedCode(code);
-    end(passed ?? 1012, passed ? "closed by the gateway" : `the owner of ${shard} was lost`);
-  });
-  client.socket.once("close", () => {
-    off();
-    closeWithin(upstream.socket, 1000, "");
-  });
-  if (!sameOwner(deps.view.route(shard), route)) upstream.socket.terminate();
-  if (client.socket.readyState !== client.socket.OPEN) upstream.socket.terminate();
-}
-
-/** `/internal/ws` on the peers' listener: makes the `connect` here, on loopback. */
-export async function upgradePeer(
-  deps: RouterDeps,
-  router: RouterParts,
-  req: IncomingMessage,
-  socket: Socket,
-  head: Buffer,
-): Promise<void> {
-  const requestId = requestIdOf(req);
-  const gone = new AbortController();
-  socket.once("close", () => gone.abort());
-  try {
-    const mark = readMark(router, req);
-    const relayTo = mark.relay !== null && mark.relay !== deps.view.node ? mark.relay : null;
-    if (relayTo !== null) {
-      const address = deps.view.peers().find((peer) => peer.node === relayTo)?.address;
-      if (mark.hop > 1 || address === undefined) throw notOwner(deps, mark.shard);
-      const marks = peerHeaders({
-        ...mark,
-        token: router.tokens.peerToken,
-        hop: mark.hop + 1,
-        relay: null,
-      });
-      const onward = await openPeer(address, marks, requestId, gone.signal);
-      tie(linkOf(await accept(req, socket, head)), onward);
-      return;
-    }
-    const route = ownRoute(deps, mark);
-    if (!route) throw notOwner(deps, mark.shard);
-    const peer = linkOf(await accept(req, socket, head));
-    const closing = closeHandle(peer.socket);
-    router.sockets.add(closing);
-    peer.socket.once("close", () => router.sockets.delete(closing));
-    const greeting = await new Promise<Greeting | null>((resolve) => {
-      peer.socket.once("close", () => resolve(null));
-      peer.listen(({ data }) => {
-        peer.hold();
-        resolve(JSON.parse(textOf(data)) as Greeting);
-      });
-    });
-    if (!greeting) return;
-    try {
-      join(deps, mark.shard, route, peer, await linkGateway(route, greeting, gone.signal));
-    } catch {
-      // Closed before the first frame: the sender knows that no gateway took it.
-      closeWithin(peer.socket, 1013, "the gateway was not reached");
-    }
-  } catch (error) {
-    if (error instanceof ClientGone) return;
-    const answer = error instanceof LinkError ? notOwner(deps, "") : asRouterError(error);
-    answerRaw(socket, answer.code, answer.message, deps.view.node, answer.status, {
-      [FLEET.unreached]: "1",
-      [HEADER.requestId]: requestId,
-    });
-  }
-}
-
-/** Two connections live and die together. */
-function tie(one: Link, other: Link): void {
-  pump(one, other.socket);
-  pump(other, one.socket);
-  one.socket.once("close", () => closeWithin(other.socket, 1000, ""));
-  other.socket.once("close", (code) => closeWithin(one.socket, passedCode(code) ?? 1012, ""));
-}
-
 /** An error answer in OpenClaw's form, then the close. `error` null: wrong token. */
 function refuse(socket: WebSocket, id: string, error: RouterError | null, code: number): void {
   const body = error
@@ -393,36 +281,4 @@ function refuse(socket: WebSocket, id: string, error: RouterError | null, code: 
     socket.send(JSON.stringify({ type: "res", id, ok: false, error: body }));
   }
   closeWithin(socket, code, error ? error.code : "unauthorized");
-}
-
-function closeHandle(socket: WebSocket): { closeForRestart(): void; terminate(): void } {
-  return {
-    closeForRestart: () => closeWithin(socket, 1012, "the router is stopping"),
-    terminate: () => socket.terminate(),
-  };
-}
-
-function closeWithin(socket: WebSocket, code: number, reason: string): void {
-  if (socket.readyState === socket.CLOSED) return;
-  if (socket.isPaused) socket.resume();
-  socket.close(code, reason);
-  const timer = setTimeout(() => socket.terminate(), CLOSE_MS);
-  socket.once("close", () => clearTimeout(timer));
-}
-
-/** A client that answered no ping for two rounds is gone, whatever its kernel says. */
-function keepAlive(socket: WebSocket): () => void {
-  let missed = 0;
-  socket.on("pong", () => {
-    missed = 0;
-  });
-  const timer = setInterval(() => {
-    if (missed >= 2) {
-      socket.terminate();
-      return;
-    }
-    missed += 1;
-    if (socket.readyState === socket.OPEN) socket.ping();
-  }, PING_MS);
-  return () => clearInterval(timer);
 }

@@ -1,0 +1,117 @@
+import type { NodeId } from "../contract.ts";
+import { TurnError, type TurnResult } from "../openclaw/port.ts";
+import type { LiveRoute } from "./gate.ts";
+import { FLEET, peerHeaders } from "./headers.ts";
+import type { TurnDeps } from "./turn.ts";
+import type { TurnListener, TurnOrder } from "./turn-runner.ts";
+import { LineReader } from "./turn-wire.ts";
+
+const ABORT_TIMEOUT_MS = 2_000;
+
+/** Has a turn run by the owner on another node: directly, else through a peer that can reach it. */
+export async function onPeer(
+  deps: TurnDeps,
+  order: TurnOrder,
+  route: Extract<LiveRoute, { at: "peer" }>,
+  listener: TurnListener,
+  requestId: string,
+  signal: AbortSignal,
+): Promise<TurnResult> {
+  const direct = await ask(deps, order, route, route.address, null, listener, requestId, signal);
+  if (direct !== "unreachable") return direct;
+  for (const other of deps.view.peers()) {
+    if (other.node === route.node || other.node === deps.view.node) continue;
+    const relayed = await ask(
+      deps,
+      order,
+      route,
+      other.address,
+      route.node,
+      listener,
+      requestId,
+      signal,
+    );
+    if (relayed !== "unreachable") return relayed;
+  }
+  throw new TurnError("refused", `node ${route.node} cannot be reached from here`, false);
+}
+
+/** Asks a peer to run the turn. "unreachable": no connection, so nothing was asked. */
+async function ask(
+  deps: TurnDeps,
+  order: TurnOrder,
+  route: Extract<LiveRoute, { at: "peer" }>,
+  address: string,
+  relay: NodeId | null,
+  listener: TurnListener,
+  requestId: string,
+  signal: AbortSignal,
+): Promise<TurnResult | "unreachable"> {
+  const mark = peerHeaders({
+    shard: order.shard,
+    epoch: route.epoch,
+    incarnation: route.incarnation,
+    token: deps.peerToken(),
+    hop: 1,
+    relay,
+  });
+  const wire = { origin: `http://${address}`, headers: [...mark, "x-request-id", requestId] };
+  const lines = new LineReader();
+  let unreached = false;
+  let result: TurnResult | null = null;
+  let failure: TurnError | null = null;
+  const cancel = () => {
+    deps.upstreams
+      .ask(
+        {
+          ...wire,
+          method: "POST",
+          path: "/internal/turn/abort",
+          body: Buffer.from(JSON.stringify({ runId: order.runId })),
+        },
+        ABORT_TIMEOUT_MS,
+      )
+      .catch(() => undefined);
+  };
+  signal.addEventListener("abort", cancel, { once: true });
+  try {
+    const ending = await deps.upstreams.send(
+      {
+        ...wire,
+        method: "POST",
+        path: "/internal/turn",
+        headers: [...wire.headers, "content-type", "application/json"],
+        body: Buffer.from(JSON.stringify(order)),
+        live: () => true,
+      },
+      {
+        onHead: (status, headers) => {
+          unreached = status !== 200 || headers[FLEET.unreached] !== undefined;
+        },
+        onData: (chunk) => {
+          if (unreached) return true;
+          for (const line of lines.push(chunk)) {
+            if (line.t === "reached") listener.onReached();
+            else if (line.t === "delta") listener.onDelta(line.text);
+            else if (line.t === "done") result = line.result;
+            else if (line.t === "error") {
+              failure = new TurnError(line.kind, line.message, line.reached);
+            }
+          }
+          return true;
+        },
+      },
+      signal,
+    );
+    if (result) return result;
+    if (failure) throw failure;
+    if (unreached) throw new TurnError("refused", `node ${route.node} is not the owner`, false);
+    if (ending.ending === "unreached") {
+      if (!ending.refused) return "unreachable";
+      throw new TurnError("refused", ending.why, false);
+    }
+    throw new TurnError("lost", "the connection to the owner broke", true);
+  } finally {
+    signal.removeEventListener("abort", cancel);
+  }
+}

@@ -1,0 +1,39 @@
+import type { WebSocket } from "ws";
+
+/** Time for the closing handshake before the connection is cut, ms. */
+const CLOSE_MS = 2_000;
+const PING_MS = 30_000;
+
+/** How a stopping router ends a WebSocket. */
+export function closeHandle(socket: WebSocket): { closeForRestart(): void; terminate(): void } {
+  return {
+    closeForRestart: () => closeWithin(socket, 1012, "the router is stopping"),
+    terminate: () => socket.terminate(),
+  };
+}
+
+/** Closes; a side that does not answer the close is cut off. */
+export function closeWithin(socket: WebSocket, code: number, reason: string): void {
+  if (socket.readyState === socket.CLOSED) return;
+  if (socket.isPaused) socket.resume();
+  socket.close(code, reason);
+  const timer = setTimeout(() => socket.terminate(), CLOSE_MS);
+  socket.once("close", () => clearTimeout(timer));
+}
+
+/** A client that answered no ping for two rounds is gone, whatever its kernel says. */
+export function keepAlive(socket: WebSocket): () => void {
+  let missed = 0;
+  socket.on("pong", () => {
+    missed = 0;
+  });
+  const timer = setInterval(() => {
+    if (missed >= 2) {
+      socket.terminate();
+      return;
+    }
+    missed += 1;
+    if (socket.readyState === socket.OPEN) socket.ping();
+  }, PING_MS);
+  return () => clearInterval(timer);
+}

@@ -1,5 +1,6 @@
+import { createHash } from "node:crypto";
 import type { FleetConfig, Release } from "../config.ts";
-import type { ShardId } from "../contract.ts";
+import { GATEWAY_PORT_SPAN, type ShardId } from "../contract.ts";
 import { agentFiles, agentsEnv, gatewayConfig } from "../openclaw/config.ts";
 import {
   freePortSpan,
@@ -8,6 +9,19 @@ import {
   writeGatewayConfig,
 } from "../openclaw/launch.ts";
 import type { Launch } from "../shard/types.ts";
+
+/** Kernels hand out ports from here on by themselves (ip_local_port_range, Linux's default). */
+const EPHEMERAL_FROM = 32_768;
+
+/**
+ * Where to begin looking for free ports. Two fleets that start at the same time would otherwise find
+ * the same span free, and one of their gateways would fail to start.
+ */
+function firstSpan(base: number, stateDir: string): number {
+  const spans = Math.max(1, Math.floor((EPHEMERAL_FROM - base) / GATEWAY_PORT_SPAN) - 1);
+  const place = createHash("sha256").update(stateDir).digest().readUInt32BE() % spans;
+  return base + place * GATEWAY_PORT_SPAN;
+}
 
 interface Started {
   port: number;
@@ -38,7 +52,7 @@ export class Gateways {
   /** A new port and token for each start: nothing that outlived an older one can pass for it. */
   async launch(shard: ShardId, release: Release, stateDir: string): Promise<Launch> {
     const taken = [...this.#started].filter(([id]) => id !== shard).map(([, { port }]) => port);
-    const port = await freePortSpan(this.#portBase, new Set(taken));
+    const port = await freePortSpan(firstSpan(this.#portBase, stateDir), new Set(taken));
     const token = newGatewayToken();
     const env = agentsEnv(this.#config(), shard);
     this.#started.set(shard, { port, token, stateDir, env: JSON.stringify(env) });

@@ -33,6 +33,8 @@ export const nodeInputs = z.strictObject({
   release: nodeConfig.shape.release,
   /** Lowest port of its gateways. */
   gatewayPortBase: z.number().int(),
+  /** Refuse to stop it with the whole fleet; a resize may still take it away. */
+  protected: z.boolean(),
   /** Cores it may use; the machine's when missing. */
   cores: z.number().positive().optional(),
 });
@@ -105,7 +107,7 @@ export class NodeHandler implements Handler {
     const config = readNode(dataDir, node);
     if (!config) return null;
     const { release, gatewayPortBase } = config;
-    const imported = { dataDir, node, release, gatewayPortBase };
+    const imported = { dataDir, node, release, gatewayPortBase, protected: false };
     return { state: stateOf(imported, running), inputs: imported };
   }
 
@@ -122,9 +124,16 @@ export class NodeHandler implements Handler {
     return stateOf(news, "running");
   }
 
-  async delete(id: string, _state: Props, op: Operation): Promise<void> {
+  async delete(id: string, state: Props, op: Operation): Promise<void> {
     const dataDir = dirname(dirname(id));
     const node = basename(id);
+    // Pulumi's own protection of the fleet is seen only after its nodes are gone.
+    if (reveal(state.protected) === true && !op.programRuns) {
+      throw new Error(
+        `node ${node} was not stopped: the stack is protected by openclaw-fleet:environment prod. ` +
+          "Set it to staging or dev and run up, then destroy",
+      );
+    }
     const end = async () => {
       await this.#stop(dataDir, node, op);
       await this.#launcher.forget(dataDir, node);
@@ -142,8 +151,10 @@ export class NodeHandler implements Handler {
   async #roll(state: Props, inputs: NodeInputs, op: Operation): Promise<void> {
     const { dataDir, node } = inputs;
     if (op.signal.aborted) throw new Interrupted(`changing node ${node}`);
-    const { state: _, ...before } = state;
-    const changed = differences(before, inputs).length > 0;
+    const { state: lived, protected: _, ...before } = state;
+    const { protected: __, ...after } = inputs;
+    const changed = differences(before, after).length > 0;
+    if (!changed && lived === "running" && this.#launcher.running(dataDir, node)) return;
     if (changed && this.#launcher.running(dataDir, node)) {
       await drainNode(dataDir, node, op);
       await this.#stop(dataDir, node, op);

@@ -30,6 +30,7 @@ const NODE_INPUTS = {
   node: text,
   release: { type: "object", additionalProperties: text },
   gatewayPortBase: whole,
+  protected: flag,
   cores: { type: "number" },
 };
 
@@ -55,7 +56,7 @@ export function providerSchema(version: string): Record<string, unknown> {
       "openclaw:local:Node": {
         description: "One node of a fleet: router, supervisor and its gateways.",
         inputProperties: NODE_INPUTS,
-        requiredInputs: ["dataDir", "node", "release", "gatewayPortBase"],
+        requiredInputs: ["dataDir", "node", "release", "gatewayPortBase", "protected"],
         properties: { ...NODE_INPUTS, state: text },
       },
     },

@@ -86,6 +86,7 @@ export function deployLocal({
         dataDir,
         node: id,
         release,
+        protected: prod,
         gatewayPortBase: LOCAL_PORT_BASE + (all.indexOf(id) % PORT_BASES) * NODE_PORTS,
         ...(settings.sizes.nodeCores === undefined ? {} : { cores: settings.sizes.nodeCores }),
       },

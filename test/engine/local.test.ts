@@ -188,6 +188,18 @@ describe.skipIf(!PULUMI)("a local stack under the real engine", () => {
     expect(await must("up", "--yes")).toContain("4 unchanged");
   });
 
+  test("environment prod refuses destroy before anything stops", async () => {
+    project.settings([...agents("calm"), "openclaw-fleet:environment: prod"]);
+    await must("up", "--yes");
+    project.events();
+    const run = await project.pulumi(["destroy", "--yes", "--skip-preview"]);
+    expect(run.code).not.toBe(0);
+    expect(run.text).toContain("protected by openclaw-fleet:environment prod");
+    expect(project.events()).toEqual([]);
+    project.settings(agents("calm"));
+    await must("up", "--yes");
+  });
+
   test("destroy leaves no process and no data", async () => {
     await must("destroy", "--yes");
     expect(existsSync(project.dataDir)).toBe(false);

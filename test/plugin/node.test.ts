@@ -100,6 +100,7 @@ const inputs = (node = "a", id = "1"): Props => ({
   node,
   release: { id, node: "/node", openclaw: "/openclaw.mjs", runtime: `/runtime-${id}` },
   gatewayPortBase: 19_000,
+  protected: false,
 });
 const op = (signal = new AbortController().signal, programRuns = true) => ({
   signal,
@@ -250,6 +251,16 @@ describe("update", () => {
     expect(fleet.calls).not.toContain("drain a");
   });
 
+  test("protection alone touches no process", async () => {
+    const { launcher, calls } = fakeLauncher();
+    const node = new NodeHandler(launcher);
+    fleet.nodes.set("a", "active");
+    const { state } = await node.create(inputs(), op());
+    calls.length = 0;
+    await node.update(idOf("a"), state, { ...inputs(), protected: true }, op());
+    expect(calls).toEqual([]);
+  });
+
   test("a dead node is started again without a drain", async () => {
     const fake = fakeLauncher();
     fleet.nodes.set("a", "active").set("b", "active");
@@ -278,6 +289,19 @@ describe("delete", () => {
     expect(fleet.calls).toEqual(drained);
     expect(calls.slice(-2)).toEqual(["stop b", "forget b"]);
     expect(existsSync(idOf("b"))).toBe(false);
+  });
+
+  test("a protected node goes by a resize, not with the whole fleet", async () => {
+    const { launcher, calls } = fakeLauncher();
+    const node = new NodeHandler(launcher);
+    fleet.nodes.set("a", "active");
+    const { state } = await node.create({ ...inputs(), protected: true }, op());
+    await expect(node.delete(idOf("a"), state, op(undefined, false))).rejects.toThrow(
+      /environment prod. Set it to staging or dev/,
+    );
+    expect(calls).toEqual(["start a 1"]);
+    await node.delete(idOf("a"), state, op());
+    expect(calls).toContain("stop a");
   });
 
   test("an interruption does not wait for the turns of a node that stops", async () => {

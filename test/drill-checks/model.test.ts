@@ -72,3 +72,15 @@ test("a prompt after a crash belongs to the turn before OpenClaw's own row", () 
     told: [earlier],
   });
 });
+
+test("a message that a channel quotes behind the new one is not taken for the turn", () => {
+  const [earlier, own] = [newMarker(), newMarker()];
+  const prompt = readPrompt([
+    { role: "user", content: messageOf(earlier, 0) },
+    { role: "assistant", content: `You said: ${earlier}` },
+    { role: "user", content: messageOf(own, 0) },
+    { role: "user", content: `Chat history: ${messageOf(earlier, 0)}` },
+  ]);
+  expect(prompt.marker).toBe(own);
+  expect(prompt.asked).toEqual([earlier, own]);
+});

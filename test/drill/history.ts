@@ -59,7 +59,7 @@ export type HistoryEvent = At &
         resumed: boolean;
         /** A continuation of the same turn after a tool, not a run of its own. */
         continuation: boolean;
-        /** Markers in the prompt's user rows, in order, this turn's own included. */
+        /** Markers in the prompt's user rows, in order, each once, this turn's own included. */
         asked: string[];
         /** Markers in the prompt's assistant rows, in order. */
         told: string[];

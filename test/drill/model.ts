@@ -30,14 +30,19 @@ export function readPrompt(messages: readonly ChatMessage[]): PromptMarkers {
     messages.flatMap((message) =>
       message.role === role ? markersIn(textOf(message.content)) : [],
     );
+  // A channel quotes earlier messages behind the new one, so the turn is not the last marker but the
+  // last that appears for the first time.
+  const asked = [...new Set(of("user"))];
+  const marker = asked.at(-1) ?? null;
   const users = messages.filter((message) => message.role === "user");
-  // Not always the last row: OpenClaw puts rows of its own behind a person's words.
-  const own = users.findLastIndex((message) => markersIn(textOf(message.content)).length > 0);
+  const own = users.findIndex((message) =>
+    markersIn(textOf(message.content)).includes(marker ?? ""),
+  );
   return {
-    marker: markersIn(textOf(users[own]?.content)).at(-1) ?? null,
+    marker,
     resumed: users.slice(own + 1).some((message) => RECOVERY.test(textOf(message.content))),
     continuation: messages.at(-1)?.role === "tool",
-    asked: of("user"),
+    asked,
     told: of("assistant"),
   };
 }

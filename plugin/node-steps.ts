@@ -8,8 +8,12 @@ import { waitFor } from "./wait.ts";
 /** How long a planned stop may take: turns, then sync and release, then the processes' own end. */
 export const STOP_BUDGET_MS = DRAIN.termTurnsMs + DRAIN.termReleaseMs + 10_000;
 
-/** Time for a node to come up, and more for each shard: boots on a small machine go one by one. */
-const READY_MS = 120_000;
+/**
+ * Time for a node to come up, and more for each shard: boots on a small machine go one by one. Generous,
+ * because what cannot come true (a node that ended, a shard that gave up) ends the wait at once: on a
+ * machine with ten times more work than cores one boot took two minutes.
+ */
+const READY_MS = 300_000;
 const READY_PER_SHARD_MS = 60_000;
 /** The first turn of a fresh gateway takes seconds; a model may take more. */
 const FIRST_TURN_MS = 120_000;

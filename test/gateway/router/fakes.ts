@@ -166,7 +166,9 @@ export class FakeGateway {
     if (this.behaviour.turn) return this.behaviour.turn(request);
     const known = this.disk.asked.get(request.runId);
     const usage = { input: 1, output: 2, total: 3 };
-    if (known && !request.mayHaveRun) throw new Error(`run ${request.runId} was sent fresh twice`);
+    if (known && !request.mayHaveRun) {
+      throw new TurnError("failed", `run ${request.runId} was sent fresh twice`, true);
+    }
     request.onReached?.();
     if (known && known.answer !== null) return { reply: known.answer, usage, recovered: true };
     const record = known ?? { answer: null, session: request.session, runs: 0 };

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { bootClock, bootId } from "../clock.ts";
 import type { NodeConfig } from "../config.ts";
 import { LEASE, type NodeId, type ShardId } from "../contract.ts";
-import { EXTEND_FD, KeeperClient } from "../keeper/client.ts";
+import { EXTEND_FD, KEEPER_LOST_EXIT, KeeperClient } from "../keeper/client.ts";
 import { processStart, thisProcess } from "../keeper/process.ts";
 import { LeaseAgent } from "../leases/agent.ts";
 import type { NodeReport } from "../leases/thread-protocol.ts";
@@ -88,7 +88,13 @@ export class Node {
       timings: { viewEveryMs: LOCAL_VIEW_EVERY_MS },
     });
     this.#keeper = new KeeperClient({ onStop: () => void this.stop() });
-    this.#sessions = new SqliteSessionStore({ path: join(node.dataDir, SESSIONS_FILE) });
+    this.#sessions = new SqliteSessionStore({
+      path: join(node.dataDir, SESSIONS_FILE),
+      log: {
+        warn: (message) => this.#log.warn(message),
+        error: (message) => this.#log.error(message),
+      },
+    });
     this.#history = new HistoryWriter(node.id, (entries) => this.#leases.appendHistory(entries));
     this.#gateways = new Gateways({
       config: () => this.#file.current,
@@ -288,7 +294,12 @@ export class Node {
       this.#view.storeFailed();
       this.#log.warn(`the lease store does not answer: ${why}`);
     });
-    this.#leases.on("keeper-lost", (why) => this.#log.error(`no deadline can be extended: ${why}`));
+    this.#leases.on("keeper-lost", (why) => {
+      this.#log.error(`no deadline can be extended: ${why}`);
+      // The keeper's own channel normally ends first and fences. Should it not, this end does: what
+      // is left without a supervisor is killed by the keeper.
+      setTimeout(() => process.exit(KEEPER_LOST_EXIT), 1_000);
+    });
     this.#leases.on("log", (level, message) => this.#log[level](message));
   }
 

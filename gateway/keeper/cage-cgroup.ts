@@ -187,6 +187,18 @@ export class CgroupCage implements Cage {
   }
 }
 
+/**
+ * The cages below a recorded root (`Cages.root`), null when there are none any more or the root is not
+ * this node's. A keeper's own cgroup changes with the way it was started.
+ */
+export function recordedCgroupCages(root: string, fleet: string, node: string): Cages | null {
+  const mount = cgroupMount();
+  const own = join(CGROUP_ROOT, fleet, node);
+  const path = root.slice(0, -own.length).replace(/\/$/, "");
+  if (mount === null || join(path, own) !== root || path.split("/").includes("..")) return null;
+  return existsSync(join(mount, root)) ? new CgroupCages({ mount, path }, fleet, node) : null;
+}
+
 export class CgroupCages implements Cages {
   readonly kind = "cgroup";
   readonly #mount: string;
@@ -196,6 +208,10 @@ export class CgroupCages implements Cages {
     this.#mount = base.mount;
     this.#path = join(base.path, CGROUP_ROOT, fleet, node);
     makeTree(join(this.#mount, this.#path));
+  }
+
+  get root(): string {
+    return this.#path;
   }
 
   create(name: string): Cage {

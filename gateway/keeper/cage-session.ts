@@ -105,6 +105,7 @@ export function members(all: ListedProcess[], known: Map<number, string>): Liste
 
 export class SessionCages implements Cages {
   readonly kind = "session";
+  readonly root = null;
   readonly #prefix: string;
 
   constructor(fleet: string, node: string) {

@@ -1,5 +1,5 @@
 import type { ChildProcess, StdioOptions } from "node:child_process";
-import { CgroupCage, CgroupCages, findCgroupBase } from "./cage-cgroup.ts";
+import { CgroupCage, CgroupCages, findCgroupBase, recordedCgroupCages } from "./cage-cgroup.ts";
 import { parseCageName } from "./cage-name.ts";
 import { SessionCage, SessionCages } from "./cage-session.ts";
 
@@ -32,6 +32,8 @@ export interface Cage {
 /** Makes the cages of one node. */
 export interface Cages {
   readonly kind: "cgroup" | "session";
+  /** Where they are, to be recorded for {@link clearNodeCages}; null when they are found anywhere. */
+  readonly root: string | null;
   /** `name` is unique on the node: letters, digits, dots and dashes. */
   create(name: string): Cage;
   /** What an earlier keeper of this node left. Only right while no other keeper of it lives. */
@@ -59,6 +61,24 @@ export function openCages(options: CagesOptions): Cages {
     if (kind === "cgroup") throw new Error("No cgroup v2 tree here that this process may fill");
   }
   return new SessionCages(fleet, node);
+}
+
+/** Kills what any earlier keeper of a node left; only right while none of it lives. */
+export async function clearNodeCages(
+  fleet: string,
+  node: string,
+  recordedRoot: string | null,
+): Promise<void> {
+  const places: (Cages | null)[] = [
+    recordedRoot === null ? null : recordedCgroupCages(recordedRoot, fleet, node),
+    openCages({ fleet, node }),
+    openCages({ fleet, node, kind: "session" }),
+  ];
+  for (const cages of places) {
+    if (cages === null) continue;
+    await Promise.all(cages.leftovers().map((cage) => cage.kill()));
+    cages.dispose();
+  }
 }
 
 /** A cage that some other process made. Throws on a name that this project cannot have made. */

@@ -3,11 +3,11 @@ import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { bootClock } from "../clock.ts";
 import { DRAIN } from "../contract.ts";
-import { adoptCage, type Cages, openCages } from "./cage.ts";
+import { adoptCage, type Cages, clearNodeCages, openCages } from "./cage.ts";
 import { fleetKey } from "./cage-name.ts";
 import { Deadman } from "./deadman.ts";
 import { Gateways } from "./gateways.ts";
-import { type Lock, takeLock } from "./lock.ts";
+import { type Lock, readProcessFile, takeLock } from "./lock.ts";
 import { NodeLog } from "./node-log.ts";
 import { keeperFile, keeperLockFile, nodeLogFile } from "./paths.ts";
 import { type ProcessId, thisProcess } from "./process.ts";
@@ -34,6 +34,8 @@ export interface KeeperRecord extends ProcessId {
   incarnation: string;
   supervisor: { pid: number; pidStart: string } | null;
   cages: Cages["kind"];
+  /** Where its cages are; see `Cages.root`. */
+  cageRoot: string | null;
 }
 
 export interface KeeperOptions {
@@ -51,6 +53,7 @@ export interface KeeperOptions {
 export class Keeper {
   readonly #options: KeeperOptions;
   readonly #instanceId: string;
+  readonly #fleet: string;
   readonly #lock: Lock;
   readonly #log: NodeLog;
   readonly #cages: Cages;
@@ -75,7 +78,8 @@ export class Keeper {
     this.#instanceId = node.id;
     this.#lock = takeLock(keeperLockFile(nodeDir), this.#self);
     this.#log = new NodeLog(nodeLogFile(nodeDir));
-    this.#cages = openCages({ fleet: fleetKey(node.dataDir), node: node.id, kind: options.cages });
+    this.#fleet = fleetKey(node.dataDir);
+    this.#cages = openCages({ fleet: this.#fleet, node: node.id, kind: options.cages });
     const common = {
       instanceId: node.id,
       cages: this.#cages,
@@ -102,9 +106,10 @@ export class Keeper {
     process.on("uncaughtException", (error) => this.#die(error));
     process.on("unhandledRejection", (error) => this.#die(error));
     this.#say("info", "keeper started", { pid: process.pid, cages: this.#cages.kind });
-    this.#deadman = new Deadman(this.#cages);
-    await Promise.all(this.#cages.leftovers().map((cage) => cage.kill()));
+    const before = readProcessFile(keeperFile(this.#options.nodeDir)) as KeeperRecord | null;
+    await clearNodeCages(this.#fleet, this.#instanceId, before?.cageRoot ?? null);
     if (this.#finishing) return;
+    this.#deadman = new Deadman(this.#cages);
     setInterval(() => this.#tick(), TICK_MS);
     setInterval(() => void this.#reportMemory(), MEMORY_EVERY_MS);
     setInterval(() => this.#watchLock(), LOCK_LOOK_EVERY_MS);
@@ -122,6 +127,7 @@ export class Keeper {
       incarnation: this.#incarnation,
       supervisor: this.#supervisor.identity,
       cages: this.#cages.kind,
+      cageRoot: this.#cages.root,
     };
     const file = keeperFile(this.#options.nodeDir);
     try {

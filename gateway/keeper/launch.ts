@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Cages, openCages } from "./cage.ts";
+import { clearNodeCages } from "./cage.ts";
 import { fleetKey } from "./cage-name.ts";
 import type { KeeperRecord } from "./keeper.ts";
 import { readProcessFile } from "./lock.ts";
@@ -157,10 +157,7 @@ async function clearNode(nodeDir: string): Promise<void> {
   } catch {
     return; // Never written: nothing was ever started.
   }
-  for (const kind of ["auto", "session"] as const) {
-    const cages: Cages = openCages({ fleet: fleetKey(node.dataDir), node: node.id, kind });
-    await Promise.all(cages.leftovers().map((cage) => cage.kill()));
-    cages.dispose();
-  }
+  const record = readProcessFile(keeperFile(nodeDir)) as KeeperRecord | null;
+  await clearNodeCages(fleetKey(node.dataDir), node.id, record?.cageRoot ?? null);
   rmSync(keeperFile(nodeDir), { force: true });
 }

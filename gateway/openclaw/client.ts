@@ -75,6 +75,8 @@ class GatewayClient implements GatewayPort {
   }
 
   async turns(): Promise<{ active: number; queued: number }> {
+    // A suspended gateway answers no question about lanes; it only tells whether it is empty.
+    if (this.#suspension) return { active: (await this.suspended()) ? 0 : 1, queued: 0 };
     const { lanes = [] } = await this.#admin.call<{
       lanes?: { lane: string; activeCount?: number; queuedCount?: number }[];
     }>("diagnostics.lanes");

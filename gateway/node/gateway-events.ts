@@ -7,7 +7,11 @@ import type { GatewayPort, UsageEvent } from "../openclaw/port.ts";
 export function cronJobs(config: FleetConfig, shard: ShardId) {
   return config.agents
     .filter((agent) => agent.homeShard === shard)
-    .flatMap((agent) => agent.cron.map((job) => ({ agent: agent.name, ...job })));
+    .flatMap((agent) => {
+      // Without a channel an announcement has nowhere to go and counts as a failure of the job.
+      const announce = Object.keys(agent.channels).length > 0;
+      return agent.cron.map((job) => ({ agent: agent.name, announce, ...job }));
+    });
 }
 
 const TOKEN_KINDS = ["input", "output", "cacheRead", "cacheWrite"] as const;

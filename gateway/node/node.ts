@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { EventEmitter, once } from "node:events";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { bootClock, bootId } from "../clock.ts";
 import type { NodeConfig } from "../config.ts";
 import { LEASE, type NodeId, type ShardId } from "../contract.ts";
@@ -43,6 +44,9 @@ const LOCAL_VIEW_EVERY_MS = 250;
 
 /** Sessions are counted in the store, for people who look. */
 const COUNT_EVERY_MS = 2_000;
+
+/** How long the first node of a new fleet waits for a second one. */
+const COMPANY_MS = 2_000;
 
 /** One node: everything that is wired together here is made elsewhere and knows nothing of the rest. */
 export class Node {
@@ -156,9 +160,10 @@ export class Node {
       held: () => router.held(),
       sessions: () => this.#sessionCounts,
     });
-    await this.#configured();
     this.#leases.start();
     this.#publish();
+    await this.#company();
+    await this.#configured();
     this.#supervisor.start();
     this.#file.watch();
     this.#timer = setInterval(() => void this.#countSessions(), COUNT_EVERY_MS);
@@ -384,6 +389,20 @@ export class Node {
   #unmovedMs(lease: ShardId): number {
     const watch = this.#supervisor.state.leaseWatch[lease];
     return watch ? bootClock.now() - watch.since : Number.POSITIVE_INFINITY;
+  }
+
+  /**
+   * The nodes of a new fleet start within a second or two of each other. The first one would take
+   * every shard, and they would spread only when shards go home, so it looks around first.
+   */
+  async #company(): Promise<void> {
+    const until = bootClock.now() + COMPANY_MS;
+    while (bootClock.now() < until) {
+      const view = await this.#leases.read().catch(() => null);
+      const settled = view && (!view.pristine || Object.keys(view.leases).length > 0);
+      if (settled || Object.keys(view?.nodes ?? {}).length > 1) return;
+      await sleep(100);
+    }
   }
 
   async #countSessions(): Promise<void> {

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, readlinkSync, statfsSync } from "node:fs";
 import { createServer } from "node:net";
 import { freemem } from "node:os";
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import { readIfThere } from "./files.ts";
 
 const MIB = 2 ** 20;
@@ -109,13 +109,19 @@ export function portHolder(port: number): { pid: number; name: string } | null {
     for (const fd of listDir(`/proc/${pid}/fd`)) {
       try {
         if (!inodes.has(readlinkSync(`/proc/${pid}/fd/${fd}`))) continue;
-        return { pid: Number(pid), name: readFileSync(`/proc/${pid}/comm`, "utf8").trim() };
+        return { pid: Number(pid), name: programName(pid) };
       } catch {
         // It ended while we looked.
       }
     }
   }
   return null;
+}
+
+/** The program as it was started; only its own name, because arguments may hold anything. */
+function programName(pid: string): string {
+  const [program = ""] = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+  return basename(program) || readFileSync(`/proc/${pid}/comm`, "utf8").trim();
 }
 
 function listDir(path: string): string[] {

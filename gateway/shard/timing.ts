@@ -2,8 +2,11 @@
 export const RUNNER = {
   /** Pause between two looks at a gateway that boots: what it adds to a boot is half of it. */
   bootProbeMs: 250,
-  /** A gateway that does not serve this long after its start failed to start. Cold boots under load took 19 s. */
-  startDeadlineMs: 90_000,
+  /**
+   * A gateway that does not serve this long after its start failed to start. A cold boot takes about 10 s,
+   * and took 88 s where eight programs shared each core.
+   */
+  startDeadlineMs: 180_000,
   /** Failed starts in a row before it is given up here. */
   failedStarts: 3,
   /** OpenClaw's exit code for what no retry can mend: no config, refused bind, owned state. */

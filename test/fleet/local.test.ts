@@ -97,7 +97,7 @@ describe.skipIf(!process.env.OPENCLAW_FLEET_OPENCLAW)(
         .filter((s) => s.owner === node && s.pid)
         .map((s) => s.pid as number);
       for (const pid of [keeper, supervisor, ...gateways]) process.kill(pid, "SIGKILL");
-      expect((await stack.chat("and now?", "dave")).reply).toContain("and now?");
+      expect((await stack.chatSurely("and now?", "dave")).reply).toContain("and now?");
       const after = await stack.until("the peer serves everything", (now) =>
         now.shards.every((s) => s.state === "serving"),
       );
@@ -115,7 +115,7 @@ describe.skipIf(!process.env.OPENCLAW_FLEET_OPENCLAW)(
       const before = shardOf(await stack.status(), shard);
       const { supervisor } = stack.nodePids(before.owner);
       process.kill(supervisor, "SIGSTOP");
-      expect((await stack.chat("still there?", "erin")).reply).toContain("still there?");
+      expect((await stack.chatSurely("still there?", "erin")).reply).toContain("still there?");
       await eventually(() =>
         expect(existsSync(`/proc/${before.pid}/cmdline`) && isRunning(before.pid)).toBe(false),
       );

@@ -133,6 +133,28 @@ export class TestStack {
     return JSON.parse(text) as { reply: string; shard: string };
   }
 
+  /**
+   * A turn as a client runs it that wants its answer through the loss of the router it speaks to:
+   * the same key again when the connection broke or a retry was offered, so it is never run twice.
+   */
+  async chatSurely(
+    message: string,
+    session: string,
+    timeoutMs = 180_000,
+  ): Promise<{ reply: string; shard: string }> {
+    const headers = { "idempotency-key": randomBytes(8).toString("hex") };
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      try {
+        return await this.chat(message, session, headers);
+      } catch (error) {
+        const again = error instanceof TypeError || /"retryable":true/.test(String(error));
+        if (!again || performance.now() > deadline) throw error;
+        await sleep(200);
+      }
+    }
+  }
+
   async status(): Promise<FleetStatus> {
     return (await (await this.fetch("/api/v1/fleet", { admin: true })).json()) as FleetStatus;
   }

@@ -150,6 +150,12 @@ export class FakeGateway implements GatewayPort {
     return [];
   }
   async syncCron(): Promise<void> {}
+  async ensureChannels(): Promise<string[]> {
+    return [];
+  }
+  async configFault(): Promise<null> {
+    return null;
+  }
   onUsage(): () => void {
     return () => {};
   }

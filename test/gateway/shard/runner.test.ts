@@ -64,7 +64,11 @@ describe("start", () => {
       (world: World) => world.keeper.exit(1, { tail: ["bad luck"] }),
       "exit code 1: bad luck",
     ],
-    ["it is too slow", (world: World) => world.time.pass(90_000), "it did not serve within 90 s"],
+    [
+      "it is too slow",
+      (world: World) => world.time.pass(RUNNER.startDeadlineMs),
+      "it did not serve within 180 s",
+    ],
   ])("three starts fail (%s): it is given up", async (_title, fail, reason) => {
     const world = new World();
     world.probe = "starting";
@@ -261,7 +265,7 @@ describe("drain", () => {
     const world = await new World().serving();
     world.gateway.mute = true;
     world.runner.drain({ why: "stop", giveUpMs: 60_000 });
-    await world.time.pass(90_000);
+    await world.time.pass(RUNNER.startDeadlineMs);
     expect(world.told).toContain("drained");
   });
 

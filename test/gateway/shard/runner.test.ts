@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { BootSlots } from "../../../gateway/shard/boot-slots.ts";
+import { RUNNER } from "../../../gateway/shard/timing.ts";
 import { World } from "./world.ts";
 
 describe("start", () => {

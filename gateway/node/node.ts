@@ -21,7 +21,7 @@ import { BootSlots } from "../shard/boot-slots.ts";
 import { probeStartup } from "../shard/probe.ts";
 import { ShardRunner } from "../shard/runner.ts";
 import { systemTimers } from "../shard/timers.ts";
-import type { RunnerEvent } from "../shard/types.ts";
+import type { RunnerEvent, RunnerReport } from "../shard/types.ts";
 import { LocalStateStore } from "../state/local.ts";
 import { FleetConfigFile } from "../supervisor/config-file.ts";
 import { StoreControl } from "../supervisor/control.ts";
@@ -32,8 +32,9 @@ import { ReleaseShelf } from "../supervisor/releases.ts";
 import { ShardHost } from "../supervisor/shard-host.ts";
 import { Supervisor } from "../supervisor/supervisor.ts";
 import { RECYCLE_LEASE, RecycleTurns } from "../supervisor/turn-taking.ts";
-import { countUsage, cronJobs } from "./gateway-events.ts";
-import { HistoryWriter, publishGauges, shardReport } from "./reporting.ts";
+import { ChannelWatch } from "./channel-watch.ts";
+import { cronJobs } from "./cron-jobs.ts";
+import { HistoryWriter, shardReport } from "./reporting.ts";
 
 /** The file in the data directory that decides who owns what. */
 export const LEASES_FILE = "leases.sqlite";
@@ -67,6 +68,7 @@ export class Node {
   readonly #view: LiveFleetView;
   readonly #history: HistoryWriter;
   readonly #bootSlots: BootSlots;
+  readonly #channels: ChannelWatch;
   readonly #changes = new EventEmitter();
   readonly #takeovers = new Map<ShardId, number>();
   #model: DemoModel | null = null;
@@ -75,6 +77,7 @@ export class Node {
   #stopping = false;
   #sessionCounts: Record<ShardId, number> = {};
   #timer: NodeJS.Timeout | undefined;
+  #configuring: Promise<void> = Promise.resolve();
 
   constructor(node: NodeConfig) {
     this.#node = node;
@@ -83,7 +86,7 @@ export class Node {
     this.#shelf = new ReleaseShelf(node.dataDir);
     this.#shelf.put(node.release);
     this.#file = new FleetConfigFile(node.dataDir, {
-      change: () => void this.#configured(),
+      change: () => this.#configure(),
       fault: (message) => this.#log.error(message),
     });
     this.#leases = new LeaseAgent({
@@ -116,6 +119,15 @@ export class Node {
     });
     this.#host = this.#makeHost();
     this.#supervisor = this.#makeSupervisor();
+    this.#channels = new ChannelWatch({
+      gateway: (shard) => this.#host.report(shard)?.endpoint?.gateway ?? null,
+      wanted: (shard) =>
+        this.#file.current.agents.some(
+          (agent) => agent.homeShard === shard && Object.keys(agent.channels).length > 0,
+        ),
+      timers: systemTimers,
+      log: (level, msg, fields) => this.#log[level](fields, msg),
+    });
     this.#view = new LiveFleetView({
       node: node.id,
       incarnation: this.#incarnation,
@@ -127,7 +139,7 @@ export class Node {
         return (
           report && {
             epoch: report.epoch,
-            report: shardReport(report, this.#supervisor.state),
+            report: this.#shardReport(report),
             endpoint: report.admissionOpen ? report.endpoint : null,
           }
         );
@@ -163,7 +175,7 @@ export class Node {
     this.#leases.start();
     this.#publish();
     await this.#company();
-    await this.#configured();
+    await this.#configure();
     this.#supervisor.start();
     this.#file.watch();
     this.#timer = setInterval(() => void this.#countSessions(), COUNT_EVERY_MS);
@@ -184,6 +196,7 @@ export class Node {
     await this.#router?.close();
     await this.#history.flush();
     clearInterval(this.#timer);
+    this.#channels.close();
     this.#supervisor.close();
     this.#file.close();
     await this.#leases.stop();
@@ -218,11 +231,12 @@ export class Node {
           shard: this.#shardConfig(shard),
           keeper: this.#keeper,
           launch,
-          gateway: (port, token) => {
-            const client = connectGateway({ port, token });
-            countUsage(this.#metrics, client);
-            return client;
-          },
+          gateway: (port, token) =>
+            connectGateway({
+              port,
+              token,
+              onProblem: (message) => this.#log.warn({ shard }, message),
+            }),
           probe: probeStartup,
           holdDeadline: () => this.#leases.deadline(shard),
           bootSlots: this.#bootSlots,
@@ -310,7 +324,7 @@ export class Node {
 
   #heard(shard: ShardId, event: RunnerEvent): void {
     if (event.type === "serving") {
-      void this.#syncCron(shard);
+      void this.#settle(shard);
       const since = this.#takeovers.get(shard);
       if (since !== undefined)
         this.#metrics.failoverDuration.observe((bootClock.now() - since) / 1000);
@@ -320,6 +334,14 @@ export class Node {
       this.#metrics.gatewayRestarts.inc({ shard, reason: event.reason });
     if (event.type === "emptied" || event.type === "gave-up") this.#gateways.forget(shard);
     this.#supervisor.heard(shard, event);
+  }
+
+  /** One change after the other, so that the last one wins. */
+  #configure(): Promise<void> {
+    this.#configuring = this.#configuring
+      .then(() => this.#configured())
+      .catch((error: unknown) => this.fault("new settings", error));
+    return this.#configuring;
   }
 
   /** The deployment wrote new settings: only what they changed is touched. */
@@ -354,13 +376,53 @@ export class Node {
       const { changed, restart } = await this.#gateways.update(shard);
       if (restart) this.#host.runner(shard).restart("its environment changed");
       else if (changed) this.#log.info({ shard }, "settings changed; OpenClaw reloads them");
-      await this.#syncCron(shard);
+      if (!restart) await this.#settle(shard);
     } catch (error) {
+      this.#gateways.blame(shard, (error as Error).message);
       this.#log.error(
         { shard },
         `new settings could not be brought to ${shard}: ${(error as Error).message}`,
       );
     }
+    this.#changed();
+  }
+
+  /** What a gateway that serves needs beside its file: its judgement of it, its jobs, its bots. */
+  async #settle(shard: ShardId): Promise<void> {
+    await this.#judge(shard);
+    await this.#syncCron(shard);
+    this.#channels.watch(shard);
+  }
+
+  /** Settings that OpenClaw refuses are taken back: it serves on, but would not start with them. */
+  async #judge(shard: ShardId): Promise<void> {
+    const gateway = this.#host.report(shard)?.endpoint?.gateway;
+    if (!gateway) return;
+    try {
+      const fault = await gateway.configFault();
+      if (fault === null) {
+        this.#gateways.accept(shard);
+        return;
+      }
+      await this.#gateways.refuse(shard, fault);
+      this.#log.error(
+        { shard },
+        `OpenClaw refused the settings of ${shard}: ${fault}. It serves on with those before; mend them and deploy again`,
+      );
+      this.#history.add("settings-refused", shard, fault);
+      this.#changed();
+    } catch (error) {
+      this.#log.warn(
+        { shard },
+        `OpenClaw did not say whether it takes its settings: ${(error as Error).message}`,
+      );
+    }
+  }
+
+  #shardReport(report: RunnerReport) {
+    const plain = shardReport(report, this.#supervisor.state);
+    const fault = this.#gateways.fault(report.shard);
+    return fault === null ? plain : { ...plain, reason: `settings refused: ${fault}` };
   }
 
   async #syncCron(shard: ShardId): Promise<void> {
@@ -451,16 +513,11 @@ export class Node {
       shards: Object.fromEntries(
         reports
           .filter((each) => each.state !== "idle")
-          .map((each) => [each.shard, shardReport(each, state)]),
+          .map((each) => [each.shard, this.#shardReport(each)]),
       ),
     };
     this.#leases.setReport(report);
     this.#view.refresh();
-    publishGauges(this.#metrics, {
-      storeOk: this.#view.storeOk(),
-      reports,
-      epochs: Object.fromEntries(Object.entries(state.holds).map(([s, hold]) => [s, hold.epoch])),
-    });
   }
 
   /** Frees the public port from a supervisor of this fleet that holds it and does not answer. */

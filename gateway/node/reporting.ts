@@ -1,6 +1,5 @@
 import { LEASE, type ShardId } from "../contract.ts";
 import type { HistoryEntry, ShardReport } from "../leases/store.ts";
-import type { FleetMetrics } from "../observe/metrics.ts";
 import { publishedState } from "../ownership/report.ts";
 import type { OwnershipState } from "../ownership/state.ts";
 import type { RunnerReport } from "../shard/types.ts";
@@ -50,19 +49,4 @@ export class HistoryWriter {
       this.#waiting = [...entries, ...this.#waiting].slice(-KEPT);
     }
   }
-}
-
-/** Gauges that are read off the state; counters are moved where things happen. */
-export function publishGauges(
-  metrics: FleetMetrics,
-  facts: { storeOk: boolean; reports: RunnerReport[]; epochs: Record<ShardId, number> },
-): void {
-  metrics.storeUp.set(facts.storeOk ? 1 : 0);
-  for (const report of facts.reports) {
-    metrics.setShardState(report.shard, report.state);
-    if (report.memoryBytes !== null)
-      metrics.gatewayMemory.set({ shard: report.shard }, report.memoryBytes);
-  }
-  for (const [shard, epoch] of Object.entries(facts.epochs))
-    metrics.leaseEpoch.set({ shard }, epoch);
 }

@@ -1,0 +1,94 @@
+import type { ShardId } from "../contract.ts";
+import type { GatewayPort } from "../openclaw/port.ts";
+import type { Timers } from "../shard/timers.ts";
+
+export interface ChannelWatchDeps {
+  /** The gateway that serves a shard here now; null: none does. */
+  gateway: (shard: ShardId) => GatewayPort | null;
+  /** Whether the settings give an agent that is at home on the shard a channel. */
+  wanted: (shard: ShardId) => boolean;
+  timers: Timers;
+  log: (level: "info" | "warn", msg: string, fields: Record<string, unknown>) => void;
+}
+
+export const CHANNEL_WATCH = {
+  /** Pause between two looks at first: a bot that is down answers nobody. A look costs 5 ms. */
+  soonMs: 1_000,
+  soonLooks: 30,
+  /** Pause between the later ones. */
+  laterMs: 15_000,
+  /**
+   * OpenClaw's breaker counts starts within 5 minutes and looks at itself every 5 more: afterwards
+   * it starts its channels by itself.
+   */
+  laterLooks: 48,
+} as const;
+
+/**
+ * Looks after the bots of gateways that have just begun to serve, or got other settings. A gateway
+ * that was killed three times within five minutes starts none of its bots; that it was killed was
+ * the fleet's doing or the machine's, not the bots' fault, so they are started.
+ */
+export class ChannelWatch {
+  readonly #deps: ChannelWatchDeps;
+  readonly #watches = new Map<ShardId, { cancel: () => void }>();
+
+  constructor(deps: ChannelWatchDeps) {
+    this.#deps = deps;
+  }
+
+  /** Watches for a while from now on; the shard's gateway serves, or its settings changed. */
+  watch(shard: ShardId): void {
+    this.forget(shard);
+    const gateway = this.#deps.gateway(shard);
+    if (gateway && this.#deps.wanted(shard)) this.#again(shard, gateway, 1);
+  }
+
+  forget(shard: ShardId): void {
+    this.#watches.get(shard)?.cancel();
+    this.#watches.delete(shard);
+  }
+
+  close(): void {
+    for (const shard of [...this.#watches.keys()]) this.forget(shard);
+  }
+
+  #again(shard: ShardId, gateway: GatewayPort, look: number): void {
+    const { soonMs, soonLooks, laterMs, laterLooks } = CHANNEL_WATCH;
+    if (look > soonLooks + laterLooks) {
+      this.#watches.delete(shard);
+      return;
+    }
+    let over = false;
+    const cancel = this.#deps.timers.after(look > soonLooks ? laterMs : soonMs, () => {
+      void this.#look(shard, gateway).then((more) => {
+        if (over) return;
+        if (more) this.#again(shard, gateway, look + 1);
+        else this.#watches.delete(shard);
+      });
+    });
+    this.#watches.set(shard, {
+      cancel: () => {
+        over = true;
+        cancel();
+      },
+    });
+  }
+
+  /** False when this gateway serves no more. */
+  async #look(shard: ShardId, gateway: GatewayPort): Promise<boolean> {
+    const { log } = this.#deps;
+    if (this.#deps.gateway(shard) !== gateway) return false;
+    try {
+      const started = await gateway.ensureChannels();
+      if (started.length > 0) {
+        const bots = started.join(", ");
+        log("info", `started ${bots}, which OpenClaw kept down after repeated crashes`, { shard });
+      }
+    } catch (error) {
+      // It is draining, restarting or gone; the next look tells.
+      log("warn", `the channels could not be looked at: ${(error as Error).message}`, { shard });
+    }
+    return true;
+  }
+}

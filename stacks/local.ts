@@ -1,10 +1,9 @@
-import { homedir } from "node:os";
-import { join, resolve } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import type { Release } from "../gateway/config.ts";
 import { reachable } from "../plugin/api.ts";
 import { Fleet, Node } from "../plugin/resources.ts";
 import { LOCAL_PORT_BASE } from "./capacity.ts";
+import { localDataDir } from "./data-dir.ts";
 import { DEFAULT_AGENT } from "./placement.ts";
 import { type FleetPlan, nodeIds } from "./presets.ts";
 import type { Settings } from "./settings.ts";
@@ -35,12 +34,6 @@ const NODE_PORTS = 1_200;
 /** Bases before they repeat: a node takes free spans, so sharing a base is slower, not wrong. */
 const PORT_BASES = 11;
 
-/** Where a local fleet keeps everything. */
-export function dataDirOf(stack: string, env: LocalArgs["env"]): string {
-  if (env.OPENCLAW_DATA_DIR) return resolve(env.OPENCLAW_DATA_DIR);
-  return join(env.XDG_DATA_HOME || join(homedir(), ".local/share"), "openclaw-fleet", stack);
-}
-
 /** A fleet of processes on this machine. */
 export function deployLocal({
   stack,
@@ -50,7 +43,7 @@ export function deployLocal({
   env,
   seal,
 }: LocalArgs): StackOutputs {
-  const dataDir = dataDirOf(stack, env);
+  const dataDir = localDataDir(stack, env);
   const prod = settings.environment === "prod";
   const fleet = new Fleet(
     "fleet",

@@ -3,10 +3,10 @@ import { cpus } from "node:os";
 import { dirname, join } from "node:path";
 import { findCgroupBase } from "../../gateway/keeper/cage-cgroup.ts";
 import { availableMemory, portFault, portHolder } from "../../plugin/preflight.ts";
+import { localDataDir } from "../../stacks/data-dir.ts";
 import { planFleet } from "../../stacks/presets.ts";
 import { dataDir, PROJECT_ROOT } from "../../toolchain/paths.ts";
 import { CHECKED } from "../../toolchain/pins.ts";
-import { localDataDir } from "../lib/fleet.ts";
 import { stackSettings } from "../lib/stack-settings.ts";
 import type { Check } from "./check.ts";
 

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import type { FleetConfig } from "../../gateway/config.ts";
+import { localDataDir } from "../../stacks/data-dir.ts";
 import { CommandFailed } from "./errors.ts";
 
 /** How to reach one stack's fleet, and as whom. */
@@ -13,14 +13,6 @@ export interface FleetAccess {
   /** Directory of a fleet on this machine; null elsewhere. */
   dataDir: string | null;
   config: FleetConfig | null;
-}
-
-/** Where a stack on this machine keeps its data. The stack program uses the same rule. */
-export function localDataDir(stack: string): string {
-  const base =
-    process.env.OPENCLAW_DATA_DIR ??
-    join(process.env.XDG_DATA_HOME ?? join(homedir(), ".local", "share"), "openclaw-fleet", stack);
-  return base;
 }
 
 /**

@@ -363,10 +363,6 @@ export class Node {
       bound,
       revision,
     );
-    await this.#metrics.prune(
-      new Set(config.shards.map((shard) => shard.id)),
-      new Set(config.agents.map((agent) => agent.name)),
-    );
     for (const { shard } of this.#host.reports()) await this.#reconfigure(shard);
   }
 

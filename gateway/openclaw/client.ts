@@ -2,8 +2,10 @@ import { randomUUID } from "node:crypto";
 import { bootClock, type Clock } from "../clock.ts";
 import { type CronJobSeen, type CronJobWish, planCron } from "./cron.ts";
 import { ADMIN_SCOPES, CLIENT_SCOPES } from "./handshake.ts";
+import { issuesText } from "./launch.ts";
 import type { GatewayPort, TurnRequest, TurnResult, UsageEvent } from "./port.ts";
 import { GatewaySocket } from "./socket.ts";
+import { suppressedAccounts } from "./suppressed.ts";
 import { Turns } from "./turns.ts";
 import { UsageCounter } from "./usage.ts";
 
@@ -43,6 +45,8 @@ class GatewayClient implements GatewayPort {
   readonly #problem: (message: string) => void;
   #suspension: { requestId: string; id: string } | null = null;
   #renewal: NodeJS.Timeout | null = null;
+  /** An account said so; once it was started it says so no more, but later ones are kept down too. */
+  #breakerTripped = false;
 
   constructor(options: GatewayClientOptions) {
     const { host = "127.0.0.1", port, token, clock = bootClock } = options;
@@ -166,6 +170,34 @@ class GatewayClient implements GatewayPort {
     for (const job of plan.remove) await this.#admin.call("cron.remove", job);
     for (const job of plan.update) await this.#admin.call("cron.update", job);
     for (const job of plan.add) await this.#admin.call("cron.add", job);
+  }
+
+  async ensureChannels(): Promise<string[]> {
+    const status = await this.#admin.call("channels.status", { probe: false });
+    const { tripped, down } = suppressedAccounts(status, this.#breakerTripped);
+    this.#breakerTripped = tripped;
+    const started: string[] = [];
+    for (const { channel, account } of down) {
+      try {
+        const answer = await this.#admin.call<{ started?: boolean }>("channels.start", {
+          channel,
+          accountId: account,
+        });
+        if (answer.started) started.push(`${channel}/${account}`);
+      } catch (error) {
+        this.#problem(`${channel}/${account} would not start: ${(error as Error).message}`);
+      }
+    }
+    return started;
+  }
+
+  async configFault(): Promise<string | null> {
+    const file = await this.#admin.call<{
+      valid?: boolean;
+      issues?: { path?: string; message?: string }[];
+    }>("config.get", {});
+    if (file.valid !== false) return null;
+    return issuesText(file.issues ?? []) || "OpenClaw refused the configuration";
   }
 
   onUsage(listener: (usage: UsageEvent) => void): () => void {

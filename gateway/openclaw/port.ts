@@ -38,6 +38,14 @@ export interface GatewayPort {
       announce?: boolean;
     }[],
   ): Promise<void>;
+  /**
+   * Starts the bots that OpenClaw keeps down although its configuration wants them: after three
+   * starts without a clean end within five minutes it starts none by itself. Returns the bots that
+   * run now, as `channel/account`; those that would not are tried again by the next call.
+   */
+  ensureChannels(): Promise<string[]>;
+  /** Why OpenClaw does not take the configuration file that lies there now; null: it takes it. */
+  configFault(): Promise<string | null>;
   /** Totals since the gateway started, per agent; fields OpenClaw does not give are missing. */
   onUsage(listener: (usage: UsageEvent) => void): () => void;
   close(): void;

@@ -27,6 +27,10 @@ interface Started {
   port: number;
   token: string;
   stateDir: string;
+  /** Settings that its files were last written from. */
+  written: FleetConfig;
+  /** The last settings that it was started with or took. */
+  good: FleetConfig;
   /** As text, to see whether a running process has another environment than the settings say. */
   env: string;
 }
@@ -37,6 +41,8 @@ export class Gateways {
   readonly #portBase: number;
   readonly #modelBaseUrl: () => string;
   readonly #started = new Map<ShardId, Started>();
+  /** Settings that a shard's OpenClaw refused, why, and those to be used in their place. */
+  readonly #refused = new Map<ShardId, { config: FleetConfig; why: string; good: FleetConfig }>();
 
   constructor(options: {
     config: () => FleetConfig;
@@ -54,9 +60,17 @@ export class Gateways {
     const taken = [...this.#started].filter(([id]) => id !== shard).map(([, { port }]) => port);
     const port = await freePortSpan(firstSpan(this.#portBase, stateDir), new Set(taken));
     const token = newGatewayToken();
-    const env = agentsEnv(this.#config(), shard);
-    this.#started.set(shard, { port, token, stateDir, env: JSON.stringify(env) });
-    await this.#write(shard);
+    const fleet = this.#inForce(shard);
+    const env = agentsEnv(fleet, shard);
+    this.#started.set(shard, {
+      port,
+      token,
+      stateDir,
+      written: fleet,
+      good: fleet,
+      env: JSON.stringify(env),
+    });
+    await this.#write(shard, fleet);
     return { ...gatewayLaunch({ release, stateDir, port, env }), port, token };
   }
 
@@ -67,8 +81,9 @@ export class Gateways {
   async update(shard: ShardId): Promise<{ changed: boolean; restart: boolean }> {
     const started = this.#started.get(shard);
     if (!started) return { changed: false, restart: false };
-    const env = JSON.stringify(agentsEnv(this.#config(), shard));
-    const changed = await this.#write(shard);
+    const fleet = this.#inForce(shard);
+    const env = JSON.stringify(agentsEnv(fleet, shard));
+    const changed = await this.#write(shard, fleet);
     return { changed, restart: env !== started.env };
   }
 
@@ -76,17 +91,49 @@ export class Gateways {
     this.#started.delete(shard);
   }
 
-  #write(shard: ShardId): Promise<boolean> {
-    const { port, token, stateDir } = this.#started.get(shard) as Started;
-    const fleet = this.#config();
-    const config = gatewayConfig({
-      fleet,
-      shard,
-      port,
-      stateDir,
-      token,
-      modelBaseUrl: this.#modelBaseUrl(),
-    });
-    return writeGatewayConfig(stateDir, config, agentFiles(fleet, shard, stateDir));
+  /** OpenClaw takes what was written last. */
+  accept(shard: ShardId): void {
+    const started = this.#started.get(shard);
+    if (!started) return;
+    started.good = started.written;
+    if (this.#refused.get(shard)?.good !== started.good) this.#refused.delete(shard);
+  }
+
+  /**
+   * OpenClaw refused what was written last. What it took before is put back, and used until there are
+   * other settings: with the refused ones it would not start again.
+   */
+  async refuse(shard: ShardId, why: string): Promise<void> {
+    const started = this.#started.get(shard);
+    if (!started) return;
+    this.blame(shard, why);
+    await this.#write(shard, started.good);
+  }
+
+  /** The newest settings cannot be used for this shard, say why. */
+  blame(shard: ShardId, why: string): void {
+    const started = this.#started.get(shard);
+    if (started) this.#refused.set(shard, { config: this.#config(), why, good: started.good });
+  }
+
+  /** Why the newest settings are not in force on a shard; null: they are. */
+  fault(shard: ShardId): string | null {
+    const refused = this.#refused.get(shard);
+    return refused?.config === this.#config() ? refused.why : null;
+  }
+
+  #inForce(shard: ShardId): FleetConfig {
+    const refused = this.#refused.get(shard);
+    return refused?.config === this.#config() ? refused.good : this.#config();
+  }
+
+  async #write(shard: ShardId, fleet: FleetConfig): Promise<boolean> {
+    const started = this.#started.get(shard) as Started;
+    const { port, token, stateDir } = started;
+    const modelBaseUrl = this.#modelBaseUrl();
+    const config = gatewayConfig({ fleet, shard, port, stateDir, token, modelBaseUrl });
+    const changed = await writeGatewayConfig(stateDir, config, agentFiles(fleet, shard, stateDir));
+    started.written = fleet;
+    return changed;
   }
 }

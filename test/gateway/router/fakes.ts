@@ -152,6 +152,8 @@ export class FakeGateway {
       resume: async () => undefined,
       sessions: async () => this.disk.sessions,
       syncCron: async () => undefined,
+      ensureChannels: async () => [],
+      configFault: async () => null,
       onUsage: (listener) => {
         this.#usage.add(listener);
         return () => this.#usage.delete(listener);

@@ -91,6 +91,8 @@ function quietGateway(): GatewayPort {
     resume: async () => {},
     sessions: async () => [],
     syncCron: async () => {},
+    ensureChannels: async () => [],
+    configFault: async () => null,
     onUsage: () => () => {},
     close: () => {},
   };

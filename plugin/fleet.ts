@@ -34,8 +34,18 @@ export interface Preflight {
   memory(needMiB: number): string | null;
   disk(dir: string, needMiB: number): string | null;
   port(host: string, port: number): Promise<string | null>;
+  /** What OpenClaw says against a fleet's settings. */
+  settings(fleet: FleetConfig): Promise<string | null>;
 }
-const REAL_PREFLIGHT: Preflight = { memory: memoryFault, disk: diskFault, port: portFault };
+const REAL_PREFLIGHT: Preflight = {
+  memory: memoryFault,
+  disk: diskFault,
+  port: portFault,
+  settings: async (fleet) => (await import("./settings-check.ts")).settingsFault(fleet),
+};
+
+/** Inputs that end up in what OpenClaw reads. */
+const READ_BY_OPENCLAW = ["shards", "agents", "models", "openclaw"] as const;
 
 /** Outputs that a person never writes: made at creation. */
 const MADE = ["clientTokens", "adminToken", "peerToken", "revision"] as const;
@@ -99,6 +109,7 @@ export class FleetHandler implements Handler {
       this.#preflight.memory(inputs.memoryMiB),
       this.#preflight.disk(dataDir, inputs.diskMiB),
       await this.#preflight.port(inputs.host, inputs.port),
+      await this.#preflight.settings(renderFleet(inputs, makeTokens(inputs, kept?.tokens))),
     ].filter((fault) => fault !== null);
     if (faults.length > 0) throw new Error(faults.join("\n"));
     if (preview) {
@@ -142,11 +153,14 @@ export class FleetHandler implements Handler {
     if (before.port !== inputs.port || before.host !== inputs.host) {
       faults.push(await this.#preflight.port(inputs.host, inputs.port));
     }
+    const tokens = tokensOf(reveal(state), inputs);
+    if (READ_BY_OPENCLAW.some((name) => differences(before[name], inputs[name]).length > 0)) {
+      faults.push(await this.#preflight.settings(renderFleet(inputs, tokens)));
+    }
     const real = faults.filter((fault) => fault !== null);
     if (real.length > 0) throw new Error(real.join("\n"));
     const made = Object.fromEntries(MADE.map((name) => [name, state[name]]));
     if (operation.preview) return { ...news, ...made };
-    const tokens = tokensOf(reveal(state), inputs);
     const text = fleetText(renderFleet(inputs, tokens));
     writePrivate(fleetFile(inputs.dataDir), text);
     await this.#reached(inputs, before, operation);

@@ -187,6 +187,12 @@ export async function checkGatewayConfig(request: {
       launch,
     );
     if (code === 0) return { ok: true };
+    if (code === null) {
+      throw new Error(
+        `OpenClaw did not say within ${CHECK_TIMEOUT_MS / 1_000} s whether it takes its settings; ` +
+          "the machine is too busy, try again",
+      );
+    }
     return { ok: false, message: checkMessage(stdout, stderr) };
   } finally {
     await rm(dir, { recursive: true, force: true });

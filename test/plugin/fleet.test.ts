@@ -24,7 +24,12 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(home, { recursive: true, force: true }));
 
-const idle = { memory: () => null, disk: () => null, port: async () => null };
+const idle = {
+  memory: () => null,
+  disk: () => null,
+  port: async () => null,
+  settings: async () => null,
+};
 const said: string[] = [];
 const op = {
   signal: new AbortController().signal,
@@ -106,6 +111,14 @@ describe("create", () => {
       await expect(fleet.create(inputs(), { ...op, preview })).rejects.toThrow(
         "no memory\nno port",
       );
+    }
+    expect(existsSync(dataDir)).toBe(false);
+  });
+
+  test("writes nothing of what OpenClaw refuses, and says its words", async () => {
+    const { fleet } = handler({ settings: async (config) => `no ${config.shards.length}` });
+    for (const preview of [true, false]) {
+      await expect(fleet.create(inputs(), { ...op, preview })).rejects.toThrow("no 2");
     }
     expect(existsSync(dataDir)).toBe(false);
   });
@@ -256,6 +269,32 @@ describe("update and delete", () => {
     });
     await expect(fleet.update(dataDir, state, grown, real)).rejects.toThrow("no 101");
     expect(onDisk().shards).toHaveLength(2);
+  });
+
+  test("what OpenClaw would refuse changes nothing, in a preview too", async () => {
+    const bad = { openclaw: { agents: { defaults: { nonsense: 1 } } } };
+    const asked: unknown[] = [];
+    const { fleet } = handler({
+      settings: async ({ openclaw }) => {
+        asked.push(openclaw);
+        return Object.keys(openclaw).length > 0 ? "Unrecognized key" : null;
+      },
+    });
+    const { state } = await fleet.create(inputs(), real);
+    for (const preview of [true, false]) {
+      await expect(fleet.update(dataDir, state, inputs(bad), { ...op, preview })).rejects.toThrow(
+        "Unrecognized key",
+      );
+    }
+    expect(onDisk().openclaw).toEqual({});
+    expect(asked).toEqual([{}, bad.openclaw, bad.openclaw]);
+  });
+
+  test("OpenClaw is not asked about what it never reads", async () => {
+    const { fleet } = handler({ settings: async ({ port }) => (port === 1 ? "asked" : null) });
+    const { state } = await fleet.create(inputs(), real);
+    await fleet.update(dataDir, state, inputs({ port: 1 }), real);
+    expect(onDisk().port).toBe(1);
   });
 
   test("delete stops nodes nobody knows of and removes the data", async () => {

@@ -1,0 +1,74 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
+import type { FleetConfig } from "../gateway/config.ts";
+import { agentsEnv, gatewayConfig } from "../gateway/openclaw/config.ts";
+import { checkGatewayConfig } from "../gateway/openclaw/launch.ts";
+import { findOpenclaw } from "../toolchain/openclaw.ts";
+
+/** Stand in for what each start of a gateway chooses anew; OpenClaw only looks at their form. */
+const ANY_PORT = 19_000;
+const ANY_TOKEN = "0".repeat(48);
+const ANY_MODEL = "http://127.0.0.1:1/v1";
+
+/**
+ * What OpenClaw would say against these settings, in its own words; null: nothing, or it is not
+ * installed yet. Asked before anything is written: a running gateway serves on with its old settings,
+ * but one that starts later would not start.
+ */
+export async function settingsFault(fleet: FleetConfig): Promise<string | null> {
+  const candidates = new Map<
+    string,
+    { config: ReturnType<typeof gatewayConfig>; shards: string[] }
+  >();
+  const scratchDir = mkdtempSync(join(tmpdir(), "openclaw-fleet-check-"));
+  try {
+    for (const { id } of fleet.shards) {
+      agentsEnv(fleet, id);
+      const config = gatewayConfig({
+        fleet,
+        shard: id,
+        port: ANY_PORT,
+        stateDir: join(scratchDir, "state"),
+        token: ANY_TOKEN,
+        modelBaseUrl: ANY_MODEL,
+      });
+      const text = JSON.stringify(config);
+      const same = candidates.get(text);
+      if (same) same.shards.push(id);
+      else candidates.set(text, { config, shards: [id] });
+    }
+    const openclaw = asksOpenclaw(fleet) ? findOpenclaw() : null;
+    if (!openclaw) return null;
+    const waiting = [...candidates.values()];
+    const faults: string[] = [];
+    const work = async () => {
+      for (let next = waiting.shift(); next; next = waiting.shift()) {
+        const release = { node: process.execPath, openclaw: openclaw.path };
+        const found = await checkGatewayConfig({ release, config: next.config, scratchDir });
+        if (!found.ok) faults.push(`${found.message} (${next.shards.join(", ")})`);
+      }
+    };
+    // Each takes about 2 s of one core.
+    await Promise.all(Array.from({ length: availableParallelism() }, work));
+    if (faults.length === 0) return null;
+    return (
+      `OpenClaw refuses these settings: ${faults.sort().join("; ")}. Nothing was changed. ` +
+      "Mend `openclaw`, `models` or the agents' `channels` in the stack's settings"
+    );
+  } catch (error) {
+    if ((error as Error).name === "GatewayConfigError") return (error as Error).message;
+    throw error;
+  } finally {
+    rmSync(scratchDir, { recursive: true, force: true });
+  }
+}
+
+/** Without any of these the configuration is the fleet's own, which is known to be good. */
+function asksOpenclaw(fleet: FleetConfig): boolean {
+  return (
+    Object.keys(fleet.openclaw).length > 0 ||
+    fleet.models !== "demo" ||
+    fleet.agents.some((agent) => Object.keys(agent.channels).length > 0)
+  );
+}

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { serverSentEvents } from "../../cli/lib/sse.ts";
 import type { FleetStatus } from "../../gateway/contract.ts";
 import { eventually } from "../support/eventually.ts";
 import { TestStack } from "./stack.ts";
@@ -65,16 +65,40 @@ describe.skipIf(!process.env.OPENCLAW_FLEET_OPENCLAW)(
       );
     });
 
-    test("a chat whose gateway is killed in mid-turn gets its answer", async () => {
+    test("a stream whose gateway is killed in the middle resumes with the whole answer", async () => {
       const { shard } = await stack.chat("warm up", "bob");
       const { pid, epoch } = shardOf(await stack.status(), shard);
-      const answer = stack.chat("slowly please [[delay=6000]]", "bob");
-      // The turn has begun when the gateway itself says so.
-      await sleep(3_000);
-      process.kill(pid, "SIGKILL");
-      expect((await answer).reply).toContain("slowly please");
+      const response = await stack.fetch("/api/v1/chat/stream", {
+        body: { message: "slowly please [[delay=8000]] [[tokens=40]]", session: "bob" },
+      });
+      let deltas = "";
+      let whole = "";
+      const seen: string[] = [];
+      for await (const { event, data } of serverSentEvents(response.body as ReadableStream)) {
+        if (seen.length === 0) process.kill(pid, "SIGKILL");
+        seen.push(event);
+        if (event === "resumed") whole = "";
+        if (event === "delta") {
+          const { text } = JSON.parse(data) as { text: string };
+          deltas += text;
+          whole += text;
+        }
+      }
+      expect(seen).toContain("resumed");
+      expect(seen.at(-1)).toBe("done");
+      expect(whole).toContain("slowly please");
+      expect(deltas.length).toBeGreaterThan(whole.length);
       const after = await stack.until("the shard serves again", (now) => served(now));
       expect(shardOf(after, shard)).toMatchObject({ epoch, restarts: 1 });
+    });
+
+    test("a chat whose gateway is killed at any moment gets its answer", async () => {
+      const { shard } = await stack.chat("warm up", "ben");
+      const { pid } = shardOf(await stack.status(), shard);
+      const answer = stack.chat("in any case [[delay=1500]]", "ben");
+      process.kill(pid, "SIGKILL");
+      expect((await answer).reply).toContain("in any case");
+      await stack.until("the shard serves again", (now) => served(now));
     });
 
     test("the same Idempotency-Key gets the same answer, another body is refused", async () => {

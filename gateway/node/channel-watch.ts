@@ -41,7 +41,7 @@ export class ChannelWatch {
   watch(shard: ShardId): void {
     this.forget(shard);
     const gateway = this.#deps.gateway(shard);
-    if (gateway && this.#deps.wanted(shard)) this.#again(shard, gateway, 1);
+    if (gateway && this.#deps.wanted(shard)) this.#again(shard, gateway, 0);
   }
 
   forget(shard: ShardId): void {
@@ -55,12 +55,13 @@ export class ChannelWatch {
 
   #again(shard: ShardId, gateway: GatewayPort, look: number): void {
     const { soonMs, soonLooks, laterMs, laterLooks } = CHANNEL_WATCH;
+    const pauseMs = look === 0 ? 0 : look > soonLooks ? laterMs : soonMs;
     if (look > soonLooks + laterLooks) {
       this.#watches.delete(shard);
       return;
     }
     let over = false;
-    const cancel = this.#deps.timers.after(look > soonLooks ? laterMs : soonMs, () => {
+    const cancel = this.#deps.timers.after(pauseMs, () => {
       void this.#look(shard, gateway).then((more) => {
         if (over) return;
         if (more) this.#again(shard, gateway, look + 1);

@@ -91,6 +91,12 @@ export class Gateways {
     this.#started.delete(shard);
   }
 
+  /** Something was written since it was started, or since it last said that it takes it. */
+  unjudged(shard: ShardId): boolean {
+    const started = this.#started.get(shard);
+    return started !== undefined && started.written !== started.good;
+  }
+
   /** OpenClaw takes what was written last. */
   accept(shard: ShardId): void {
     const started = this.#started.get(shard);
@@ -106,14 +112,14 @@ export class Gateways {
   async refuse(shard: ShardId, why: string): Promise<void> {
     const started = this.#started.get(shard);
     if (!started) return;
-    this.blame(shard, why);
+    this.blame(shard, why, started.written);
     await this.#write(shard, started.good);
   }
 
   /** The newest settings cannot be used for this shard, say why. */
-  blame(shard: ShardId, why: string): void {
+  blame(shard: ShardId, why: string, config = this.#config()): void {
     const started = this.#started.get(shard);
-    if (started) this.#refused.set(shard, { config: this.#config(), why, good: started.good });
+    if (started) this.#refused.set(shard, { config, why, good: started.good });
   }
 
   /** Why the newest settings are not in force on a shard; null: they are. */
@@ -133,6 +139,8 @@ export class Gateways {
     const modelBaseUrl = this.#modelBaseUrl();
     const config = gatewayConfig({ fleet, shard, port, stateDir, token, modelBaseUrl });
     const changed = await writeGatewayConfig(stateDir, config, agentFiles(fleet, shard, stateDir));
+    // Other shards' settings changed: what it took before, it takes now.
+    if (!changed && started.good === started.written) started.good = fleet;
     started.written = fleet;
     return changed;
   }

@@ -385,15 +385,16 @@ export class Node {
 
   /** What a gateway that serves needs beside its file: its judgement of it, its jobs, its bots. */
   async #settle(shard: ShardId): Promise<void> {
-    await this.#judge(shard);
-    await this.#syncCron(shard);
     this.#channels.watch(shard);
+    await this.#syncCron(shard);
+    await this.#judge(shard);
   }
 
   /** Settings that OpenClaw refuses are taken back: it serves on, but would not start with them. */
   async #judge(shard: ShardId): Promise<void> {
     const gateway = this.#host.report(shard)?.endpoint?.gateway;
-    if (!gateway) return;
+    // The first question costs a gateway 2 s: none after a boot from the settings that lie there.
+    if (!gateway || !this.#gateways.unjudged(shard)) return;
     try {
       const fault = await gateway.configFault();
       if (fault === null) {

@@ -11,6 +11,10 @@ export interface HistoryRow {
   idempotencyKey?: string;
   stopReason?: string;
   errorMessage?: string;
+  /** Of a row with role `custom`: what it reports. */
+  customType?: string;
+  /** When it was written, milliseconds since 1970 by the gateway's clock. */
+  timestamp?: number;
   usage?: { input?: number; output?: number; totalTokens?: number };
   __openclaw?: { runId?: string; id?: string };
 }
@@ -20,7 +24,14 @@ export interface HistoryPage {
   messages: HistoryRow[];
   pendingInputs?: { items: { runId?: string; state: string }[] };
   inputReceipts?: { runId: string; state: string }[];
-  sessionInfo?: { status?: string; activeRunIds?: string[]; abortedLastRun?: boolean };
+  sessionInfo?: {
+    /** How the session's last run ended, or `running`. */
+    status?: string;
+    /** When that run ended, by the same clock as the rows. */
+    endedAt?: number;
+    activeRunIds?: string[];
+    abortedLastRun?: boolean;
+  };
 }
 
 export type Usage = { input: number; output: number; total: number };
@@ -34,13 +45,25 @@ export type TurnTrace =
   | { state: "waiting" }
   /** The question is stored and no model was called: sending the same key again runs it, once. */
   | { state: "unstarted" }
-  /** It waited in a queue that a crash ended: its key is burnt, it must be sent under a new one. */
+  /**
+   * It waited in a queue that a crash ended, or OpenClaw could not begin it: no model was called, its
+   * key is burnt, it must be sent under a new one.
+   */
   | { state: "dropped" }
   /** Nothing is known of it. */
   | { state: "absent" };
 
 /** Begins the row that OpenClaw writes when it takes up a turn that a restart interrupted. */
 const RECOVERY = "[System] Your previous turn was interrupted";
+/** Kind of the row that OpenClaw writes when a run ended before it said anything. */
+const FAILED_BEFORE_REPLY = "run-failed-before-reply";
+/** OpenClaw's threads wait 5 s for each other's locks, then the run that waits ends with this. */
+const CONTENTION = /another OpenClaw process owns state-|database is locked|SQLITE_BUSY/;
+
+/** True when OpenClaw's own storage was busy: nothing is wrong with the turn, it may be tried again. */
+export function isContention(message: string): boolean {
+  return CONTENTION.test(message);
+}
 
 /** What the page tells of the turn with this key. */
 export function traceTurn(page: HistoryPage, key: string): TurnTrace {
@@ -67,18 +90,36 @@ export function traceTurn(page: HistoryPage, key: string): TurnTrace {
       true,
     );
   }
-  const { status, activeRunIds } = page.sessionInfo ?? {};
+  const report = own.findLast((row) => row.customType === FAILED_BEFORE_REPLY);
+  if (report) {
+    const message = textOfRow(report);
+    // Rows of the run's own would be traces of a model call: that is not run a second time.
+    if (isContention(message) && !own.some((row) => row !== report)) return { state: "dropped" };
+    return { state: "failed", message };
+  }
+  const { status, activeRunIds, endedAt } = page.sessionInfo ?? {};
   if (status === "running" || (activeRunIds?.length ?? 0) > 0) return { state: "waiting" };
   // Merged into a running turn: one answer serves both questions, behind the later one.
   const merged = after.find(isFinal);
   if (merged) return answered(merged, [merged], true);
   const error = block.findLast((row) => row.stopReason === "error" || row.errorMessage);
   if (error) {
-    return { state: "failed", message: error.errorMessage ?? "the model failed" };
+    const message = error.errorMessage ?? (textOfRow(error) || "the model failed");
+    return { state: "failed", message };
   }
   // No status at all: the session was made for this turn, and its run never began.
   if (status === undefined) return { state: "unstarted" };
-  if (status === "done") return { state: "answered", reply: "", usage: null, recovered: false };
+  // A status from before the question speaks of an earlier run.
+  const asked = rows[at]?.timestamp;
+  if (asked !== undefined && endedAt !== undefined && endedAt < asked) {
+    return { state: "unstarted" };
+  }
+  if (status === "done") {
+    // Only tools were called. Without any row of the agent the status is another run's.
+    const silent = block.some((row) => row.role === "assistant");
+    if (!silent) return { state: "unstarted" };
+    return { state: "answered", reply: "", usage: sumUsage(own), recovered: false };
+  }
   return { state: "failed", message: `OpenClaw ended the turn without an answer (${status})` };
 }
 

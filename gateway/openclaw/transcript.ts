@@ -19,13 +19,31 @@ export function attemptKey(runId: string, attempt: number): string {
   return attempt === 0 ? runId : `${runId}.${attempt + 1}`;
 }
 
-/** What a page tells of a run, and under which key it stands or is to be sent. */
-export function traceRun(page: HistoryPage, runId: string): { trace: TurnTrace; key: string } {
-  for (let attempt = 0; ; attempt++) {
+/**
+ * What a page tells of a run, and under which key it stands or is to be sent. `burnt` are keys that
+ * the running gateway will not take again.
+ */
+export function traceRun(
+  page: HistoryPage,
+  runId: string,
+  burnt: ReadonlySet<string> = new Set(),
+): { trace: TurnTrace; key: string } {
+  let last: { trace: TurnTrace; attempt: number } | null = null;
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const key = attemptKey(runId, attempt);
-    const trace = traceTurn(page, key);
-    if (trace.state !== "dropped" || attempt === MAX_ATTEMPTS - 1) return { trace, key };
+    const seen = traceTurn(page, key);
+    if (seen.state === "answered") return { trace: seen, key };
+    // A key is burnt in memory only, and the attempt may have left no row.
+    const idle = seen.state === "absent" || seen.state === "unstarted";
+    const trace: TurnTrace = idle && burnt.has(key) ? { state: "dropped" } : seen;
+    if (trace.state !== "absent") last = { trace, attempt };
   }
+  if (last === null) return { trace: { state: "absent" }, key: runId };
+  const { trace, attempt } = last;
+  if (trace.state === "dropped" && attempt + 1 < MAX_ATTEMPTS) {
+    return { trace: { state: "absent" }, key: attemptKey(runId, attempt + 1) };
+  }
+  return { trace, key: attemptKey(runId, attempt) };
 }
 
 /** Looks a run up in its session's transcript, as far back as it takes. */
@@ -33,6 +51,7 @@ export async function lookUp(
   socket: Pick<GatewaySocket, "call">,
   session: string,
   runId: string,
+  burnt: ReadonlySet<string> = new Set(),
 ): Promise<{ trace: TurnTrace; key: string }> {
   const keys = Array.from({ length: MAX_ATTEMPTS }, (_, n) => attemptKey(runId, n));
   const all: HistoryPage = { messages: [] };
@@ -53,8 +72,9 @@ export async function lookUp(
       all.sessionInfo = page.sessionInfo;
     }
     all.messages.unshift(...page.messages);
-    const found = traceRun(all, runId);
-    if (found.trace.state !== "absent") return found;
+    const found = traceRun(all, runId, burnt);
+    // Known by an earlier attempt: a later one would stand behind it, so it was never made.
+    if (found.trace.state !== "absent" || found.key !== runId) return found;
     if (!page.hasMore || page.nextOffset === undefined || all.messages.length >= MAX_ROWS) {
       return found;
     }

@@ -1,13 +1,16 @@
 import type { Clock } from "../clock.ts";
-import { type HistoryRow, sumUsage, textOfRow } from "./history.ts";
+import { Attempts, type RunState } from "./attempts.ts";
+import { type HistoryRow, isContention, sumUsage, textOfRow } from "./history.ts";
 import { asTurnError, Patience } from "./patience.ts";
 import { TurnError, type TurnRequest, type TurnResult } from "./port.ts";
-import { ConnectionLost, type GatewaySocket } from "./socket.ts";
+import { ConnectionLost, GatewayCallError, type GatewaySocket } from "./socket.ts";
 import { lookUp, MAX_ATTEMPTS, sessionKey } from "./transcript.ts";
 
 /** What one run said so far, from events. */
 interface Watch {
   emitted: string;
+  /** The model was heard. */
+  spoke: boolean;
   rows: HistoryRow[];
   onDelta?: (text: string) => void;
   settle: (outcome: Outcome) => void;
@@ -77,6 +80,7 @@ export class Turns {
       const watch = this.#watches.get(data.message?.__openclaw?.runId ?? "");
       if (watch && data.message) {
         watch.rows.push(data.message);
+        if (data.message.role === "assistant") watch.spoke = true;
         if (data.message.usage) watch.counted.resolve();
       }
       this.#touch(data.sessionKey);
@@ -86,6 +90,7 @@ export class Turns {
     const watch = this.#watches.get(data.runId ?? "");
     if (!watch) return;
     const text = data.message ? textOfRow(data.message) : "";
+    if (text !== "") watch.spoke = true;
     if (data.state === "delta") emit(watch, text);
     else if (data.state === "final") {
       emit(watch, text);
@@ -102,21 +107,23 @@ export class Turns {
   }
 
   async #turn(request: TurnRequest, session: string, patience: Patience): Promise<TurnResult> {
+    const attempts = new Attempts();
     let key = request.runId;
     if (request.mayHaveRun) {
-      const found = await this.#settled(request, session, patience);
+      const found = await this.#settled(request, session, patience, attempts);
       if (found.result) return found.result;
       key = found.key;
     }
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const result = await this.#send(request, session, key, patience);
+      const result = await this.#send(request, session, key, patience, attempts);
       if (result) return result;
-      // Queued behind a run that is not ours, or its end went unseen: the transcript tells.
-      const found = await this.#settled(request, session, patience);
+      // Queued behind a run that is not ours, or its end was not its answer: the transcript tells.
+      const found = await this.#settled(request, session, patience, attempts);
       if (found.result) return found.result;
       key = found.key;
+      await attempts.pause(patience, attempt);
     }
-    throw new TurnError("failed", "OpenClaw dropped the turn from its queue again and again", true);
+    throw attempts.tooOften();
   }
 
   /** Looks at the transcript until it has an answer, or says under which key to send (again). */
@@ -124,18 +131,21 @@ export class Turns {
     request: TurnRequest,
     session: string,
     patience: Patience,
+    attempts: Attempts,
   ): Promise<{ result: TurnResult | null; key: string }> {
     for (;;) {
       const moved = this.#nextMove(session);
       try {
-        const look = lookUp(this.#socket, session, request.runId);
+        const look = lookUp(this.#socket, session, request.runId, attempts.burnt);
         const { trace, key } = await patience.hold(look, true);
         if (trace.state === "answered") {
           const { reply, usage } = trace;
           const recovered = trace.recovered || request.mayHaveRun;
           return { result: { reply, usage, recovered }, key };
         }
+        if (attempts.ended) throw attempts.ended;
         if (trace.state === "failed") throw new TurnError("failed", trace.message, true);
+        if (trace.state === "dropped") throw attempts.tooOften();
         if (trace.state !== "waiting") return { result: null, key };
         const end = await patience.race(moved.promise, LOOK_MS);
         // The run's key is not known when OpenClaw took it up by itself: it goes on to its end.
@@ -154,6 +164,7 @@ export class Turns {
     session: string,
     key: string,
     patience: Patience,
+    attempts: Attempts,
   ): Promise<TurnResult | null> {
     const outcome = Promise.withResolvers<Outcome>();
     const counted = Promise.withResolvers<void>();
@@ -161,7 +172,14 @@ export class Turns {
       outcome.resolve(value);
       setTimeout(counted.resolve, USAGE_MS).unref();
     };
-    const watch: Watch = { emitted: "", rows: [], onDelta: request.onDelta, settle, counted };
+    const watch: Watch = {
+      emitted: "",
+      spoke: false,
+      rows: [],
+      onDelta: request.onDelta,
+      settle,
+      counted,
+    };
     this.#watches.set(key, watch);
     try {
       const ack = await patience.hold(
@@ -178,13 +196,18 @@ export class Turns {
         if (end.why === "quiet") {
           if (await patience.hold(this.#ended(key), true)) return null;
         } else if (end.why === "value") {
-          return await this.#answer(end.value, watch);
+          return await this.#answer(end.value, key, watch, patience, attempts);
         } else if (end.why === "cancelled") {
           this.#abort(session, key);
           throw new TurnError("aborted", "the turn was cancelled", true);
         } else throw new TurnError("timeout", "the turn's time is over; it may still run", true);
       }
     } catch (error) {
+      if (error instanceof GatewayCallError && error.body.code === "UNAVAILABLE") {
+        // So it answers too about a run under this key whose end it remembers, and when it was queued.
+        const run = await this.#state(key).catch((): RunState => ({}));
+        if (attempts.refused(key, error.body.message, run)) return null;
+      }
       const unsent = error instanceof ConnectionLost && !error.sent;
       throw asTurnError(error, !unsent || request.mayHaveRun);
     } finally {
@@ -192,27 +215,48 @@ export class Turns {
     }
   }
 
-  async #answer(outcome: Outcome, watch: Watch): Promise<TurnResult | null> {
+  /** Null: what ended is not the answer, and the transcript tells more. */
+  async #answer(
+    outcome: Outcome,
+    key: string,
+    watch: Watch,
+    patience: Patience,
+    attempts: Attempts,
+  ): Promise<TurnResult | null> {
     if (outcome.end === "final") {
       // Empty: queued behind another client's run (measured), or an agent with nothing to say.
       if (outcome.text === "") return null;
       if (sumUsage(watch.rows) === null) await watch.counted.promise;
       return { reply: outcome.text, usage: sumUsage(watch.rows), recovered: false };
     }
-    if (outcome.end === "error") throw new TurnError("failed", outcome.message, true);
-    if (outcome.end === "aborted") {
-      throw new TurnError("aborted", "the turn was aborted in OpenClaw", true);
+    if (outcome.end === "lost") {
+      throw new TurnError("lost", "the connection to the gateway ended during the turn", true);
     }
-    throw new TurnError("lost", "the connection to the gateway ended during the turn", true);
+    const error =
+      outcome.end === "error"
+        ? new TurnError("failed", outcome.message, true)
+        : new TurnError("aborted", "the turn was aborted in OpenClaw", true);
+    if (outcome.end === "error" && !isContention(outcome.message)) throw error;
+    // Busy storage ends a run at any point, also after its answer was stored (both measured).
+    const run = await patience.hold(this.#state(key), true);
+    if (outcome.end === "error" || isContention(run.error ?? "")) {
+      attempts.broken(key, run, watch.spoke, run.error ?? error.message);
+    } else if (run.error !== undefined && run.stopReason === "stop") {
+      // Nobody stopped it: so ends an agent that said nothing, with its error a moment later.
+      attempts.end(new TurnError("failed", run.error, true));
+    } else attempts.end(error);
+    return null;
   }
 
   /** True once OpenClaw calls the run finished. */
   async #ended(key: string): Promise<boolean> {
-    const { status } = await this.#socket.call<{ status?: string }>("agent.wait", {
-      runId: key,
-      timeoutMs: 0,
-    });
+    const { status } = await this.#state(key);
     return status === "ok" || status === "error";
+  }
+
+  /** What the gateway remembers of a run that it was given itself. */
+  #state(key: string): Promise<RunState> {
+    return this.#socket.call<RunState>("agent.wait", { runId: key, timeoutMs: 0 });
   }
 
   #abort(session: string, key: string): void {

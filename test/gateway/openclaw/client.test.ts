@@ -191,9 +191,154 @@ describe("a turn", () => {
         queueMicrotask(() => chat(peer, params.idempotencyKey, state, undefined, more));
         return { status: "started" };
       },
+      "chat.history": () => ({ messages: [asked("run-1")], sessionInfo: { status: "killed" } }),
     });
     await gateway.ready();
     expect(await caught(gateway.runTurn(request()))).toMatchObject(expected);
+  });
+
+  describe("whose gateway's storage was busy", () => {
+    const busy =
+      "StateDatabaseCoordinatorContentionError: another OpenClaw process owns state-lifecycle";
+    const report = (runId: string) => ({
+      role: "custom",
+      customType: "run-failed-before-reply",
+      content: `This turn ended before a reply: ${busy}`,
+      __openclaw: { runId },
+    });
+    const keys = (fake: { calls: { method: string; params: Params }[] }) =>
+      fake.calls
+        .filter(({ method }) => method === "chat.send")
+        .map(({ params }) => params.idempotencyKey);
+    /** Ends the first run before it begins; later ones are answered. */
+    const once: Handler = (params, peer) => {
+      if (params.idempotencyKey !== "run-1") return echo(params, peer);
+      queueMicrotask(() => chat(peer, "run-1", "error", undefined, { errorMessage: busy }));
+      return { status: "started" };
+    };
+    const ended = (more: object = {}) => ({ status: "error", error: busy, ...more });
+
+    test.each([
+      ["left its question", [asked("run-1"), report("run-1")]],
+      ["left nothing", []],
+    ])("is sent under the next key when the first try %s", async (_, messages) => {
+      const { fake, gateway } = await start({
+        "chat.send": once,
+        "agent.wait": () => ended(),
+        "chat.history": () => ({ messages, sessionInfo: { status: "failed" } }),
+      });
+      await gateway.ready();
+      expect((await gateway.runTurn(request())).reply).toBe("re: hi");
+      expect(keys(fake)).toEqual(["run-1", "run-1.2"]);
+    });
+
+    test("is sent under the next key also when its run ended before this client came", async () => {
+      const { fake, gateway } = await start({
+        "chat.send": (params, peer) => {
+          if (params.idempotencyKey !== "run-1") return echo(params, peer);
+          throw Object.assign(new Error(busy), { code: "UNAVAILABLE" });
+        },
+        "agent.wait": () => ended(),
+        "chat.history": () => ({ messages: [], sessionInfo: {} }),
+      });
+      await gateway.ready();
+      expect((await gateway.runTurn(request({ mayHaveRun: true }))).reply).toBe("re: hi");
+      expect(keys(fake)).toEqual(["run-1", "run-1.2"]);
+    });
+
+    test.each(["error", "aborted"])(
+      "ends in %s after its answer was stored: that is it",
+      async (state) => {
+        const stored = { ...text("stored"), stopReason: "stop", __openclaw: { runId: "run-1" } };
+        const { fake, gateway } = await start({
+          "chat.send": (_params, peer) => {
+            queueMicrotask(() => chat(peer, "run-1", state, undefined, { errorMessage: busy }));
+            return { status: "started" };
+          },
+          "agent.wait": () => ended({ startedAt: 1 }),
+          "chat.history": () => ({
+            messages: [asked("run-1"), stored],
+            sessionInfo: { status: "killed" },
+          }),
+        });
+        await gateway.ready();
+        expect((await gateway.runTurn(request())).reply).toBe("stored");
+        expect(keys(fake)).toEqual(["run-1"]);
+      },
+    );
+
+    test("had begun and has no answer: it fails, and is not run twice", async () => {
+      const { fake, gateway } = await start({
+        "chat.send": once,
+        "agent.wait": () => ended({ startedAt: 1 }),
+        "chat.history": () => ({ messages: [asked("run-1")], sessionInfo: { status: "failed" } }),
+      });
+      await gateway.ready();
+      expect(await caught(gateway.runTurn(request()))).toMatchObject({ kind: "failed" });
+      expect(keys(fake)).toEqual(["run-1"]);
+    });
+
+    test("again and again fails in the end, each time under a new key", async () => {
+      const { fake, gateway } = await start({
+        "chat.send": (params, peer) => {
+          const run = params.idempotencyKey;
+          queueMicrotask(() => chat(peer, run, "error", undefined, { errorMessage: busy }));
+          return { status: "started" };
+        },
+        "agent.wait": () => ended(),
+        "chat.history": () => ({ messages: [], sessionInfo: {} }),
+      });
+      await gateway.ready();
+      const end = await caught(gateway.runTurn(request({ budgetMs: 2_000 })));
+      expect(end).toMatchObject({ kind: "timeout", reached: true });
+      expect(new Set(keys(fake)).size).toBe(keys(fake).length);
+      expect(keys(fake).length).toBeGreaterThan(1);
+    });
+  });
+
+  test("an empty end is not its answer while the transcript has no row of the agent", async () => {
+    let sends = 0;
+    const info = { sessionInfo: { status: "done", endedAt: 10 } };
+    const { gateway } = await start({
+      "chat.send": (params, peer) => {
+        if (++sends > 1) return echo(params, peer);
+        queueMicrotask(() => chat(peer, params.idempotencyKey, "final"));
+        return { status: "started" };
+      },
+      "chat.history": () => ({ ...info, messages: [{ ...asked("run-1"), timestamp: 20 }] }),
+    });
+    await gateway.ready();
+    expect((await gateway.runTurn(request())).reply).toBe("re: hi");
+  });
+
+  test("an agent that says nothing has failed, although OpenClaw calls it aborted first", async () => {
+    const { gateway } = await start({
+      "chat.send": (params, peer) => {
+        queueMicrotask(() => chat(peer, params.idempotencyKey, "aborted"));
+        return { status: "started" };
+      },
+      "agent.wait": () => ({ status: "error", error: "no response", stopReason: "stop" }),
+      "chat.history": () => ({ messages: [asked("run-1")], sessionInfo: { status: "killed" } }),
+    });
+    await gateway.ready();
+    expect(await caught(gateway.runTurn(request()))).toMatchObject({
+      kind: "failed",
+      message: "no response",
+    });
+  });
+
+  test("a key that a crash burnt in a queue gives way to the next", async () => {
+    const { fake, gateway } = await start({
+      "chat.send": (params, peer) => {
+        if (params.idempotencyKey !== "run-1") return echo(params, peer);
+        const message = "Pending input ownership ended; submit a new turn to continue";
+        throw Object.assign(new Error(message), { code: "UNAVAILABLE" });
+      },
+      "chat.history": () => ({ messages: [], sessionInfo: {} }),
+    });
+    await gateway.ready();
+    expect((await gateway.runTurn(request())).reply).toBe("re: hi");
+    expect(fake.calls.filter(({ method }) => method === "chat.send")).toHaveLength(2);
   });
 
   test("nothing goes out when the caller's last look before the first byte says no", async () => {
@@ -295,10 +440,14 @@ describe("a turn that may have run", () => {
   test.each([
     ["nothing of it is known", []],
     ["its question stands in a session that never ran", [asked("run-1")]],
-  ])("is sent under its own key when %s", async (_, messages) => {
+    ["only earlier turns of its session ran", [{ ...asked("run-1"), timestamp: 20 }], 10],
+  ])("is sent under its own key when %s", async (_, messages, endedAt?: number) => {
     const { fake, gateway } = await start({
       "chat.send": echo,
-      "chat.history": () => ({ messages, sessionInfo: {} }),
+      "chat.history": () => ({
+        messages,
+        sessionInfo: endedAt === undefined ? {} : { status: "done", endedAt },
+      }),
     });
     await gateway.ready();
     expect((await gateway.runTurn(request({ mayHaveRun: true }))).reply).toBe("re: hi");

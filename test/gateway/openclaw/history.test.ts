@@ -18,6 +18,15 @@ const said = (runId: string, text: string, more: Partial<HistoryRow> = {}): Hist
 });
 const system = (key: string): HistoryRow =>
   asked(key, "[System] Your previous turn was interrupted by a gateway restart while it ran.");
+/** What OpenClaw writes when a run ended before it said anything. */
+const report = (runId: string, why: string): HistoryRow => ({
+  role: "custom",
+  customType: "run-failed-before-reply",
+  content: `This turn ended before a reply: ${why}`,
+  __openclaw: { runId },
+});
+const BUSY =
+  "StateDatabaseCoordinatorContentionError: another OpenClaw process owns state-lifecycle";
 const page = (
   messages: HistoryRow[],
   status?: string,
@@ -79,11 +88,71 @@ describe("what the transcript says about a turn", () => {
     expect(traceTurn(page([asked("a")]), "a").state).toBe("unstarted");
   });
 
-  test("a finished run without words is an empty answer; any other end a failure", () => {
-    expect(traceTurn(page([asked("a")], "done"), "a")).toMatchObject({
+  test("a status from before the question is not its end: it was not begun", () => {
+    const rows = [asked("x"), said("x", "old"), { ...asked("a"), timestamp: 2_000 }];
+    for (const status of ["done", "failed", "killed"]) {
+      const info = { status, activeRunIds: [] };
+      const before = { messages: rows, sessionInfo: { ...info, endedAt: 1_999 } };
+      expect(traceTurn(before, "a").state).toBe("unstarted");
+      const after = { messages: rows, sessionInfo: { ...info, endedAt: 2_000 } };
+      expect(traceTurn(after, "a").state).toBe(status === "done" ? "unstarted" : "failed");
+    }
+  });
+
+  test("what OpenClaw could not begin for its busy storage is to be sent under the next key", () => {
+    const rows = [asked("x"), said("x", "old"), asked("a"), report("a", BUSY)];
+    expect(traceTurn(page(rows, "failed"), "a").state).toBe("dropped");
+    expect(traceRun(page(rows, "failed"), "a")).toEqual({ trace: { state: "absent" }, key: "a.2" });
+    const locked = [asked("a"), report("a", "database is locked")];
+    expect(traceTurn(page(locked, "failed"), "a").state).toBe("dropped");
+  });
+
+  test("a run that had begun before the storage was busy is not run again", () => {
+    const tool = said("a", "let me look", { stopReason: "toolUse" });
+    const rows = [asked("a"), tool, report("a", BUSY)];
+    expect(traceTurn(page(rows, "failed"), "a")).toMatchObject({
+      state: "failed",
+      message: expect.stringContaining("state-lifecycle"),
+    });
+  });
+
+  test("any other reason before a reply is the turn's failure, also when others went on", () => {
+    const rows = [asked("a"), report("a", "no API key"), asked("b"), said("b", "b's")];
+    expect(traceTurn(page(rows, "done"), "a")).toEqual({
+      state: "failed",
+      message: "This turn ended before a reply: no API key",
+    });
+  });
+
+  test("an attempt that left no row does not hide the later one that did", () => {
+    const rows = [asked("a.2"), said("a.2", "second")];
+    expect(traceRun(page(rows, "done"), "a")).toMatchObject({
+      trace: { state: "answered", reply: "second" },
+      key: "a.2",
+    });
+    expect(traceRun(page([asked("a.2")], "running"), "a")).toEqual({
+      trace: { state: "waiting" },
+      key: "a.2",
+    });
+  });
+
+  test("a burnt key is not sent again, and after the last one the turn is dropped", () => {
+    const keys = (n: number) => new Set(Array.from({ length: n }, (_, i) => attemptKey("a", i)));
+    expect(traceRun(page([], "done"), "a", keys(1))).toEqual({
+      trace: { state: "absent" },
+      key: "a.2",
+    });
+    expect(traceRun(page([asked("a")]), "a", keys(1)).key).toBe("a.2");
+    expect(traceRun(page([], "done"), "a", keys(8)).trace.state).toBe("dropped");
+  });
+
+  test("a finished run that only called tools is an empty answer; any other end a failure", () => {
+    const tool = said("a", "", { stopReason: "toolUse" });
+    expect(traceTurn(page([asked("a"), tool], "done"), "a")).toMatchObject({
       state: "answered",
       reply: "",
     });
+    expect(traceTurn(page([asked("a")], "done"), "a").state).toBe("unstarted");
     expect(traceTurn(page([asked("a")], "killed"), "a").state).toBe("failed");
     const error = said("x", "", { stopReason: "error", errorMessage: "HTTP 400", content: [] });
     expect(traceTurn(page([asked("a"), error], "failed"), "a")).toEqual({

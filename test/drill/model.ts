@@ -52,10 +52,12 @@ const REQUEST_START = "http.server.request.start";
 
 /**
  * @param callerOf finds the gateway process at the other end of a connection, by its port.
+ * @param onPrompt sees each prompt whole.
  */
 export async function startRecordingModel(
   history: History,
   callerOf: (remotePort: number) => number | null,
+  onPrompt: (messages: readonly ChatMessage[]) => void = () => {},
 ): Promise<RecordingModel> {
   // The model's hooks do not show the connection; the handler runs in the context entered here.
   const connection = new AsyncLocalStorage<number>();
@@ -71,6 +73,7 @@ export async function startRecordingModel(
   const open = new Set<string>();
   const model = await startDemoModel({
     onRequest: (body) => {
+      onPrompt(body.messages as ChatMessage[]);
       prompt = readPrompt(body.messages as ChatMessage[]);
     },
     onCall: (call) => {

@@ -27,7 +27,7 @@ import { FleetConfigFile } from "../supervisor/config-file.ts";
 import { StoreControl } from "../supervisor/control.ts";
 import { LiveFleetView } from "../supervisor/fleet-view.ts";
 import { Gateways } from "../supervisor/gateways.ts";
-import { portHolder, supervisorGone } from "../supervisor/processes.ts";
+import { portHolders, supervisorGone } from "../supervisor/processes.ts";
 import { ReleaseShelf } from "../supervisor/releases.ts";
 import { ShardHost } from "../supervisor/shard-host.ts";
 import { Supervisor } from "../supervisor/supervisor.ts";
@@ -519,17 +519,16 @@ export class Node {
 
   /** Frees the public port from a supervisor of this fleet that holds it and does not answer. */
   #killPortHolder(): boolean {
-    const pid = portHolder(this.#file.current.port);
+    const pids = portHolders(this.#file.current.port);
     const record = Object.values(this.#supervisor.state.view?.nodes ?? {}).find(
-      (each) => each.pid === pid,
+      (each) =>
+        each.id !== this.#node.id &&
+        each.bootId === this.#boot &&
+        pids.includes(each.pid) &&
+        !supervisorGone(each, this.#boot),
     );
-    if (
-      pid === null ||
-      !record ||
-      supervisorGone(record, this.#boot) ||
-      record.id === this.#node.id
-    )
-      return false;
+    if (!record) return false;
+    const { pid } = record;
     this.#log.warn(
       `killing the supervisor of ${record.id} (${pid}): it holds the port and is silent`,
     );

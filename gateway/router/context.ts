@@ -6,6 +6,7 @@ import type { RouterDeps } from "./deps.ts";
 import { RouterError } from "./errors.ts";
 import type { Gate } from "./gate.ts";
 import { DEFAULT_AGENT } from "./key.ts";
+import type { PortAnswer, PortOrder } from "./port-heir.ts";
 import type { Target } from "./routes.ts";
 import type { SessionMap } from "./session-map.ts";
 import type { TurnDeps } from "./turn.ts";
@@ -29,6 +30,8 @@ export interface RouterParts {
   stopping(): boolean;
   /** A client's WebSockets, closed when the router ends. */
   sockets: Set<{ closeForRestart(): void; terminate(): void }>;
+  /** The holder of the public port wants this router to have it. */
+  takePort(order: PortOrder): Promise<PortAnswer>;
 }
 
 /** One request on its way. */

@@ -9,6 +9,7 @@ import { FLEET, forwardedHeaders } from "./headers.ts";
 import { reach } from "./peer-alive.ts";
 import { type Mark, ownOrThrow, readMark } from "./peer-mark.ts";
 import { abortTurn, relay } from "./peer-relay.ts";
+import type { PortOrder } from "./port-heir.ts";
 import { resolveTarget } from "./routes.ts";
 import type { TurnOrder } from "./turn-runner.ts";
 import { encodeLine, errorLine } from "./turn-wire.ts";
@@ -47,6 +48,9 @@ export async function handlePeer(
         return;
       case "/internal/reach":
         sendJson(res, 200, await reach(deps, parts, String(parseJson(body).address)));
+        return;
+      case "/internal/port/take":
+        sendJson(res, 200, await parts.takePort(parseJson(body) as unknown as PortOrder));
         return;
       case "/internal/turn/abort":
         sendJson(res, 200, { aborted: await abortTurn(deps, parts, mark, req, body) });

@@ -1,5 +1,12 @@
-import { request, type Server } from "node:http";
+import type { Server } from "node:http";
+import { bootId } from "../clock.ts";
+import type { NodeId } from "../contract.ts";
 import type { Log } from "./deps.ts";
+import { type BindFault, cannotShare, listen, stopListening, testBind } from "./port-bind.ts";
+import type { PortAnswer, PortOrder } from "./port-heir.ts";
+import { type Probe, type ProbeAnswer, probeHolder } from "./port-probe.ts";
+
+export type { Probe } from "./port-probe.ts";
 
 /** Timings of the take-over, ms; arguments so that tests can be fast. */
 export interface PortTimings {
@@ -11,6 +18,8 @@ export interface PortTimings {
   probeTimeoutMs: number;
   /** Misses in a row after which the holder is killed. */
   misses: number;
+  /** For this long after a hand-over the earlier holder may still answer on the port. */
+  handOverMs: number;
 }
 
 export const PORT_TIMINGS: PortTimings = {
@@ -18,23 +27,21 @@ export const PORT_TIMINGS: PortTimings = {
   probeEveryMs: 1_000,
   probeTimeoutMs: 1_000,
   misses: 3,
+  handOverMs: 10_000,
 };
-
-export type Probe =
-  /** A router of this fleet answered. */
-  | "ours"
-  /** Something answered that is not of this fleet. */
-  | "foreign"
-  /** Nothing answered in time. */
-  | "silent";
 
 export interface PortHolderOptions {
   server: Server;
+  node: NodeId;
   host: string;
   port: number;
   fleet: () => string;
   log: Log;
+  /** This router was asked to stop: others shall take the port rather than it. @default never */
+  stopping?: () => boolean;
   killHolder?: () => Promise<boolean>;
+  /** Whether the port may be shared for a hand-over; off where the system cannot. @default true */
+  share?: boolean;
   timings?: Partial<PortTimings>;
 }
 
@@ -43,7 +50,8 @@ export interface PortHolderOptions {
  * again and watch its holder. A holder that answers nothing is killed if it is a supervisor of this
  * fleet; a foreign program never is.
  *
- * waiting → held (bound) → closed. waiting → waiting on EADDRINUSE.
+ * waiting → held: bound after a test that nobody had it, or beside a holder that asked for it.
+ * held → waiting: another node or a stranger answers on it, too. Any → closed.
  */
 export class PublicPort {
   readonly #options: PortHolderOptions;
@@ -51,9 +59,13 @@ export class PublicPort {
   #timer: NodeJS.Timeout | null = null;
   #closed = false;
   #held = false;
+  #share: boolean;
   #misses = 0;
   #nextProbeAt = 0;
   #lastProbe: Probe | null = null;
+  #predecessor: { node: NodeId; until: number } | null = null;
+  /** Binding, letting go and being asked to take happen one after another. */
+  #queue: Promise<unknown> = Promise.resolve();
   #resolveFirst: () => void = () => undefined;
   /** Resolves when the port was taken for the first time. */
   readonly taken: Promise<void>;
@@ -61,6 +73,8 @@ export class PublicPort {
   constructor(options: PortHolderOptions) {
     this.#options = options;
     this.#timings = { ...PORT_TIMINGS, ...options.timings };
+    // A port that the kernel chose is nobody else's.
+    this.#share = (options.share ?? true) && options.port !== 0;
     this.taken = new Promise((resolve) => {
       this.#resolveFirst = resolve;
     });
@@ -75,70 +89,143 @@ export class PublicPort {
     return this.#held ? null : this.#lastProbe;
   }
 
+  /** Others can listen on it beside this router. */
+  get shared(): boolean {
+    return this.#held && this.#share;
+  }
+
   /** Tries once, then goes on in the background. */
   async start(): Promise<void> {
     await this.#turn();
   }
 
-  stop(): void {
+  /** No more tries, probes or takes; a port that is held stays so. */
+  async stop(): Promise<void> {
     this.#closed = true;
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
+    await this.#queue;
+  }
+
+  /** Stops listening beside another listener; accepted connections live on. */
+  letGo(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (!this.#held) return;
+      await stopListening(this.#options.server);
+      this.#held = false;
+    });
+  }
+
+  /** The holder asks this router to listen beside it. */
+  take(order: PortOrder): Promise<PortAnswer> {
+    return this.#inTurn(async () => {
+      const why = this.#objection(order);
+      if (why !== null) return { taken: false, why };
+      const fault = await this.#listen();
+      if (fault !== null) return { taken: false, why: fault.message };
+      this.#predecessor = { node: order.node, until: performance.now() + this.#timings.handOverMs };
+      this.#took(`handed over by ${order.node}`);
+      return { taken: true, why: "" };
+    });
+  }
+
+  #objection(order: PortOrder): string | null {
+    const { host, port, stopping } = this.#options;
+    if (this.#closed) return "this router is closing";
+    if (stopping?.() && !order.evenStopping) return "this router is stopping";
+    if (order.bootId !== bootId()) return "this is another machine";
+    if (order.host !== host || order.port !== port) return `this router listens on ${host}:${port}`;
+    if (this.#held) return "this router holds a port of that number already";
+    if (!this.#share) return "ports cannot be shared here";
+    return null;
   }
 
   async #turn(): Promise<void> {
     if (this.#closed) return;
-    const fault = await this.#bind();
-    if (this.#closed) return;
-    if (fault === null) {
-      this.#held = true;
-      this.#resolveFirst();
-      const { host, port, log } = this.#options;
-      log.info({ host, port }, "this router holds the port");
-      return;
-    }
-    if (fault.code !== "EADDRINUSE") {
-      this.#options.log.error({ error: fault.message }, "the port cannot be bound; trying again");
-    } else if (performance.now() >= this.#nextProbeAt) {
-      await this.#look();
-      this.#nextProbeAt = performance.now() + this.#timings.probeEveryMs;
-    }
-    if (this.#closed) return;
+    if (!this.#held) await this.#tryBind();
+    if (!this.#closed && performance.now() >= this.#nextProbeAt) await this.#look();
+    // What nobody can share needs no watch.
+    if (this.#closed || (this.#held && !this.#share)) return;
+    const pause = this.#held ? this.#timings.probeEveryMs : this.#timings.bindEveryMs;
     this.#timer = setTimeout(() => {
       this.#turn().catch((error: unknown) => {
         this.#options.log.error({ error: String(error) }, "the port's watch failed");
       });
-    }, this.#timings.bindEveryMs);
+    }, pause);
   }
 
-  #bind(): Promise<(Error & { code?: string }) | null> {
-    const { server, host, port } = this.#options;
-    return new Promise((resolve) => {
-      const onError = (error: Error) => {
-        server.off("listening", onListening);
-        resolve(error);
-      };
-      const onListening = () => {
-        server.off("error", onError);
-        resolve(null);
-      };
-      server.once("error", onError);
-      server.once("listening", onListening);
-      server.listen({ host, port, exclusive: true });
+  #tryBind(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#closed || this.#held) return;
+      const { host, port, log } = this.#options;
+      // Sharing is for a hand-over only: what is taken unasked must have been free.
+      const busy = this.#share ? await testBind(host, port) : null;
+      const fault = busy ?? (await this.#listen());
+      if (fault === null) this.#took("it was free");
+      else if (fault.code !== "EADDRINUSE") {
+        log.error({ error: fault.message }, "the port cannot be bound; trying again");
+        this.#nextProbeAt = performance.now() + this.#timings.probeEveryMs;
+      }
     });
   }
 
+  async #listen(): Promise<BindFault | null> {
+    const { server, host, port } = this.#options;
+    const where = { host, port, exclusive: true } as const;
+    if (!this.#share) return listen(server, where);
+    const fault = await listen(server, { ...where, reusePort: true });
+    if (fault === null || !cannotShare(fault)) return fault;
+    this.#share = false;
+    return listen(server, where);
+  }
+
+  #took(how: string): void {
+    const { host, port, log } = this.#options;
+    this.#held = true;
+    this.#misses = 0;
+    this.#resolveFirst();
+    log.info({ host, port }, `this router holds the port: ${how}`);
+  }
+
   async #look(): Promise<void> {
-    const { host, port, fleet, log, killHolder } = this.#options;
-    const probe = await probeHolder(host, port, fleet(), this.#timings.probeTimeoutMs);
+    const { host, port, fleet } = this.#options;
+    if (this.#held && !this.#share) return;
+    const held = this.#held;
+    const answer = await probeHolder(host, port, fleet(), this.#timings.probeTimeoutMs);
+    this.#nextProbeAt = performance.now() + this.#timings.probeEveryMs;
+    if (this.#closed || held !== this.#held) return;
+    if (held) await this.#heldWith(answer);
+    else this.#waitFor(answer.probe);
+    if (answer.probe === "silent") await this.#missed();
+    else this.#misses = 0;
+  }
+
+  #waitFor(probe: Probe): void {
+    const { host, port, log } = this.#options;
     if (probe === "foreign" && this.#lastProbe !== "foreign") {
       log.error({ host, port }, "another program holds the port; waiting until it lets go");
     }
     this.#lastProbe = probe;
-    if (probe !== "silent") {
-      this.#misses = 0;
-      return;
+  }
+
+  /** Two that bound between each other's test and bind find each other here. */
+  async #heldWith({ probe, node }: ProbeAnswer): Promise<void> {
+    const { host, port, log, node: self } = this.#options;
+    if (probe === "silent") return;
+    if (probe === "ours") {
+      // The one with the larger id goes; a predecessor goes by itself.
+      if (node === null || node >= self) return;
+      const before = this.#predecessor;
+      if (before?.node === node && performance.now() < before.until) return;
     }
+    const other = probe === "ours" ? `node ${node}` : "another program";
+    log.warn({ host, port }, `${other} listens on the port, too; this router lets go of it`);
+    await this.letGo();
+    this.#lastProbe = probe;
+  }
+
+  async #missed(): Promise<void> {
+    const { host, port, log, killHolder } = this.#options;
     this.#misses += 1;
     if (this.#misses < this.#timings.misses || !killHolder) return;
     this.#misses = 0;
@@ -148,48 +235,10 @@ export class PublicPort {
     });
     if (killed) log.warn({ host, port }, "killed the router that held the port and did not answer");
   }
-}
 
-/** Asks whoever holds the port for its fleet. A wildcard address is asked on loopback. */
-export function probeHolder(
-  host: string,
-  port: number,
-  fleet: string,
-  timeoutMs: number,
-): Promise<Probe> {
-  const target = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host;
-  return new Promise((resolve) => {
-    const req = request(
-      { host: target, port, path: "/healthz", agent: false, headers: { connection: "close" } },
-      (res) => {
-        let text = "";
-        res.setEncoding("utf8");
-        res.on("data", (chunk: string) => {
-          text += chunk;
-          if (text.length > 16_384) finish("foreign");
-        });
-        res.on("end", () => finish(fleetOf(text) === fleet ? "ours" : "foreign"));
-        res.on("error", () => finish("silent"));
-      },
-    );
-    const timer = setTimeout(() => finish("silent"), timeoutMs);
-    const finish = (probe: Probe) => {
-      clearTimeout(timer);
-      resolve(probe);
-      req.destroy();
-    };
-    req.on("error", (error: Error & { code?: string }) => {
-      // It spoke, but not HTTP: that is an answer.
-      finish(error.code?.startsWith("HPE_") ? "foreign" : "silent");
-    });
-    req.end();
-  });
-}
-
-function fleetOf(text: string): unknown {
-  try {
-    return (JSON.parse(text) as { fleet?: unknown } | null)?.fleet;
-  } catch {
-    return undefined;
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#queue.then(work);
+    this.#queue = done.catch(() => undefined);
+    return done;
   }
 }

@@ -1,5 +1,5 @@
 import type { Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, Server as TcpServer } from "node:net";
 import { Readiness } from "../api/health.ts";
 import type { Clock } from "../clock.ts";
 import type { FleetConfig } from "../config.ts";
@@ -12,6 +12,7 @@ import { handlePublic } from "./handler.ts";
 import { FLEET, peerHeaders } from "./headers.ts";
 import { handlePeer } from "./peer-server.ts";
 import { type PortTimings, type Probe, PublicPort } from "./port.ts";
+import { findHeir } from "./port-heir.ts";
 import { SessionMap } from "./session-map.ts";
 import type { TurnDeps } from "./turn.ts";
 import { TurnRunner } from "./turn-runner.ts";
@@ -49,6 +50,8 @@ const quickClock: Clock = { now: () => performance.now() };
 const LIST_TIMEOUT_MS = 10_000;
 /** How often connections that became idle while closing are ended, ms. */
 const IDLE_SWEEP_MS = 50;
+/** After a hand-over: time for idle keep-alive clients to hear that they shall connect anew, ms. */
+const KEEP_ALIVE_GRACE_MS = 3_000;
 /** Time for the answers to requests that were held when the budget ended, ms. */
 const LAST_WORD_MS = 250;
 const DEFAULT_CLOSE_BUDGET_MS = 30_000;
@@ -63,7 +66,8 @@ export async function startRouter(
 ): Promise<RouterHandle> {
   const { view, log } = deps;
   let closing = false;
-  const parts = assemble(deps, () => closing || view.stopping());
+  const stopping = () => closing || view.stopping();
+  const parts = assemble(deps, stopping, (order) => publicPort.take(order));
   const readiness = new Readiness(deps, parts);
   const usage = new UsageCounter(view, deps.metrics);
 
@@ -84,7 +88,9 @@ export async function startRouter(
   await listen(peerServer, deps.peer.host, deps.peer.port);
   const publicPort = new PublicPort({
     server: publicServer,
+    node: view.node,
     ...deps.listen,
+    stopping,
     fleet: () => view.config().fleet,
     log,
     killHolder: deps.killHolder,
@@ -97,12 +103,18 @@ export async function startRouter(
     closing = true;
     const wait = 2 * (deps.frontIntervalMs ?? 0);
     if (wait > 0 && publicPort.held) await new Promise((resolve) => setTimeout(resolve, wait));
-    publicPort.stop();
+    await publicPort.stop();
+    const heir = publicPort.shared ? await findHeir(deps, parts, deps.listen) : null;
+    if (heir !== null) {
+      await publicPort.letGo();
+      log.info({ heir }, "the public port was handed over");
+    }
     const budget = deps.closeBudgetMs ?? DEFAULT_CLOSE_BUDGET_MS;
     await Promise.all([
-      publicPort.held ? shut(publicServer, budget, parts) : undefined,
+      // Without an heir nobody would answer a client that comes again: no need for patience.
+      shut(publicServer, budget, heir === null ? 0 : KEEP_ALIVE_GRACE_MS, parts),
       // Peers may still send what this node owns; their listener ends with the public one.
-      shut(peerServer, budget, parts),
+      shut(peerServer, budget, 0, parts),
     ]);
     parts.gate.close();
     usage.close();
@@ -129,7 +141,11 @@ export async function startRouter(
   };
 }
 
-function assemble(deps: RouterDeps, stopping: () => boolean): RouterParts {
+function assemble(
+  deps: RouterDeps,
+  stopping: () => boolean,
+  takePort: RouterParts["takePort"],
+): RouterParts {
   const { view, clock, log, sessions } = deps;
   const gate = new Gate(view, quickClock);
   const upstreams = new Upstreams();
@@ -167,6 +183,7 @@ function assemble(deps: RouterDeps, stopping: () => boolean): RouterParts {
     agent: (name) => findAgent(view, name),
     stopping,
     sockets: new Set(),
+    takePort,
   };
 }
 
@@ -197,11 +214,26 @@ function listen(server: Server, host: string, port: number): Promise<void> {
   });
 }
 
-/** No new connections; what runs may end within the budget; then everything is cut. */
-async function shut(server: Server, budgetMs: number, parts: RouterParts): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+/**
+ * No new connections; what runs may end within the budget; then everything is cut. Connections without
+ * a request get `graceMs` to bring one more: its answer tells the client to connect anew.
+ */
+async function shut(
+  server: Server,
+  budgetMs: number,
+  graceMs: number,
+  parts: RouterParts,
+): Promise<void> {
+  const closed = new Promise<void>((resolve) =>
+    TcpServer.prototype.close.call(server, () => resolve()),
+  );
   for (const socket of [...parts.sockets]) socket.closeForRestart();
-  const idle = setInterval(() => server.closeIdleConnections(), IDLE_SWEEP_MS);
+  const begin = performance.now();
+  const sweep = () => {
+    if (performance.now() - begin >= graceMs) server.closeIdleConnections();
+  };
+  sweep();
+  const idle = setInterval(sweep, IDLE_SWEEP_MS);
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<void>((resolve) => {
     timer = setTimeout(() => {
@@ -216,4 +248,6 @@ async function shut(server: Server, budgetMs: number, parts: RouterParts): Promi
   for (const socket of [...parts.sockets]) socket.terminate();
   server.closeAllConnections();
   await closed;
+  // Ends the timers of node:http, too.
+  server.close();
 }

@@ -7,8 +7,8 @@ export function supervisorGone(record: NodeRecord, bootId: string): boolean {
   return record.bootId === bootId && !isAlive(record);
 }
 
-/** Process that listens on a TCP port here; null when none does or it is not ours to see. */
-export function portHolder(port: number): number | null {
+/** Processes that listen on a TCP port here, as far as they are ours to see; several may share it. */
+export function portHolders(port: number): number[] {
   const inodes = new Set<string>();
   const wanted = port.toString(16).toUpperCase().padStart(4, "0");
   for (const table of ["/proc/net/tcp", "/proc/net/tcp6"]) {
@@ -24,7 +24,8 @@ export function portHolder(port: number): number | null {
       if (columns[3] === LISTEN && columns[1]?.endsWith(`:${wanted}`)) inodes.add(columns[9] ?? "");
     }
   }
-  if (inodes.size === 0) return null;
+  if (inodes.size === 0) return [];
+  const holders = new Set<number>();
   for (const entry of readdirSync("/proc")) {
     if (!/^\d+$/.test(entry)) continue;
     let fds: string[];
@@ -36,13 +37,13 @@ export function portHolder(port: number): number | null {
     for (const fd of fds) {
       try {
         const match = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${entry}/fd/${fd}`));
-        if (match?.[1] && inodes.has(match[1])) return Number(entry);
+        if (match?.[1] && inodes.has(match[1])) holders.add(Number(entry));
       } catch {
         // The descriptor was closed meanwhile.
       }
     }
   }
-  return null;
+  return [...holders];
 }
 
 /**

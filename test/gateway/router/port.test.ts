@@ -1,7 +1,8 @@
 import { createServer, type Server } from "node:http";
 import { createServer as createTcp } from "node:net";
 import { afterEach, expect, test } from "vitest";
-import { PublicPort, probeHolder } from "../../../gateway/router/port.ts";
+import { PublicPort } from "../../../gateway/router/port.ts";
+import { probeHolder } from "../../../gateway/router/port-probe.ts";
 import { KeptLog, until } from "./world.ts";
 
 const servers: Server[] = [];
@@ -29,7 +30,8 @@ function answering(fleet: string): Server {
 function waiter(port: number, killHolder?: () => Promise<boolean>, timings = FAST): PublicPort {
   const server = createServer((_req, res) => res.end("mine"));
   servers.push(server);
-  const options = { server, host: "127.0.0.1", port, fleet: () => "f", log: new KeptLog() };
+  const log = new KeptLog();
+  const options = { server, node: "w", host: "127.0.0.1", port, fleet: () => "f", log };
   const own = new PublicPort({ ...options, killHolder, timings });
   ports.push(own);
   return own;
@@ -60,9 +62,8 @@ test("a foreign program is recognised and never killed", async () => {
   const tcp = createTcp((socket) => socket.resume().end("220 mail\r\n"));
   servers.push(tcp as unknown as Server);
   await new Promise<void>((resolve) => tcp.listen(0, "127.0.0.1", () => resolve()));
-  expect(await probeHolder("127.0.0.1", (tcp.address() as { port: number }).port, "f", 1_000)).toBe(
-    "foreign",
-  );
+  const mail = (tcp.address() as { port: number }).port;
+  expect((await probeHolder("127.0.0.1", mail, "f", 1_000)).probe).toBe("foreign");
   expect(killed).toBe(false);
 });
 

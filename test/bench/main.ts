@@ -1,50 +1,47 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { paint, say, table } from "../../cli/lib/terminal.ts";
+import { paint, say } from "../../cli/lib/terminal.ts";
 import { PROJECT_ROOT } from "../../toolchain/paths.ts";
 import { ensureRelease } from "../../toolchain/release.ts";
 import { replaceSection } from "../drill/record.ts";
 import { agents } from "./agents.ts";
-import { capacitySection, marks } from "./capacity.ts";
 import type { Part, PartResult } from "./part.ts";
 import { recovery } from "./recovery.ts";
 import { rolling } from "./rolling.ts";
 import { router } from "./router.ts";
 import { shards } from "./shards.ts";
+import {
+  busyWarning,
+  capacitySection,
+  lookAtMachine,
+  type Machine,
+  marks,
+  partText,
+} from "./text.ts";
 
 const PARTS: readonly Part[] = [router, recovery, rolling, shards, agents];
 const USAGE = `Usage: ./fleet test bench [PART…] [--quick] [--write]
 
-Parts: ${PARTS.map((part) => `${part.name} (${part.title.toLowerCase()})`).join(", ")}
+Parts, all when none is named:
+${PARTS.map(({ name, title }) => `  ${name.padEnd(9)}  ${title.toLowerCase()}`).join("\n")}
+
   --quick   few trials: shows that it works, not what it measures
-  --write   puts the results into docs/capacity.md`;
+  --write   puts the results into docs/capacity.md
+
+Timings are reported and never fail a run; a lost request or two owners do.`;
 
 const CAPACITY = join(PROJECT_ROOT, "docs", "capacity.md");
 
-function write(part: Part, result: PartResult): void {
+function write(part: Part, result: PartResult, machine: Machine): void {
   const page = existsSync(CAPACITY) ? readFileSync(CAPACITY, "utf8") : "# Capacity\n";
   const { begin, end } = marks(part.name);
-  writeFileSync(
-    CAPACITY,
-    replaceSection(page, begin, end, capacitySection(part, result, new Date())),
-  );
+  const section = capacitySection(part, result, machine, new Date());
+  writeFileSync(CAPACITY, replaceSection(page, begin, end, section));
 }
 
-function text(part: Part, result: PartResult): string {
-  const rows = result.rows.map((one) => [
-    one.what,
-    one.measured,
-    one.reference,
-    one.met === null ? one.must : paint(one.met ? "green" : "red", one.must),
-  ]);
-  const broken = result.broken.map((line) => `${paint("red", "✗")} ${line}`);
-  const head = ["", "MEASURED", "BESIDE", "MUST"];
-  return [paint("bold", part.title), table(head, rows), ...broken, ""].join("\n");
-}
-
-async function bench(argv: string[]): Promise<number> {
-  const { values, positionals } = parseArgs({
+function parse(argv: string[]) {
+  return parseArgs({
     args: argv,
     allowPositionals: true,
     options: {
@@ -53,48 +50,59 @@ async function bench(argv: string[]): Promise<number> {
       help: { type: "boolean", default: false },
     },
   });
+}
+
+async function bench(argv: string[]): Promise<number> {
+  let args: ReturnType<typeof parse>;
+  try {
+    args = parse(argv);
+  } catch (error) {
+    say(`${(error as Error).message}\n\n${USAGE}`);
+    return 2;
+  }
+  const { values, positionals } = args;
   const unknown = positionals.filter((name) => !PARTS.some((part) => part.name === name));
   if (values.help || unknown.length > 0) {
-    if (unknown.length > 0) say(`${unknown.join(", ")} is no part of the bench`);
+    if (unknown.length > 0) say(`${unknown.join(", ")} is no part of the bench\n`);
     say(USAGE);
     return unknown.length > 0 ? 2 : 0;
   }
   const stop = new AbortController();
-  for (const name of ["SIGINT", "SIGTERM"] as const) {
-    process.once(name, () => stop.abort(new Error("the bench was stopped")));
-  }
+  const interrupt = () => {
+    if (stop.signal.aborted) process.exit(130);
+    say("stopping: the bench's fleet is being removed (again to leave at once)");
+    stop.abort(new Error("the bench was stopped"));
+  };
+  process.on("SIGINT", interrupt);
+  process.on("SIGTERM", interrupt);
   let ready: ReturnType<typeof ensureRelease> | null = null;
   const release = () => {
     ready ??= ensureRelease();
     return ready;
   };
   const begun = performance.now();
-  const chosen = PARTS.filter(
-    (part) => positionals.length === 0 || positionals.includes(part.name),
-  );
   let failed = 0;
-  for (const part of chosen) {
+  for (const part of PARTS) {
+    if (positionals.length > 0 && !positionals.includes(part.name)) continue;
     const line = (what: string) => {
       const at = ((performance.now() - begun) / 1000).toFixed(0).padStart(5);
       say(`${at} s  ${part.name}: ${what}`);
     };
+    const machine = lookAtMachine();
+    const warning = busyWarning(machine);
+    if (warning) line(warning);
     try {
-      const result = await part.run({
-        quick: values.quick,
-        release,
-        say: line,
-        signal: stop.signal,
-      });
-      process.stdout.write(`${text(part, result)}\n`);
-      if (values.write) write(part, result);
+      const { quick } = values;
+      const result = await part.run({ quick, release, say: line, signal: stop.signal });
+      process.stdout.write(`${partText(part, result, paint)}\n`);
+      if (values.write) write(part, result, machine);
       if (result.broken.length > 0) failed++;
     } catch (error) {
       failed++;
       line(`failed: ${(error as Error).message}`);
-      if (stop.signal.aborted) return 1;
+      if (stop.signal.aborted) break;
     }
   }
-  // Timings are reported; only a broken law or a part that could not run is a failure.
   return failed > 0 ? 1 : 0;
 }
 

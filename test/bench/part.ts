@@ -11,23 +11,30 @@ export interface BenchContext {
   signal: AbortSignal;
 }
 
+/** A bound of DESIGN §7 and whether the number keeps it. */
+export interface Bound {
+  text: string;
+  met: boolean;
+}
+
 /** One measured number beside what it is to be compared with, from the same run. */
 export interface Row {
   what: string;
   measured: string;
   /** Empty where nothing in the same run can stand beside it. */
   reference: string;
-  /** The must of DESIGN §7; empty where it has none. */
-  must: string;
-  /** Null where there is no must. */
-  met: boolean | null;
+  /** Null where there is none. */
+  must: Bound | null;
+  aim: Bound | null;
 }
 
 export interface PartResult {
   rows: Row[];
   /** What a reader must know of how it was measured. */
   notes: string[];
-  /** Laws that must hold in any run; timings are never among them. */
+  /** The laws that were looked at, as a sentence that is true when none is broken. */
+  laws: string;
+  /** What broke one of them; timings are never among them. */
   broken: string[];
 }
 
@@ -39,14 +46,30 @@ export interface Part {
 
 export const seconds = (ms: number | null): string =>
   ms === null ? "–" : `${(ms / 1000).toFixed(1)} s`;
-export const millis = (ms: number | null): string => (ms === null ? "–" : `${ms.toFixed(3)} ms`);
+export const millis = (ms: number | null): string => (ms === null ? "–" : `${ms.toFixed(2)} ms`);
 export const mib = (bytes: number): string => `${Math.round(bytes / 2 ** 20)} MiB`;
+export const some = (n: number, what: string): string => `${n} ${what}${n === 1 ? "" : "s"}`;
 
 export function row(
   what: string,
   measured: string,
   reference = "",
-  must: { text: string; met: boolean } | null = null,
+  bounds: { must?: Bound; aim?: Bound } = {},
 ): Row {
-  return { what, measured, reference, must: must?.text ?? "", met: must?.met ?? null };
+  return { what, measured, reference, must: bounds.must ?? null, aim: bounds.aim ?? null };
+}
+
+/** What a row comes to, in words; empty where nothing is asked of it. */
+export function verdictOf({ must, aim }: Row): string {
+  if (must && !must.met) return "must missed";
+  if (aim) return aim.met ? "aim met" : must ? "must met" : "aim missed";
+  return must ? "must met" : "";
+}
+
+/** Waits that end with the bench: rejects with its reason. */
+export function whenStopped(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    else signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
 }

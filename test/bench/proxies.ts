@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -35,16 +35,33 @@ export async function startChild(file: string, args: string[] = []): Promise<Ser
   return { port, pid: child.pid ?? 0, stop };
 }
 
-export function nginxVersion(): string | null {
-  try {
-    return execFileSync("nginx", ["-v"], { encoding: "utf8", stdio: "pipe" }) || "nginx";
-  } catch {
-    return null;
+/** An nginx of this machine. */
+export interface Nginx {
+  path: string;
+  /** As it names itself: `nginx/1.22.1`. */
+  version: string;
+}
+
+/** Distributions put it where only root's PATH looks. */
+const NGINX_PATHS = ["nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx"];
+
+/** @throws with what to install */
+export function findNginx(): Nginx {
+  for (const path of NGINX_PATHS) {
+    const { status, stderr } = spawnSync(path, ["-v"], { encoding: "utf8" });
+    if (status === 0) return { path, version: /nginx\/\S+/.exec(stderr)?.[0] ?? "nginx" };
   }
+  throw new Error(
+    "nginx is not installed, and it is what the router is measured beside (Debian: apt-get install -y nginx-light)",
+  );
 }
 
 /** The distribution's nginx as a plain proxy, one worker, connections to the upstream kept. */
-export async function startNginx(upstream: number, signal: AbortSignal): Promise<Server> {
+export async function startNginx(
+  { path }: Nginx,
+  upstream: number,
+  signal: AbortSignal,
+): Promise<Server> {
   const dir = mkdtempSync(join(tmpdir(), "openclaw-fleet-nginx-"));
   const port = await freePort();
   const config = `daemon off; worker_processes 1; pid ${dir}/pid; error_log ${dir}/error.log;
@@ -65,7 +82,7 @@ http {
 }
 `;
   writeFileSync(join(dir, "nginx.conf"), config);
-  const child = spawn("nginx", ["-p", dir, "-c", join(dir, "nginx.conf")], { stdio: "ignore" });
+  const child = spawn(path, ["-p", dir, "-c", join(dir, "nginx.conf")], { stdio: "ignore" });
   const end = stopping(child);
   const stop = async () => {
     await end();

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -95,14 +95,27 @@ export async function runSteps(
 ): Promise<Count> {
   const total: Count = { passed: 0, failed: 0, skipped: 0 };
   const folder = mkdtempSync(join(tmpdir(), "openclaw-fleet-test-"));
+  const children = new Set<ChildProcess>();
+  let stopped = false;
+  // A terminal's Ctrl-C reaches the step as well. It is waited for: it has something to clean up.
+  const interrupt = () => {
+    stopped = true;
+  };
+  const terminate = () => {
+    stopped = true;
+    for (const child of children) child.kill("SIGTERM");
+  };
+  process.on("SIGINT", interrupt);
+  process.on("SIGTERM", terminate);
   try {
     for (const [index, step] of steps.entries()) {
+      if (stopped) break;
       const begun = performance.now();
       options.say(`fleet: test: ${step.name}`);
       const report = join(folder, `${index}.json`);
       const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
       const args = [...step.args, ...(step.vitest ? [...reporters, ...extra] : extra)];
-      const code = await runNode(args, options);
+      const code = await runNode(args, children, options);
       const count = step.vitest
         ? countReport(readReport(report), code)
         : { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };
@@ -113,6 +126,8 @@ export async function runSteps(
       options.say(`fleet: test: ${step.name}: ${closingLine(count)} in ${seconds} s`);
     }
   } finally {
+    process.off("SIGINT", interrupt);
+    process.off("SIGTERM", terminate);
     rmSync(folder, { recursive: true, force: true });
   }
   return total;
@@ -121,6 +136,7 @@ export async function runSteps(
 /** After the deadline a step is asked to end, and ten seconds later made to. */
 async function runNode(
   args: string[],
+  children: Set<ChildProcess>,
   { env, deadline, say }: { env: NodeJS.ProcessEnv; deadline: number; say: (l: string) => void },
 ): Promise<number> {
   const left = deadline - performance.now();
@@ -133,6 +149,7 @@ async function runNode(
     env,
     stdio: ["ignore", "inherit", "inherit"],
   });
+  children.add(child);
   const timers = [
     setTimeout(() => {
       say("fleet: test: out of time, stopping this part");
@@ -146,6 +163,7 @@ async function runNode(
       child.once("close", (code) => resolve(code ?? 1));
     });
   } finally {
+    children.delete(child);
     for (const timer of timers) clearTimeout(timer);
   }
 }

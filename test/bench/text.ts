@@ -46,11 +46,12 @@ export function partText(part: Part, result: PartResult, paint: Paint): string {
   for (const row of result.rows) {
     const verdict = verdictOf(row);
     const missed = row.must?.met === false;
-    const mark = missed ? paint("red", "✗") : verdict ? paint("green", "✓") : "·";
+    const met = row.must ? row.must.met : row.aim?.met === true;
+    const mark = missed ? paint("red", "✗") : met ? paint("green", "✓") : "·";
     lines.push(`${mark} ${row.what}: ${paint("bold", row.measured)}`);
     if (row.reference) lines.push(`    beside  ${row.reference}`);
     if (verdict) {
-      const said = paint(missed ? "red" : "green", verdict);
+      const said = missed ? paint("red", verdict) : met ? paint("green", verdict) : verdict;
       lines.push(`    asked   ${bounds(row)}: ${said}`);
     }
   }

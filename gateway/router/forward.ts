@@ -1,8 +1,9 @@
 import type { IncomingHttpHeaders, ServerResponse } from "node:http";
-import { HEADER, type NodeId, type ShardId } from "../contract.ts";
+import { HEADER, LEASE, type NodeId, type ShardId } from "../contract.ts";
 import { ClientGone, errorBody, RouterError } from "./errors.ts";
 import type { Gate, LiveRoute, Slot } from "./gate.ts";
 import { answerHeaders, FLEET, type FlatHeaders, peerHeaders } from "./headers.ts";
+import { OwnerWatch } from "./owner-watch.ts";
 import type { Ending, Upstreams } from "./upstream.ts";
 import type { FleetView } from "./view.ts";
 
@@ -135,20 +136,34 @@ async function once(
   slot: Pick<Slot, "reached">,
   owner: NodeId,
 ): Promise<Next | (Next & { unreachable: true })> {
-  const answer = new Relay(res, outgoing, route, owner, wire.toPeer, () => slot.reached());
-  const ending = await deps.upstreams.send(
-    {
-      origin: wire.origin,
-      method: outgoing.method,
-      path: outgoing.path,
-      headers: wire.headers,
-      body: outgoing.body,
-      live: wire.live,
-    },
-    answer,
-    signal,
-  );
-  return answer.conclude(ending);
+  // What a gateway here says ends with its process; a peer may fall silent without a word.
+  const watch = wire.toPeer
+    ? new OwnerWatch(
+        deps.view,
+        { shard: outgoing.shard, epoch: route.epoch },
+        signal,
+        LEASE.wakeGraceMs,
+      )
+    : null;
+  const reached = () => slot.reached();
+  const answer = new Relay(res, outgoing, route, owner, wire.toPeer, reached, watch);
+  try {
+    const ending = await deps.upstreams.send(
+      {
+        origin: wire.origin,
+        method: outgoing.method,
+        path: outgoing.path,
+        headers: wire.headers,
+        body: outgoing.body,
+        live: wire.live,
+      },
+      answer,
+      watch?.signal ?? signal,
+    );
+    return answer.conclude(ending);
+  } finally {
+    watch?.close();
+  }
 }
 
 /** Passes one answer through, or finds out that there is none to pass. */
@@ -159,9 +174,11 @@ class Relay {
   readonly #owner: NodeId;
   readonly #toPeer: boolean;
   readonly #reached: () => void;
+  readonly #watch: OwnerWatch | null;
   /** The answer says that no gateway was reached: it is not passed on. */
   #refusedAfterMs: number | null = null;
   #stream = false;
+  #begun = false;
 
   constructor(
     res: ServerResponse,
@@ -170,6 +187,7 @@ class Relay {
     owner: NodeId,
     toPeer: boolean,
     reached: () => void,
+    watch: OwnerWatch | null,
   ) {
     this.#res = res;
     this.#outgoing = outgoing;
@@ -177,6 +195,7 @@ class Relay {
     this.#owner = owner;
     this.#toPeer = toPeer;
     this.#reached = reached;
+    this.#watch = watch;
   }
 
   onSent(): void {
@@ -195,6 +214,8 @@ class Relay {
       return;
     }
     this.#reached();
+    this.#watch?.heard();
+    this.#begun = true;
     this.#stream = String(headers["content-type"] ?? "").startsWith("text/event-stream");
     if (this.#res.destroyed) return;
     const out = answerHeaders(headers);
@@ -209,8 +230,13 @@ class Relay {
 
   onData(chunk: Buffer, resume: () => void): boolean {
     if (this.#refusedAfterMs !== null || this.#res.destroyed) return true;
+    this.#watch?.heard();
     if (this.#res.write(chunk)) return true;
-    this.#res.once("drain", resume);
+    this.#watch?.hold(true);
+    this.#res.once("drain", () => {
+      this.#watch?.hold(false);
+      resume();
+    });
     return false;
   }
 
@@ -231,13 +257,18 @@ class Relay {
         return this.#toPeer && !ending.refused ? { ...again, unreachable: true } : again;
       }
       case "stopped":
-        throw new ClientGone("the client left");
+        if (!this.#watch?.lost) throw new ClientGone("the client left");
+        return this.#lost(this.#begun, "the owner is silent, and the shard has another one");
       case "lost":
-        if (this.#refusedAfterMs !== null) return { next: "again", why: ending.why };
-        if (!ending.begun) throw this.#ownerLost();
-        this.#breakOff();
-        return { next: "done" };
+        return this.#lost(ending.begun, ending.why);
     }
+  }
+
+  #lost(begun: boolean, why: string): Next {
+    if (this.#refusedAfterMs !== null) return { next: "again", why };
+    if (!begun) throw this.#ownerLost();
+    this.#breakOff();
+    return { next: "done" };
   }
 
   #ownerLost(): RouterError {

@@ -2,6 +2,7 @@ import type { NodeId } from "../contract.ts";
 import { TurnError, type TurnResult } from "../openclaw/port.ts";
 import type { LiveRoute } from "./gate.ts";
 import { FLEET, peerHeaders } from "./headers.ts";
+import { OwnerWatch } from "./owner-watch.ts";
 import type { TurnDeps } from "./turn.ts";
 import type { TurnListener, TurnOrder } from "./turn-runner.ts";
 import { LineReader } from "./turn-wire.ts";
@@ -74,6 +75,8 @@ async function ask(
       .catch(() => undefined);
   };
   signal.addEventListener("abort", cancel, { once: true });
+  // Whatever it did, its successor knows from the history.
+  const watch = new OwnerWatch(deps.view, { shard: order.shard, epoch: route.epoch }, signal, 0);
   try {
     const ending = await deps.upstreams.send(
       {
@@ -101,7 +104,7 @@ async function ask(
           return true;
         },
       },
-      signal,
+      watch.signal,
     );
     if (result) return result;
     if (failure) throw failure;
@@ -110,8 +113,10 @@ async function ask(
       if (!ending.refused) return "unreachable";
       throw new TurnError("refused", ending.why, false);
     }
-    throw new TurnError("lost", "the connection to the owner broke", true);
+    const why = watch.lost ? "the owner is silent" : "the connection to the owner broke";
+    throw new TurnError("lost", why, true);
   } finally {
+    watch.close();
     signal.removeEventListener("abort", cancel);
   }
 }

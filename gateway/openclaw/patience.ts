@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import { isContention } from "./history.ts";
 import { TurnError, type TurnRequest } from "./port.ts";
 import { CallTimeout, ConnectionLost, GatewayCallError } from "./socket.ts";
 
@@ -74,6 +75,10 @@ export function asTurnError(error: unknown, reached: boolean): TurnError {
     // UNAVAILABLE: admission is closed or its queue is full; the turn was not begun.
     if (error.body.code === "UNAVAILABLE") {
       return new TurnError("refused", error.body.message, false);
+    }
+    // Its storage was busy for too long; what it did of the request, the transcript tells.
+    if (isContention(error.body.message)) {
+      return new TurnError("refused", error.body.message, reached);
     }
     return new TurnError("failed", error.body.message, true);
   }

@@ -3,7 +3,7 @@ import { Attempts, type RunState } from "./attempts.ts";
 import { type HistoryRow, isContention, sumUsage, textOfRow } from "./history.ts";
 import { asTurnError, Patience } from "./patience.ts";
 import { TurnError, type TurnRequest, type TurnResult } from "./port.ts";
-import { ConnectionLost, GatewayCallError, type GatewaySocket } from "./socket.ts";
+import { CallTimeout, ConnectionLost, GatewayCallError, type GatewaySocket } from "./socket.ts";
 import { lookUp, MAX_ATTEMPTS, sessionKey } from "./transcript.ts";
 
 /** What one run said so far, from events. */
@@ -151,7 +151,9 @@ export class Turns {
         // The run's key is not known when OpenClaw took it up by itself: it goes on to its end.
         if (end.why === "cancelled") throw new TurnError("aborted", "the turn was cancelled", true);
       } catch (error) {
-        throw asTurnError(error, true);
+        // A gateway that boots on a busy machine stands still for half a minute at times.
+        if (!(error instanceof CallTimeout) || patience.left() === 0)
+          throw asTurnError(error, true);
       } finally {
         moved.stop();
       }
@@ -250,8 +252,13 @@ export class Turns {
 
   /** True once OpenClaw calls the run finished. */
   async #ended(key: string): Promise<boolean> {
-    const { status } = await this.#state(key);
-    return status === "ok" || status === "error";
+    try {
+      const { status } = await this.#state(key);
+      return status === "ok" || status === "error";
+    } catch (error) {
+      if (error instanceof CallTimeout) return false;
+      throw error;
+    }
   }
 
   /** What the gateway remembers of a run that it was given itself. */

@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { randomUUID } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
+import { createHash, randomUUID } from "node:crypto";
+import { mkdtemp, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type FleetConfig, fleetConfig } from "../../gateway/config.ts";
 import { type DemoModel, type ModelCall, startDemoModel } from "../../gateway/model/server.ts";
@@ -128,6 +129,22 @@ describe.skipIf(!openclaw)("a real OpenClaw gateway", () => {
     } finally {
       socket.close();
     }
+  }
+
+  /** Takes the lock that OpenClaw's threads take before they write the global database. */
+  async function holdStorage(): Promise<{ release: () => void }> {
+    const database = join(await realpath(stateDir()), "state", "openclaw.sqlite");
+    const hash = createHash("sha256").update(database).digest("hex").slice(0, 8);
+    const folder = `/tmp/openclaw-state-locks-${process.getuid?.()}`;
+    const lock = new DatabaseSync(join(folder, `state-lifecycle.${hash}.lock.sqlite`), {
+      timeout: 30_000,
+    });
+    lock.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
+    return {
+      release: () => {
+        if (lock.isOpen) lock.close();
+      },
+    };
   }
 
   beforeAll(async () => {
@@ -307,6 +324,27 @@ describe.skipIf(!openclaw)("a real OpenClaw gateway", () => {
     await expect.poll(() => output, { timeout: 30_000 }).toContain("nonsense");
     expect((await turn({ message: "still there" })).reply).toBe("You said: still there");
     await apply(good);
+  });
+
+  test("a turn whose run ends for OpenClaw's busy storage is answered, with one model call", async () => {
+    await turn({ session: "locked", message: "before" });
+    const run = { runId: randomUUID(), session: "locked", message: "locked [[run=locked]]" };
+    const storage = await holdStorage();
+    try {
+      const answer = turn(run);
+      const state = () =>
+        admin((socket) =>
+          socket.call<{ status: string }>("agent.wait", { runId: run.runId, timeoutMs: 0 }),
+        ).then(({ status }) => status, String);
+      await expect.poll(state, { timeout: 60_000, interval: 250 }).toBe("error");
+      storage.release();
+      expect((await answer).reply).toBe("You said: locked");
+    } finally {
+      storage.release();
+    }
+    expect(begun("locked")).toBe(1);
+    expect((await turn({ ...run, mayHaveRun: true })).reply).toBe("You said: locked");
+    expect(begun("locked")).toBe(1);
   });
 
   test("killed in mid-turn and started again, every turn gets one answer", async () => {

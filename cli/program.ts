@@ -2,6 +2,7 @@ import { Command, CommanderError } from "commander";
 import { ToolchainError } from "../toolchain/errors.ts";
 import { CommandFailed, UsageError } from "./lib/errors.ts";
 import { paint } from "./lib/terminal.ts";
+import { columnsOf, wrap } from "./lib/wrap.ts";
 
 /** Headings of the help, and what stands under each. A command not named here comes under the last. */
 const GROUPS: readonly (readonly [string, readonly string[]])[] = [
@@ -58,7 +59,7 @@ export async function run(argv: string[], names: string[]): Promise<number> {
 }
 
 function build(): Command {
-  const program = new Command("fleet")
+  const program = new Command("./fleet")
     .usage("<command> [options]")
     .description("OpenClaw, highly available: one command brings up a fleet of gateways.")
     .enablePositionalOptions()
@@ -81,13 +82,20 @@ function build(): Command {
 
 function settle(command: Command): void {
   command.exitOverride();
+  command.showHelpAfterError(`./fleet ${command.name()} --help has examples`);
+  const summary = command.summary();
+  if (command.description() === "") {
+    command.description(`${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`);
+    command.summary(summary);
+  }
   const group = GROUPS.find(([, members]) => members.includes(command.name())) ?? GROUPS.at(-1);
   if (group) command.helpGroup(group[0]);
 }
 
 /** Says what went wrong on stderr and gives the exit code. */
 export function explain(error: unknown): number {
-  const write = (text: string) => process.stderr.write(`${text}\n`);
+  const columns = columnsOf(process.stderr);
+  const write = (text: string) => process.stderr.write(`${wrap(text, columns, 7)}\n`);
   // Commander has written its own message already.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   const mark = paint("red", "error:", process.stderr);

@@ -176,6 +176,20 @@ export function createStack(runner: PulumiRunner, stack: string): void {
       "mend that, then run up again",
     );
   }
+  const text = readFileSync(file, "utf8");
+  const better = saltFirst(text);
+  if (better !== text) writeFileSync(file, better);
+}
+
+/**
+ * Pulumi appends its salt to the file, below `config:`, and the next setting that a person adds at the
+ * end would be no setting. So it is put first.
+ */
+export function saltFirst(text: string): string {
+  const found = /^encryptionsalt: .*\n?$/m.exec(text);
+  if (!found || text.slice(found.index + found[0].length).trim() !== "") return text;
+  const rest = text.slice(0, found.index);
+  return `# Pulumi's, for the secrets in this file. Leave it as it is.\n${found[0].trimEnd()}\n\n${rest}`;
 }
 
 function noSettings(stack: string): CommandFailed {

@@ -1,5 +1,6 @@
+import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, readdirSync, readFileSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { cacheEntry } from "./cache.ts";
 import { onPath, runLogged } from "./command.ts";
@@ -61,9 +62,11 @@ export async function ensureOpenclaw(options: EnsureOptions = {}): Promise<Tool>
         copyFileSync(join(FOLDER, name), join(folder, name));
       }
       const watch = setInterval(() => {
-        const modules = join(folder, "node_modules");
-        if (existsSync(modules)) step.note(`${readdirSync(modules).length} folders in place`);
-      }, 2_000);
+        execFile("du", ["-sm", folder], (error, stdout) => {
+          const mb = Number.parseInt(stdout, 10);
+          if (!error && mb > 0) step.note(`${mb} of about 650 MB in place`);
+        });
+      }, 4_000);
       try {
         await runLogged(
           npm,

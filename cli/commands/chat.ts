@@ -26,8 +26,42 @@ interface Answer {
 /** A turn may take ten minutes; the router itself gives up first and says so. */
 const TURN_TIMEOUT_MS = 660_000;
 
+/** After this much silence a person wants to know why. */
+const SILENCE_MS = 5_000;
+
+/**
+ * Tells a person at a terminal once why nothing comes: the fleet is busy with itself, or the answer
+ * takes its time. Returns what to call at each sign of life.
+ */
+function whileSilent(access: FleetAccess): { heard: () => void; end: () => void } {
+  const tell = async () => {
+    const health = await callJson<{ shards: { serving: number; total: number } }>(
+      access,
+      "/api/v1/health",
+      { as: "anyone" },
+    ).catch(() => null);
+    const { serving, total } = health?.shards ?? { serving: 0, total: 0 };
+    say(
+      health !== null && serving === total
+        ? "(no answer yet; all shards serve, so the agent is at work)"
+        : "(no answer yet; a shard is starting anew, your question waits and is not lost)",
+    );
+  };
+  const timer = process.stderr.isTTY ? setTimeout(() => void tell(), SILENCE_MS) : undefined;
+  return { heard: () => timer?.refresh(), end: () => clearTimeout(timer) };
+}
+
 /** Prints the answer while it comes. A resumed stream repeats the whole answer, so it starts anew. */
 async function stream(access: FleetAccess, body: object): Promise<void> {
+  const silence = whileSilent(access);
+  try {
+    await printStream(access, body, silence.heard);
+  } finally {
+    silence.end();
+  }
+}
+
+async function printStream(access: FleetAccess, body: object, heard: () => void): Promise<void> {
   const response = await call(access, "/api/v1/chat/stream", {
     as: "client",
     method: "POST",
@@ -38,6 +72,7 @@ async function stream(access: FleetAccess, body: object): Promise<void> {
   if (!response.body) throw new CommandFailed("The router sent no stream");
   let printed = false;
   for await (const { event, data } of serverSentEvents(response.body)) {
+    heard();
     if (event === "delta") {
       process.stdout.write((JSON.parse(data) as { text: string }).text);
       printed = true;

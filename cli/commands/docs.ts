@@ -4,11 +4,12 @@ import { docsFor, type SettingDoc, settingDocs } from "../../stacks/schema.ts";
 import { CommandFailed } from "../lib/errors.ts";
 import { withJson } from "../lib/options.ts";
 import { paint, result, table } from "../lib/terminal.ts";
+import { columnsOf, wrap } from "../lib/wrap.ts";
 
 const one = (doc: SettingDoc): string =>
   [
     `${paint("bold", doc.path)}  ${doc.type}${doc.default === undefined ? "" : `, default ${doc.default}`}`,
-    `  ${doc.description}`,
+    wrap(`  ${doc.description}`, columnsOf(), 2),
   ].join("\n");
 
 function all(docs: SettingDoc[]): string {

@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { callJson } from "../lib/api.ts";
 import { fleetAccess } from "../lib/fleet.ts";
 import { known } from "../lib/nearest.ts";
@@ -95,7 +95,11 @@ export function register(program: Command): void {
     .summary("empty a node for maintenance")
     .argument("<node>", "the node to empty")
     .option("-y, --yes", "do not ask")
-    .option("--wait <duration>", "how long to wait for it", wait, DEFAULT_WAIT)
+    .addOption(
+      new Option("--wait <duration>", "how long to wait for it")
+        .argParser(wait)
+        .default(DEFAULT_WAIT, "12m"),
+    )
     .addHelpText("after", "\nExamples:\n  ./fleet drain a\n  ./fleet drain a --yes --wait 5m")
     .action(drain);
   withJson(withStack(program.command("resume")))

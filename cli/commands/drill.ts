@@ -1,12 +1,13 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { closest } from "fastest-levenshtein";
 import { FAULT_NAMES, FAULTS, type FaultName } from "../../test/drill/fault-names.ts";
 import { dataDir, PROJECT_ROOT } from "../../toolchain/paths.ts";
 import { CommandFailed, UsageError } from "../lib/errors.ts";
 import { withJson } from "../lib/options.ts";
 import { paint, result, say, table } from "../lib/terminal.ts";
+import { wrap } from "../lib/wrap.ts";
 
 interface Options {
   minutes: number;
@@ -147,7 +148,11 @@ export function register(program: Command): void {
     .summary("break a private fleet again and again, and judge what it did")
     .option("--minutes <n>", "how long faults come", number(0.5, 1_440, false), MINUTES)
     .option("--seed <n>", "repeats a schedule of faults", number(0, 2 ** 31, true))
-    .option("--fault <name>", "only this fault; may be repeated", addFault, [])
+    .addOption(
+      new Option("--fault <name>", "only this fault; may be repeated")
+        .argParser(addFault)
+        .default([], "all"),
+    )
     .option("--nodes <n>", "nodes of the private fleet", number(1, 9, true), 2)
     .option("--shards <n>", "shards of the private fleet, 1.3 GiB each", number(1, 16, true), 2)
     .option("--out <file>", "where the page is written", "./drill-report.html")
@@ -155,9 +160,10 @@ export function register(program: Command): void {
     .addHelpText(
       "after",
       `
-No stack is touched: the drill has a fleet, ports and tokens of its own, and removes them at its end.
+No stack is touched: the drill has a fleet, ports and tokens of its own, and
+removes them at its end.
 
-Faults: ${FAULT_NAMES.join(", ")}
+${wrap(`Faults: ${FAULT_NAMES.join(", ")}`, 80, 8)}
 
 Examples:
   ./fleet drill --minutes 10

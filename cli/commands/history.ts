@@ -4,6 +4,10 @@ import { callJson } from "../lib/api.ts";
 import { fleetAccess } from "../lib/fleet.ts";
 import { withJson, withStack } from "../lib/options.ts";
 import { result, table } from "../lib/terminal.ts";
+import { clip } from "../lib/wrap.ts";
+
+/** A crash's last words can be a page; `--json` and `./fleet logs` have them whole. */
+const DETAIL = 160;
 
 const count = (text: string): number => {
   const n = Number(text);
@@ -27,13 +31,13 @@ export function register(program: Command): void {
         answer.entries.length === 0
           ? "Nothing has happened yet."
           : table(
-              ["TIME", "SHARD", "NODE", "EVENT", "DETAIL"],
+              ["TIME (UTC)", "SHARD", "NODE", "EVENT", "DETAIL"],
               answer.entries.map((h) => [
                 h.at.replace("T", " ").slice(0, 19),
                 h.shard ?? "–",
                 h.node ?? "–",
                 h.event,
-                h.detail,
+                clip(h.detail, DETAIL),
               ]),
             ),
       );

@@ -1,8 +1,8 @@
 import { type Command, InvalidArgumentError } from "commander";
-import { closest } from "fastest-levenshtein";
 import { CommandFailed } from "../lib/errors.ts";
 import { fleetAccess } from "../lib/fleet.ts";
 import { type LogLine, LogTail, lineText, nodeLogs } from "../lib/log-lines.ts";
+import { didYouMean } from "../lib/nearest.ts";
 import { withJson, withStack } from "../lib/options.ts";
 
 interface Options {
@@ -29,7 +29,7 @@ async function logs(name: string | undefined, options: Options): Promise<void> {
   if (name !== undefined && !isNode && !shards.includes(name)) {
     const names = [...files.keys(), ...shards];
     throw new CommandFailed(
-      `${name} is neither a node nor a shard of this fleet.${names.length > 0 ? ` Did you mean ${closest(name, names)}?` : ""}`,
+      `${name} is neither a node nor a shard of this fleet.${didYouMean(name, names)}`,
       `nodes: ${[...files.keys()].join(", ") || "none"}; shards: ${shards.join(", ")}`,
     );
   }
@@ -62,7 +62,7 @@ export function register(program: Command): void {
     .option("-n, --lines <count>", "how many of the newest lines", positive, 100)
     .addHelpText(
       "after",
-      "\nWith --json each line is one JSON document.\n\nExamples:\n  ./fleet logs s1 -n 20\n  ./fleet logs a --follow",
+      "\nTimes are UTC. With --json each line is one JSON document.\nWhat the fields mean: docs/operations.md#log-fields\n\nExamples:\n  ./fleet logs s1 -n 20\n  ./fleet logs a --follow",
     )
     .action(logs);
 }

@@ -3,6 +3,7 @@ import { type FleetPlan, PRESETS, planFleet } from "../../stacks/presets.ts";
 import { withJson, withStack } from "../lib/options.ts";
 import { asCommandFailed, stackSettings } from "../lib/stack-settings.ts";
 import { result, table } from "../lib/terminal.ts";
+import { columnsOf, wrap } from "../lib/wrap.ts";
 
 interface Options {
   stack: string;
@@ -50,21 +51,27 @@ function text(plan: FleetPlan): string {
       ],
     ),
     "",
-    plan.loss.sentence,
+    wrap(plan.loss.sentence, columnsOf()),
     "",
     "Where the numbers come from:",
     table(
       ["NUMBER", "VALUE", "SOURCE"],
-      plan.numbers.map((n) => [n.name, `${n.value} ${n.unit}`, n.source]),
+      plan.numbers.map((n) => [
+        n.name,
+        `${n.value} ${n.value === 1 ? n.unit.replace(/s$/, "") : n.unit}`,
+        n.source,
+      ]),
     ),
   ];
-  if (plan.notes.length > 0) lines.push("", ...plan.notes.map((note) => `! ${note}`));
+  if (plan.notes.length > 0) {
+    lines.push("", ...plan.notes.map((note) => wrap(`! ${note}`, columnsOf(), 2)));
+  }
   return lines.join("\n");
 }
 
 function comparison(plans: FleetPlan[]): string {
   return table(
-    ["PRESET", "USERS", "NODES", "SHARDS", "NODE MEMORY", "NODE CORES", "REDIS", "ONE NODE LOST"],
+    ["PRESET", "USERS", "NODES", "SHARDS", "MEMORY/NODE", "CORES/NODE", "REDIS", "NODE LOST"],
     plans.map((plan) => [
       plan.preset,
       String(plan.users ?? "–"),

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { withStack } from "../lib/options.ts";
+import { checkSettings } from "../lib/stack-settings.ts";
 import {
   checkStackName,
   preparePulumi,
@@ -17,6 +18,8 @@ export function register(program: Command): void {
     .addHelpText("after", "\nExamples:\n  ./fleet preview\n  ./fleet preview --stack prod --diff")
     .action(async (args: string[], { stack }: { stack: string }) => {
       checkStackName(stack);
+      // Settings given on the command line are for Pulumi to put together.
+      if (!args.some((arg) => /^(-c|--config)/.test(arg))) checkSettings(stack);
       const runner = await preparePulumi({ release: true });
       if (stackExists(runner, stack)) return runForStack(runner, "preview", stack, args);
       const tried = throwawayStack(runner, stack);

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { announce } from "../announce.ts";
 import { UsageError } from "../lib/errors.ts";
 import { withStack } from "../lib/options.ts";
+import { checkSettings } from "../lib/stack-settings.ts";
 import { say } from "../lib/terminal.ts";
 import { checkStackName, createStack, preparePulumi, runForStack } from "../pulumi.ts";
 import { proveReady } from "../readiness.ts";
@@ -22,6 +23,8 @@ export function register(program: Command): void {
     .action(async (args: string[], { stack, yes }: Options) => {
       checkStackName(stack);
       requireAnswer("up", yes);
+      // Settings given on the command line are for Pulumi to put together.
+      if (!args.some((arg) => /^(-c|--config)/.test(arg))) checkSettings(stack);
       const runner = await preparePulumi({ release: true, create: true });
       createStack(runner, stack);
       await runForStack(runner, "up", stack, [...(yes ? ["--yes"] : []), ...args]);

@@ -1,4 +1,5 @@
 import { paint } from "../lib/terminal.ts";
+import { columnsOf, wrap } from "../lib/wrap.ts";
 
 /** What `doctor` found out about one thing. */
 export interface Check {
@@ -17,14 +18,19 @@ const MARKS = { ok: "✓", warn: "!", fail: "✗" } as const;
 const COLOURS = { ok: "green", warn: "yellow", fail: "red" } as const;
 
 /** One line a check, the reason and the way out below those that need them. */
-export function render(checks: readonly Check[]): string {
+export function render(checks: readonly Check[], columns = columnsOf()): string {
   const width = Math.max(...checks.map(({ id }) => id.length));
-  const indent = " ".repeat(width + 4);
-  const lines = checks.flatMap(({ id, state, text, why, fix }) => [
-    `${paint(COLOURS[state], MARKS[state])} ${id.padEnd(width)}  ${text}`,
-    ...(why ? [`${indent}${why}`] : []),
-    ...(fix && state !== "ok" ? [`${indent}do: ${fix}`] : []),
-  ]);
+  const deep = width + 4;
+  const below = (text: string) => wrap(`${" ".repeat(deep)}${text}`, columns, deep);
+  const lines = checks.flatMap(({ id, state, text, why, fix }) => {
+    const [first = "", ...more] = text.split("\n");
+    return [
+      wrap(`${paint(COLOURS[state], MARKS[state])} ${id.padEnd(width)}  ${first}`, columns, deep),
+      ...more.map(below),
+      ...(why ? [below(why)] : []),
+      ...(fix && state !== "ok" ? [below(`do: ${fix}`)] : []),
+    ];
+  });
   return [...lines, "", summary(checks)].join("\n");
 }
 

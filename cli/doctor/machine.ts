@@ -7,7 +7,7 @@ import { localDataDir } from "../../stacks/data-dir.ts";
 import { planFleet } from "../../stacks/presets.ts";
 import { dataDir, PROJECT_ROOT } from "../../toolchain/paths.ts";
 import { CHECKED } from "../../toolchain/pins.ts";
-import { stackSettings } from "../lib/stack-settings.ts";
+import { asCommandFailed, stackSettings } from "../lib/stack-settings.ts";
 import type { Check } from "./check.ts";
 
 const GIB = 1024;
@@ -54,7 +54,8 @@ function readPlan(stack: string): { wanted: Wanted | null; check: Check } {
       check: { id, state: "ok", text: written ? counts : `${counts} (no ${file}: the defaults)` },
     };
   } catch (error) {
-    const text = error instanceof Error ? error.message : String(error);
+    const known = asCommandFailed(error);
+    const text = known instanceof Error ? known.message : String(known);
     return { wanted: null, check: { id, state: "fail", text, fix: `edit ${file}` } };
   }
 }

@@ -32,7 +32,18 @@ export function parseLine(node: string, line: string): LogLine {
   return { time: "", level: "info", msg: line, instanceId: node };
 }
 
-const SHOWN = new Set(["time", "level", "msg", "instanceId", "shard", "epoch", "pid", "hostname"]);
+/** In the line's own words already, or of use to programs only (`--json` has them all). */
+const SHOWN = new Set([
+  "time",
+  "level",
+  "msg",
+  "instanceId",
+  "shard",
+  "epoch",
+  "pid",
+  "hostname",
+  "stream",
+]);
 
 /** `12:03:04.512 warn a s1#7 message  key=value`. */
 export function lineText(line: LogLine): string {

@@ -1,9 +1,10 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { ConfigError } from "../../stacks/errors.ts";
-import { loadSettings, type Settings } from "../../stacks/settings.ts";
-import { parseStackFile } from "../../stacks/stack-file.ts";
+import { ConfigError, type Fault } from "../../stacks/errors.ts";
+import { planFleet } from "../../stacks/presets.ts";
+import { loadSettings, locate, type Settings } from "../../stacks/settings.ts";
+import { parseStackFile, readStackFile } from "../../stacks/stack-file.ts";
 import { PROJECT_ROOT } from "../../toolchain/paths.ts";
 import { CommandFailed } from "./errors.ts";
 
@@ -26,7 +27,11 @@ export function stackSettings(stack: string, root = PROJECT_ROOT): Settings {
   try {
     document = parse(text) as typeof document;
   } catch (error) {
-    throw new CommandFailed(`${name} is not YAML`, (error as Error).message.split("\n")[0]);
+    throw new CommandFailed(
+      `${name} is not YAML`,
+      (error as Error).message.split("\n")[0]?.replace(/:$/, ""),
+      "settings stand below `config:`, each two spaces in",
+    );
   }
   const config = Object.fromEntries(
     Object.entries(document?.config ?? {}).map(([key, value]) => [key, asPulumi(unseal(value))]),
@@ -38,9 +43,34 @@ export function stackSettings(stack: string, root = PROJECT_ROOT): Settings {
   }
 }
 
-/** A ConfigError in the commands' form: its own text is complete. */
+/** A ConfigError in the commands' form: every fault with its place, in the order of the file. */
 export function asCommandFailed(error: unknown): unknown {
-  return error instanceof ConfigError ? new CommandFailed(error.message) : error;
+  if (!(error instanceof ConfigError)) return error;
+  const { faults } = error;
+  if (faults.length < 2) return new CommandFailed(error.message);
+  const line = ({ place }: Fault) => Number(place?.split(":").at(-2) ?? 0);
+  const said = [...faults]
+    .sort((a, b) => line(a) - line(b))
+    .map((fault) => `  ${new ConfigError([fault]).message}`);
+  return new CommandFailed([`${faults.length} settings are wrong`, ...said].join("\n"));
+}
+
+/**
+ * Checks a stack's settings and what they would make, before Pulumi is started for it: its own report
+ * of the same faults comes seconds later and in more words.
+ */
+export function checkSettings(stack: string): void {
+  const settings = stackSettings(stack);
+  try {
+    planFleet(settings);
+  } catch (error) {
+    throw asCommandFailed(locateIn(stack, error));
+  }
+}
+
+function locateIn(stack: string, error: unknown): unknown {
+  if (!(error instanceof ConfigError)) return error;
+  return locate(error, readStackFile(join(PROJECT_ROOT, `Pulumi.${stack}.yaml`)));
 }
 
 const asPulumi = (value: unknown): string =>

@@ -2,6 +2,7 @@ import type { FleetStatus } from "../../gateway/contract.ts";
 import type { FleetAccess } from "./fleet.ts";
 import { age, bytes, paint, table } from "./terminal.ts";
 import type { Verdict } from "./verdict.ts";
+import { clip, columnsOf, wrap } from "./wrap.ts";
 
 /** Shards listed one by one; more are grouped by owner and state unless `--wide`. */
 const SHARDS_IN_FULL = 8;
@@ -16,9 +17,10 @@ export function renderStatus(
 ): string {
   const { access, wide } = view;
   const facts = [status.fleet, access.config?.preset, access.config?.target].filter(Boolean);
+  const columns = columnsOf();
   const level = judged.level === "ok" ? "ok" : judged.level.toUpperCase();
   const lines = [
-    `${facts.join(" · ")} · ${paint(COLOUR[judged.level], level)}: ${judged.text}`,
+    wrap(`${facts.join(" · ")} · ${paint(COLOUR[judged.level], level)}: ${judged.text}`, columns),
     "",
   ];
 
@@ -39,9 +41,13 @@ export function renderStatus(
   );
   if (status.heldRequests > 0)
     lines.push("", `${status.heldRequests} requests held until their shard is ready`);
-  if (judged.notes.length > 0) lines.push("", ...judged.notes.map((note) => `! ${note}`));
+  if (judged.notes.length > 0)
+    lines.push("", ...judged.notes.map((note) => wrap(`! ${note}`, columns, 2)));
   return lines.join("\n");
 }
+
+/** "crashed: signal SIGKILL", without the gateway's last words; `history` and `logs` have those. */
+const shortReason = (reason: string): string => clip(reason.split(": ").slice(0, 2).join(": "), 40);
 
 const listed = (shards: string[], wide: boolean): string =>
   shards.length <= 4 || wide ? shards.join(" ") : `${shards.slice(0, 3).join(" ")} …`;
@@ -75,7 +81,7 @@ function shardTable(status: FleetStatus, wide: boolean): string[] {
         age(s.startedAt === null ? null : now - Date.parse(s.startedAt)),
         bytes(s.memoryBytes),
         String(s.sessions),
-        s.reason && s.restarts > 0 ? `${s.restarts} (${s.reason})` : String(s.restarts),
+        s.reason && s.restarts > 0 ? `${s.restarts} (${shortReason(s.reason)})` : `${s.restarts}`,
         ...(wide ? [s.pid === null ? "–" : String(s.pid), s.agents.join(" ")] : []),
       ]),
     ),

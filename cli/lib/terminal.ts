@@ -1,5 +1,6 @@
-import { styleText } from "node:util";
+import { stripVTControlCharacters, styleText } from "node:util";
 import Table from "cli-table3";
+import { columnsOf, wrap } from "./wrap.ts";
 
 type Style = Parameters<typeof styleText>[0];
 
@@ -15,8 +16,26 @@ export function paint(
   return styleText(style, text, { validateStream: false });
 }
 
-/** A table without borders, two spaces between columns, right for wide characters. */
-export function table(head: string[], rows: string[][]): string {
+/** A last column that would get less than this is left to the terminal to break. */
+const LEAST_COLUMNS = 16;
+
+/** Breaks the last column between words, so that a table fits `columns`. */
+function fitLast(head: string[], rows: string[][], columns: number): string[][] {
+  if (!Number.isFinite(columns)) return rows;
+  const last = head.length - 1;
+  const widest = (at: number) =>
+    Math.max(...[head, ...rows].map((row) => stripVTControlCharacters(row[at] ?? "").length));
+  const before = head.slice(0, last).reduce((sum, _, at) => sum + widest(at) + 2, 0);
+  const room = columns - before;
+  if (room < LEAST_COLUMNS) return rows;
+  return rows.map((row) => row.map((cell, at) => (at === last ? wrap(cell, room) : cell)));
+}
+
+/**
+ * A table without borders, two spaces between columns, right for wide characters. On a terminal the
+ * last column is broken to fit.
+ */
+export function table(head: string[], rows: string[][], columns = columnsOf()): string {
   const none = {
     top: "",
     "top-mid": "",
@@ -39,7 +58,7 @@ export function table(head: string[], rows: string[][]): string {
     chars: none,
     style: { head: [], border: [], "padding-left": 0, "padding-right": 0 },
   });
-  drawn.push(...rows);
+  drawn.push(...fitLast(head, rows, columns));
   return drawn
     .toString()
     .split("\n")

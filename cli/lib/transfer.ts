@@ -7,6 +7,7 @@ import { canAsk } from "./options.ts";
 import { renderStatus } from "./status-text.ts";
 import { say } from "./terminal.ts";
 import { verdict } from "./verdict.ts";
+import { columnsOf, wrap } from "./wrap.ts";
 
 /** What `drain`, `resume` and `move` have in common: table, effect, question, live lines, table. */
 export interface Transfer {
@@ -36,7 +37,7 @@ export async function transfer(plan: Transfer): Promise<FleetStatus> {
   const show = (status: FleetStatus) =>
     renderStatus(status, verdict(status, plan.access.stack), { access: plan.access, wide: false });
   if (!plan.json) say(show(before));
-  for (const line of plan.effect) say(line);
+  for (const line of plan.effect) say(wrap(line, columnsOf(process.stderr), 2));
   if (!plan.yes) {
     if (!canAsk()) throw new UsageError("There is no terminal to ask at: add --yes to go ahead");
     const answer = await confirm({ message: plan.question, output: process.stderr });

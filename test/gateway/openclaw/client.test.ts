@@ -3,6 +3,9 @@ import { connectGateway } from "../../../gateway/openclaw/client.ts";
 import { type GatewayPort, TurnError, type TurnRequest } from "../../../gateway/openclaw/port.ts";
 import { type FakePeer, type Handler, startFakeGateway } from "./fake-gateway.ts";
 
+/** A loaded machine takes its time. */
+const SOON = { timeout: 20_000 };
+
 type Params = Record<string, unknown>;
 const cleanup: (() => unknown)[] = [];
 afterEach(async () => {
@@ -75,7 +78,7 @@ describe("connections", () => {
     const { fake, gateway } = await start({ "chat.send": echo });
     await gateway.ready();
     fake.cutAll();
-    await expect.poll(() => gateway.connected).toBe(false);
+    await expect.poll(() => gateway.connected, SOON).toBe(false);
     await gateway.ready();
     expect((await gateway.runTurn(request())).reply).toBe("re: hi");
   });
@@ -143,14 +146,16 @@ describe("a turn", () => {
     const first = gateway.runTurn(request({ runId: "a" }));
     const second = gateway.runTurn(request({ runId: "b" }));
     const other = gateway.runTurn(request({ runId: "c", session: "bob" }));
-    await expect.poll(() => open.map(({ params }) => params.idempotencyKey)).toEqual(["a", "c"]);
+    await expect
+      .poll(() => open.map(({ params }) => params.idempotencyKey), SOON)
+      .toEqual(["a", "c"]);
     const finish = (at: number) => {
       const { params, peer } = open[at] as (typeof open)[number];
       chat(peer, params.idempotencyKey, "final", "ok");
     };
     finish(0);
     await first;
-    await expect.poll(() => open.length).toBe(3);
+    await expect.poll(() => open.length, SOON).toBe(3);
     finish(1);
     finish(2);
     await Promise.all([second, other]);
@@ -291,7 +296,7 @@ describe("a turn", () => {
       await gateway.ready();
       const gone = new AbortController();
       const turn = caught(gateway.runTurn(request({ signal: gone.signal })));
-      await expect.poll(() => keys(fake).length).toBeGreaterThan(2);
+      await expect.poll(() => keys(fake).length, SOON).toBeGreaterThan(2);
       gone.abort();
       expect(await turn).toMatchObject({ kind: "aborted", reached: true });
       expect(keys(fake).slice(0, 3)).toEqual(["run-1", "run-1.2", "run-1.3"]);
@@ -386,7 +391,9 @@ describe("a turn", () => {
     await gateway.ready();
     const gone = new AbortController();
     const turn = caught(gateway.runTurn(request({ signal: gone.signal })));
-    await expect.poll(() => fake.calls.some((call) => call.method === "chat.send")).toBe(true);
+    await expect
+      .poll(() => fake.calls.some((call) => call.method === "chat.send"), SOON)
+      .toBe(true);
     expect(
       await caught(gateway.runTurn(request({ runId: "b", session: "bob", budgetMs: 30 }))),
     ).toMatchObject({
@@ -396,7 +403,7 @@ describe("a turn", () => {
     gone.abort();
     expect(await turn).toMatchObject({ kind: "aborted", reached: true });
     await expect
-      .poll(() => fake.calls.filter((call) => call.method === "chat.abort"))
+      .poll(() => fake.calls.filter((call) => call.method === "chat.abort"), SOON)
       .toEqual([
         { method: "chat.abort", params: { sessionKey: "agent:main:alice", runId: "run-1" } },
       ]);

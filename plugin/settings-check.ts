@@ -2,14 +2,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import type { FleetConfig } from "../gateway/config.ts";
-import { agentsEnv, gatewayConfig } from "../gateway/openclaw/config.ts";
+import { agentsEnv, configShape } from "../gateway/openclaw/config.ts";
+import type { JsonObject } from "../gateway/openclaw/json.ts";
 import { checkGatewayConfig } from "../gateway/openclaw/launch.ts";
 import { findOpenclaw } from "../toolchain/openclaw.ts";
-
-/** Stand in for what each start of a gateway chooses anew; OpenClaw only looks at their form. */
-const ANY_PORT = 19_000;
-const ANY_TOKEN = "0".repeat(48);
-const ANY_MODEL = "http://127.0.0.1:1/v1";
 
 /**
  * What OpenClaw would say against these settings, in its own words; null: nothing, or it is not
@@ -17,22 +13,12 @@ const ANY_MODEL = "http://127.0.0.1:1/v1";
  * but one that starts later would not start.
  */
 export async function settingsFault(fleet: FleetConfig): Promise<string | null> {
-  const candidates = new Map<
-    string,
-    { config: ReturnType<typeof gatewayConfig>; shards: string[] }
-  >();
+  const candidates = new Map<string, { config: JsonObject; shards: string[] }>();
   const scratchDir = mkdtempSync(join(tmpdir(), "openclaw-fleet-check-"));
   try {
     for (const { id } of fleet.shards) {
       agentsEnv(fleet, id);
-      const config = gatewayConfig({
-        fleet,
-        shard: id,
-        port: ANY_PORT,
-        stateDir: join(scratchDir, "state"),
-        token: ANY_TOKEN,
-        modelBaseUrl: ANY_MODEL,
-      });
+      const config = configShape(fleet, id);
       const text = JSON.stringify(config);
       const same = candidates.get(text);
       if (same) same.shards.push(id);

@@ -13,6 +13,7 @@ import { type DemoModel, startDemoModel } from "../model/server.ts";
 import { createLogger } from "../observe/log.ts";
 import { createMetrics } from "../observe/metrics.ts";
 import { connectGateway } from "../openclaw/client.ts";
+import { checkGatewayConfig } from "../openclaw/launch.ts";
 import { nodeState, standing } from "../ownership/report.ts";
 import { orderFor } from "../ownership/take.ts";
 import { type RouterHandle, startRouter } from "../router/router.ts";
@@ -107,6 +108,8 @@ export class Node {
       config: () => this.#file.current,
       portBase: node.gatewayPortBase,
       modelBaseUrl: () => this.#model?.url ?? "",
+      check: (release, config) =>
+        checkGatewayConfig({ release, config, scratchDir: join(node.dataDir, "nodes", node.id) }),
     });
     this.#recycle = new RecycleTurns({
       node: node.id,
@@ -189,11 +192,13 @@ export class Node {
   async stop(): Promise<void> {
     if (this.#stopping) return;
     this.#stopping = true;
+    const begun = bootClock.now();
     this.#log.info("stopping: draining all shards");
     this.#view.stop();
     this.#supervisor.stop();
     await this.#supervisor.stopped;
-    await this.#router?.close();
+    // Turns of other nodes' shards, for clients of this router, have what is left of the same budget.
+    await this.#router?.close(DRAIN.termTurnsMs - (bootClock.now() - begun));
     await this.#history.flush();
     clearInterval(this.#timer);
     this.#channels.close();
@@ -374,46 +379,20 @@ export class Node {
       else if (changed) this.#log.info({ shard }, "settings changed; OpenClaw reloads them");
       if (!restart) await this.#settle(shard);
     } catch (error) {
-      this.#gateways.blame(shard, (error as Error).message);
+      const why = (error as Error).message;
       this.#log.error(
         { shard },
-        `new settings could not be brought to ${shard}: ${(error as Error).message}`,
+        `the settings of ${shard} are refused: ${why}. It serves on with those before; mend them and deploy again`,
       );
+      this.#history.add("settings-refused", shard, why);
     }
     this.#changed();
   }
 
-  /** What a gateway that serves needs beside its file: its judgement of it, its jobs, its bots. */
+  /** What a gateway that serves needs beside its files: its bots and its jobs. */
   async #settle(shard: ShardId): Promise<void> {
     this.#channels.watch(shard);
     await this.#syncCron(shard);
-    await this.#judge(shard);
-  }
-
-  /** Settings that OpenClaw refuses are taken back: it serves on, but would not start with them. */
-  async #judge(shard: ShardId): Promise<void> {
-    const gateway = this.#host.report(shard)?.endpoint?.gateway;
-    // The first question costs a gateway 2 s: none after a boot from the settings that lie there.
-    if (!gateway || !this.#gateways.unjudged(shard)) return;
-    try {
-      const fault = await gateway.configFault();
-      if (fault === null) {
-        this.#gateways.accept(shard);
-        return;
-      }
-      await this.#gateways.refuse(shard, fault);
-      this.#log.error(
-        { shard },
-        `OpenClaw refused the settings of ${shard}: ${fault}. It serves on with those before; mend them and deploy again`,
-      );
-      this.#history.add("settings-refused", shard, fault);
-      this.#changed();
-    } catch (error) {
-      this.#log.warn(
-        { shard },
-        `OpenClaw did not say whether it takes its settings: ${(error as Error).message}`,
-      );
-    }
   }
 
   #shardReport(report: RunnerReport) {
@@ -494,7 +473,6 @@ export class Node {
   }
 
   #publish(): void {
-    const { state } = this.#supervisor;
     const reports = this.#host.reports();
     const self = thisProcess();
     const report: NodeReport = {

@@ -2,7 +2,6 @@ import { randomUUID } from "node:crypto";
 import { bootClock, type Clock } from "../clock.ts";
 import { type CronJobSeen, type CronJobWish, planCron } from "./cron.ts";
 import { ADMIN_SCOPES, CLIENT_SCOPES } from "./handshake.ts";
-import { issuesText } from "./launch.ts";
 import type { GatewayPort, TurnRequest, TurnResult, UsageEvent } from "./port.ts";
 import { GatewaySocket } from "./socket.ts";
 import { suppressedAccounts } from "./suppressed.ts";
@@ -189,15 +188,6 @@ class GatewayClient implements GatewayPort {
       }
     }
     return started;
-  }
-
-  async configFault(): Promise<string | null> {
-    const file = await this.#admin.call<{
-      valid?: boolean;
-      issues?: { path?: string; message?: string }[];
-    }>("config.get", {});
-    if (file.valid !== false) return null;
-    return issuesText(file.issues ?? []) || "OpenClaw refused the configuration";
   }
 
   onUsage(listener: (usage: UsageEvent) => void): () => void {

@@ -92,6 +92,21 @@ export function gatewayConfig(request: GatewayConfigRequest): JsonObject {
   });
 }
 
+/**
+ * The configuration of a shard apart from what each start chooses anew: OpenClaw takes it, or not, on
+ * every node and at every start alike. Never for a gateway to run with.
+ */
+export function configShape(fleet: FleetConfig, shard: ShardId): JsonObject {
+  return gatewayConfig({
+    fleet,
+    shard,
+    port: 1_024,
+    stateDir: "/openclaw",
+    token: "0".repeat(48),
+    modelBaseUrl: "http://127.0.0.1:1/v1",
+  });
+}
+
 /** OpenClaw keeps five old files of this size beside the current one; its default is 100 MB. */
 const LOG_FILE_BYTES = 10 * 2 ** 20;
 

@@ -199,13 +199,6 @@ export async function checkGatewayConfig(request: {
   }
 }
 
-/** OpenClaw's own words about each fault of a configuration. */
-export function issuesText(issues: { path?: string; message?: string }[]): string {
-  return issues
-    .map(({ path, message }) => (path ? `${path}: ${message}` : String(message)))
-    .join("; ");
-}
-
 /** What a person should read of the output of `config validate --json`. */
 export function checkMessage(stdout: string, stderr: string): string {
   try {
@@ -213,8 +206,10 @@ export function checkMessage(stdout: string, stderr: string): string {
       issues?: { path?: string; message?: string }[];
       error?: { message?: string } | string;
     };
-    const issues = issuesText(report.issues ?? []);
-    if (issues !== "") return issues;
+    const issues = (report.issues ?? []).map((issue) =>
+      issue.path ? `${issue.path}: ${issue.message}` : String(issue.message),
+    );
+    if (issues.length > 0) return issues.join("; ");
     if (typeof report.error === "string") return report.error;
     if (report.error?.message) return report.error.message;
   } catch {

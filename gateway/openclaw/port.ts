@@ -44,8 +44,6 @@ export interface GatewayPort {
    * run now, as `channel/account`; those that would not are tried again by the next call.
    */
   ensureChannels(): Promise<string[]>;
-  /** Why OpenClaw does not take the configuration file that lies there now; null: it takes it. */
-  configFault(): Promise<string | null>;
   /** Totals since the gateway started, per agent; fields OpenClaw does not give are missing. */
   onUsage(listener: (usage: UsageEvent) => void): () => void;
   close(): void;

@@ -1,8 +1,10 @@
 import { createHash } from "node:crypto";
 import type { FleetConfig, Release } from "../config.ts";
 import { GATEWAY_PORT_SPAN, type ShardId } from "../contract.ts";
-import { agentFiles, agentsEnv, gatewayConfig } from "../openclaw/config.ts";
+import { agentFiles, agentsEnv, configShape, gatewayConfig } from "../openclaw/config.ts";
+import type { JsonObject } from "../openclaw/json.ts";
 import {
+  type ConfigCheck,
   freePortSpan,
   gatewayLaunch,
   newGatewayToken,
@@ -27,12 +29,21 @@ interface Started {
   port: number;
   token: string;
   stateDir: string;
-  /** Settings that its files were last written from. */
-  written: FleetConfig;
-  /** The last settings that it was started with or took. */
+  release: Release;
+  /** The settings in force. */
   good: FleetConfig;
+  /** Those as OpenClaw reads them, apart from what each start chooses anew. */
+  shape: string;
   /** As text, to see whether a running process has another environment than the settings say. */
   env: string;
+}
+
+/** Asks OpenClaw about a configuration. @throws when it gave no answer */
+export type CheckConfig = (release: Release, config: JsonObject) => Promise<ConfigCheck>;
+
+/** OpenClaw refuses new settings of a shard; those before stay in force. */
+export class SettingsRefused extends Error {
+  override readonly name = "SettingsRefused";
 }
 
 /** Writes what OpenClaw reads: at a start, and again when the fleet's settings change. */
@@ -40,8 +51,11 @@ export class Gateways {
   readonly #config: () => FleetConfig;
   readonly #portBase: number;
   readonly #modelBaseUrl: () => string;
+  readonly #check: CheckConfig;
   readonly #started = new Map<ShardId, Started>();
-  /** Settings that a shard's OpenClaw refused, why, and those to be used in their place. */
+  /** What OpenClaw said of the newest settings: many shards have the same configuration. */
+  #verdicts: { config: FleetConfig; of: Map<string, Promise<ConfigCheck>> } | null = null;
+  /** Settings that cannot be used for a shard, why, and those to be used in their place. */
   readonly #refused = new Map<ShardId, { config: FleetConfig; why: string; good: FleetConfig }>();
 
   constructor(options: {
@@ -49,10 +63,12 @@ export class Gateways {
     portBase: number;
     /** Base URL of this node's demo model; "" when the fleet does not use it. */
     modelBaseUrl: () => string;
+    check: CheckConfig;
   }) {
     this.#config = options.config;
     this.#portBase = options.portBase;
     this.#modelBaseUrl = options.modelBaseUrl;
+    this.#check = options.check;
   }
 
   /** A new port and token for each start: nothing that outlived an older one can pass for it. */
@@ -66,8 +82,9 @@ export class Gateways {
       port,
       token,
       stateDir,
-      written: fleet,
+      release,
       good: fleet,
+      shape: JSON.stringify(configShape(fleet, shard)),
       env: JSON.stringify(env),
     });
     await this.#write(shard, fleet);
@@ -76,50 +93,34 @@ export class Gateways {
 
   /**
    * Brings a running shard's files up to date; OpenClaw reloads by itself. `restart`: something
-   * changed that only a new process takes.
+   * changed that only a new process takes. A running gateway would ignore a file that OpenClaw finds
+   * invalid, but one that starts with it does not come up: such settings are never written.
+   * @throws SettingsRefused
    */
   async update(shard: ShardId): Promise<{ changed: boolean; restart: boolean }> {
     const started = this.#started.get(shard);
-    if (!started) return { changed: false, restart: false };
-    const fleet = this.#inForce(shard);
-    const env = JSON.stringify(agentsEnv(fleet, shard));
-    const changed = await this.#write(shard, fleet);
-    return { changed, restart: env !== started.env };
+    const fleet = this.#config();
+    if (!started || this.fault(shard) !== null) return { changed: false, restart: false };
+    try {
+      const env = JSON.stringify(agentsEnv(fleet, shard));
+      const shape = JSON.stringify(configShape(fleet, shard));
+      if (shape !== started.shape) await this.#ask(fleet, started.release, shape);
+      // It was started anew meanwhile, from these settings or newer ones.
+      if (this.#started.get(shard) !== started) return { changed: false, restart: false };
+      const changed = await this.#write(shard, fleet);
+      started.good = fleet;
+      started.shape = shape;
+      this.#refused.delete(shard);
+      return { changed, restart: env !== started.env };
+    } catch (error) {
+      const why = (error as Error).message;
+      this.#refused.set(shard, { config: fleet, why, good: started.good });
+      throw new SettingsRefused(why, { cause: error });
+    }
   }
 
   forget(shard: ShardId): void {
     this.#started.delete(shard);
-  }
-
-  /** Something was written since it was started, or since it last said that it takes it. */
-  unjudged(shard: ShardId): boolean {
-    const started = this.#started.get(shard);
-    return started !== undefined && started.written !== started.good;
-  }
-
-  /** OpenClaw takes what was written last. */
-  accept(shard: ShardId): void {
-    const started = this.#started.get(shard);
-    if (!started) return;
-    started.good = started.written;
-    if (this.#refused.get(shard)?.good !== started.good) this.#refused.delete(shard);
-  }
-
-  /**
-   * OpenClaw refused what was written last. What it took before is put back, and used until there are
-   * other settings: with the refused ones it would not start again.
-   */
-  async refuse(shard: ShardId, why: string): Promise<void> {
-    const started = this.#started.get(shard);
-    if (!started) return;
-    this.blame(shard, why, started.written);
-    await this.#write(shard, started.good);
-  }
-
-  /** The newest settings cannot be used for this shard, say why. */
-  blame(shard: ShardId, why: string, config = this.#config()): void {
-    const started = this.#started.get(shard);
-    if (started) this.#refused.set(shard, { config, why, good: started.good });
   }
 
   /** Why the newest settings are not in force on a shard; null: they are. */
@@ -133,15 +134,24 @@ export class Gateways {
     return refused?.config === this.#config() ? refused.good : this.#config();
   }
 
-  async #write(shard: ShardId, fleet: FleetConfig): Promise<boolean> {
-    const started = this.#started.get(shard) as Started;
-    const { port, token, stateDir } = started;
+  /** Throws when OpenClaw refuses them. One that gives no answer is no reason to wait for ever. */
+  async #ask(config: FleetConfig, release: Release, shape: string): Promise<void> {
+    if (this.#verdicts?.config !== config) this.#verdicts = { config, of: new Map() };
+    const { of } = this.#verdicts;
+    const verdict =
+      of.get(shape) ??
+      this.#check(release, JSON.parse(shape) as JsonObject).catch(
+        (): ConfigCheck => ({ ok: true }),
+      );
+    of.set(shape, verdict);
+    const said = await verdict;
+    if (!said.ok) throw new Error(said.message);
+  }
+
+  #write(shard: ShardId, fleet: FleetConfig): Promise<boolean> {
+    const { port, token, stateDir } = this.#started.get(shard) as Started;
     const modelBaseUrl = this.#modelBaseUrl();
     const config = gatewayConfig({ fleet, shard, port, stateDir, token, modelBaseUrl });
-    const changed = await writeGatewayConfig(stateDir, config, agentFiles(fleet, shard, stateDir));
-    // Other shards' settings changed: what it took before, it takes now.
-    if (!changed && started.good === started.written) started.good = fleet;
-    started.written = fleet;
-    return changed;
+    return writeGatewayConfig(stateDir, config, agentFiles(fleet, shard, stateDir));
   }
 }

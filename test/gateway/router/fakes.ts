@@ -153,7 +153,6 @@ export class FakeGateway {
       sessions: async () => this.disk.sessions,
       syncCron: async () => undefined,
       ensureChannels: async () => [],
-      configFault: async () => null,
       onUsage: (listener) => {
         this.#usage.add(listener);
         return () => this.#usage.delete(listener);

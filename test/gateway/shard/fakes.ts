@@ -153,9 +153,6 @@ export class FakeGateway implements GatewayPort {
   async ensureChannels(): Promise<string[]> {
     return [];
   }
-  async configFault(): Promise<null> {
-    return null;
-  }
   onUsage(): () => void {
     return () => {};
   }

@@ -92,7 +92,6 @@ function quietGateway(): GatewayPort {
     sessions: async () => [],
     syncCron: async () => {},
     ensureChannels: async () => [],
-    configFault: async () => null,
     onUsage: () => () => {},
     close: () => {},
   };

@@ -1,4 +1,6 @@
 import { randomUUID } from "node:crypto";
+import type { FleetStatus } from "../gateway/contract.ts";
+import { readiness } from "../gateway/readiness.ts";
 import { callJson } from "./lib/api.ts";
 import { CommandFailed } from "./lib/errors.ts";
 import { fleetAccess } from "./lib/fleet.ts";
@@ -8,20 +10,17 @@ const TURN_MS = 120_000;
 
 /**
  * One real turn through the public door, as the user would have it. The demo model answers by itself;
- * with a real one a turn costs money, so there the router's own word is taken: every shard serves.
+ * with a real one a turn costs money, so there the provider's first turn has to do.
  * @throws CommandFailed when the fleet does not answer.
  */
 export async function proveReady(stack: string): Promise<void> {
   const access = fleetAccess(stack);
-  const health = await callJson<{ status: string; shards: { serving: number; total: number } }>(
-    access,
-    "/api/v1/health",
-    { as: "anyone" },
-  );
-  if (health.status !== "ok") {
+  const status = await callJson<FleetStatus>(access, "/api/v1/fleet", { as: "admin" });
+  const { ready, level, serving, total, causes } = readiness(status);
+  if (!ready) {
     throw new CommandFailed(
-      `The fleet of ${stack} is ${health.status}: ${health.shards.serving} of ${health.shards.total} shards serve`,
-      undefined,
+      `The fleet of ${stack} is ${level}: ${serving} of ${total} shards serve`,
+      causes.join(", "),
       `./fleet status --stack ${stack}`,
     );
   }

@@ -1,4 +1,5 @@
 import { DRAIN } from "../gateway/contract.ts";
+import { shardServes } from "../gateway/readiness.ts";
 import { ApiError, FleetApi } from "./api.ts";
 import { readFleet } from "./files.ts";
 import type { Operation } from "./handler.ts";
@@ -73,7 +74,7 @@ async function missing(
         `shard ${shard} cannot run: ${seen.reason ?? "no reason given"}. See ./fleet logs ${shard}`,
       );
     }
-    if (seen?.state !== "serving") open.push(`${shard} is ${seen?.state ?? "unknown"}`);
+    if (!seen || !shardServes(seen)) open.push(`${shard} is ${seen?.state ?? "unknown"}`);
   }
   return open.length > 0 ? open.join(", ") : null;
 }

@@ -16,6 +16,11 @@ export async function fleetCheck(stack: string): Promise<Check> {
     const text = `stack ${stack} does not run here`;
     return { id, state: "warn", text, why, fix: `./fleet up --stack ${stack}` };
   }
+  return fleetCheckOf(status, stack);
+}
+
+export function fleetCheckOf(status: FleetStatus, stack: string): Check {
+  const id = "fleet";
   const { level, text, notes } = verdict(status, stack);
   if (level === "ok") return { id, state: "ok", text: `ok: ${text}` };
   return {

@@ -1,7 +1,8 @@
 import type { FleetStatus } from "../../gateway/contract.ts";
+import { type FleetReadiness, readiness } from "../../gateway/readiness.ts";
 
 export interface Verdict {
-  level: "ok" | "degraded" | "down";
+  level: FleetReadiness["level"];
   /** Cause and consequence, for the first line. */
   text: string;
   /** What needs a person, each with the command that deals with it. */
@@ -10,8 +11,7 @@ export interface Verdict {
 
 /** The first line of `status`: what is the case, why, and what it means. Pure. */
 export function verdict(status: FleetStatus, stack: string): Verdict {
-  const serving = status.shards.filter((s) => s.state === "serving" || s.state === "draining");
-  const missing = status.shards.filter((s) => !serving.includes(s));
+  const { level, serving, total, causes } = readiness(status);
   const lost = status.nodes.filter((n) => n.state === "lost");
   const resting = status.nodes.filter((n) => n.state === "maintenance");
   const active = status.nodes.filter((n) => n.state === "active");
@@ -29,13 +29,7 @@ export function verdict(status: FleetStatus, stack: string): Verdict {
   if (!status.store.ok)
     notes.push(`the ${status.store.kind} lease store does not answer (./fleet doctor${suffix})`);
 
-  const causes = [
-    ...lost.map((n) => `node ${n.id} lost`),
-    ...resting.map((n) => `node ${n.id} in maintenance`),
-    ...missing.map((s) => `${s.id} ${s.state}`),
-    ...(status.store.ok ? [] : ["lease store down"]),
-  ];
-  const what = `${serving.length} of ${status.shards.length} shards serving`;
+  const what = `${serving} of ${total} shards serving`;
   const after =
     active.length > 1
       ? "one node may be lost"
@@ -44,9 +38,6 @@ export function verdict(status: FleetStatus, stack: string): Verdict {
           ? "one more loss stops the service"
           : "one node: its loss stops the service"
         : "no node is active";
-  if (serving.length === 0) {
-    return { level: "down", text: [...causes.slice(0, 3), what].join(", "), notes };
-  }
-  const level = causes.length === 0 ? "ok" : "degraded";
-  return { level, text: [...causes.slice(0, 3), what, after].join(", "), notes };
+  const parts = [...causes.slice(0, 3), what, ...(level === "down" ? [] : [after])];
+  return { level, text: parts.join(", "), notes };
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { HEADER } from "../contract.ts";
+import { type FleetReadiness, readiness } from "../readiness.ts";
 import { requireCaller } from "../router/auth.ts";
 import type { RequestContext, RouterParts } from "../router/context.ts";
 import type { RouterDeps } from "../router/deps.ts";
@@ -127,7 +128,7 @@ export function startupz(ctx: RequestContext): void {
 }
 
 export interface HealthSummary {
-  status: "ok" | "degraded" | "down";
+  status: FleetReadiness["level"];
   instanceId: string;
   fleet: string;
   shards: { serving: number; total: number };
@@ -135,22 +136,16 @@ export interface HealthSummary {
   uptimeSeconds: number;
 }
 
-/** The predicate behind `status --check`: ok when every shard serves and the store answers. */
+/** How the fleet is, by the judgement that `status` and `up` use. */
 export function healthSummary(deps: RouterDeps): HealthSummary {
   const { view } = deps;
-  const { fleet, shards } = view.config();
-  const serving = shards.filter(({ id }) => {
-    const { at } = view.route(id);
-    return at === "here" || at === "peer";
-  }).length;
-  const store = view.storeOk() ? "ok" : "down";
-  const whole = serving === shards.length && store === "ok";
+  const { level, serving, total } = readiness(view.status());
   return {
-    status: serving === 0 && shards.length > 0 ? "down" : whole ? "ok" : "degraded",
+    status: level,
     instanceId: view.node,
-    fleet,
-    shards: { serving, total: shards.length },
-    store,
+    fleet: view.config().fleet,
+    shards: { serving, total },
+    store: view.storeOk() ? "ok" : "down",
     uptimeSeconds: Math.max(0, Math.round((Date.now() - view.startedAt) / 1000)),
   };
 }

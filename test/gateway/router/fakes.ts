@@ -371,7 +371,7 @@ export class FakeView implements FleetView {
           reason: null,
         };
       }),
-      store: { kind: "fake", ok: true },
+      store: { kind: "fake", ok: this.#fleet.storeOk },
       heldRequests: 0,
     };
   }

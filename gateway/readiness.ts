@@ -1,0 +1,43 @@
+import type { FleetStatus } from "./contract.ts";
+
+/** What one look at a fleet comes to. */
+export interface FleetReadiness {
+  /**
+   * Every shard serves, no node is lost, the lease store answers. `up` ends with it, `doctor` and
+   * `status --check` judge by it, `GET /api/v1/health` says it.
+   */
+  ready: boolean;
+  /** `ok`: ready, and every node may take shards. `down`: nothing serves. */
+  level: "ok" | "degraded" | "down";
+  serving: number;
+  total: number;
+  /** Why it is not ok, the gravest first; empty when it is. */
+  causes: string[];
+}
+
+type Looked = Pick<FleetStatus, "store"> & {
+  shards: readonly Pick<FleetStatus["shards"][number], "id" | "state">[];
+  nodes: readonly Pick<FleetStatus["nodes"][number], "id" | "state">[];
+};
+
+/** A shard that drains takes requests until the moment it hands over. */
+export function shardServes(shard: Pick<FleetStatus["shards"][number], "state">): boolean {
+  return shard.state === "serving" || shard.state === "draining";
+}
+
+/** The one judgement of a fleet: whoever says how it is asks here. */
+export function readiness(status: Looked): FleetReadiness {
+  const missing = status.shards.filter((shard) => !shardServes(shard));
+  const lost = status.nodes.filter((node) => node.state === "lost");
+  const resting = status.nodes.filter((node) => node.state === "maintenance");
+  const faults = [
+    ...lost.map(({ id }) => `node ${id} lost`),
+    ...missing.map(({ id, state }) => `${id} ${state}`),
+    ...(status.store.ok ? [] : ["lease store down"]),
+  ];
+  const causes = [...faults, ...resting.map(({ id }) => `node ${id} in maintenance`)];
+  const total = status.shards.length;
+  const serving = total - missing.length;
+  const level = serving === 0 && total > 0 ? "down" : causes.length === 0 ? "ok" : "degraded";
+  return { ready: faults.length === 0 && level !== "down", level, serving, total, causes };
+}

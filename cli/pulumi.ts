@@ -9,6 +9,7 @@ import { createProgress } from "../toolchain/progress.ts";
 import { ensurePulumi } from "../toolchain/pulumi.ts";
 import { findBackend, prepareBackend, pulumiVariables } from "../toolchain/pulumi-env.ts";
 import { CommandFailed, UsageError } from "./lib/errors.ts";
+import { firstSettings } from "./lib/first-settings.ts";
 
 /** Name of the Pulumi project; its stacks and settings are filed under it. */
 const PROJECT = "openclaw-fleet";
@@ -138,13 +139,7 @@ export function stackExists(runner: PulumiRunner, stack: string): boolean {
 }
 
 /** Settings a newcomer starts with. */
-const FIRST_SETTINGS = `# Settings of this stack. All of them: ./fleet docs. What they make: ./fleet plan.
-config:
-  openclaw-fleet:target: local # processes on this machine
-  openclaw-fleet:models: demo # a built-in echo model, to try things without a key
-  # openclaw-fleet:nodes: 2 # 2 nodes and 2 shards unless set: the least that survives a loss
-  # openclaw-fleet:preset: small # or solo (1 node), medium, enterprise
-`;
+const FIRST_SETTINGS = firstSettings({ models: "demo" });
 
 /** Path of a stack's settings. */
 export function settingsFile(stack: string): string {

@@ -23,6 +23,18 @@ export function stackSettings(stack: string, root = PROJECT_ROOT): Settings {
     );
   }
   const text = existsSync(path) ? readFileSync(path, "utf8") : "";
+  try {
+    return settingsOf(text, name);
+  } catch (error) {
+    throw asCommandFailed(error);
+  }
+}
+
+/**
+ * Settings from the text of a stack's file. `lenient`: variables that `env:NAME` names may be missing.
+ * @throws ConfigError, and CommandFailed when the text is not YAML.
+ */
+export function settingsOf(text: string, name: string, { lenient = false } = {}): Settings {
   let document: { config?: Record<string, unknown> } | null;
   try {
     document = parse(text) as typeof document;
@@ -36,11 +48,10 @@ export function stackSettings(stack: string, root = PROJECT_ROOT): Settings {
   const config = Object.fromEntries(
     Object.entries(document?.config ?? {}).map(([key, value]) => [key, asPulumi(unseal(value))]),
   );
-  try {
-    return loadSettings({ config, file: parseStackFile(text, name), env: process.env }).settings;
-  } catch (error) {
-    throw asCommandFailed(error);
-  }
+  const named = [...text.matchAll(/env:([A-Za-z_][A-Za-z0-9_]*)/g)].map(([, name]) => name);
+  const absent = Object.fromEntries(named.map((variable) => [variable, SEALED]));
+  const env = lenient ? { ...absent, ...process.env } : process.env;
+  return loadSettings({ config, file: parseStackFile(text, name), env }).settings;
 }
 
 /** A ConfigError in the commands' form: every fault with its place, in the order of the file. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { bootClock, bootId } from "../clock.ts";
 import type { NodeConfig } from "../config.ts";
-import { LEASE, type NodeId, type ShardId } from "../contract.ts";
+import { DRAIN, LEASE, type NodeId, type ShardId } from "../contract.ts";
 import { EXTEND_FD, KEEPER_LOST_EXIT, KeeperClient } from "../keeper/client.ts";
 import { processStart, thisProcess } from "../keeper/process.ts";
 import { LeaseAgent } from "../leases/agent.ts";

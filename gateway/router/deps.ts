@@ -30,6 +30,6 @@ export interface RouterDeps {
   killHolder?: () => Promise<boolean>;
   /** Health interval of what stands before this router, ms; 0 when nothing does. @default 0 */
   frontIntervalMs?: number;
-  /** Longest wait for running requests when closing, ms. @default 30000 */
+  /** Wait for running requests when closing, ms; longer where a peer goes on. @default 30000 */
   closeBudgetMs?: number;
 }

@@ -37,8 +37,10 @@ export interface RouterHandle {
   /**
    * Unready at once; serves on for two health intervals of its front, closes its listener, lets
    * running requests end within the budget, ends streams and WebSockets (1012), frees everything.
+   * @param longestMs for requests that run or wait at a peer, once a peer took the port; never less
+   * than `closeBudgetMs`, which is the default
    */
-  close(): Promise<void>;
+  close(longestMs?: number): Promise<void>;
 }
 
 /**
@@ -98,7 +100,7 @@ export async function startRouter(
   });
   await publicPort.start();
 
-  const close = async () => {
+  const close = async (longestMs = 0) => {
     if (closing) return;
     closing = true;
     const wait = 2 * (deps.frontIntervalMs ?? 0);
@@ -109,7 +111,10 @@ export async function startRouter(
       await publicPort.letGo();
       log.info({ heir }, "the public port was handed over");
     }
-    const budget = deps.closeBudgetMs ?? DEFAULT_CLOSE_BUDGET_MS;
+    // A turn of minutes may run at a peer for a client of this router: it is not cut short. Without an
+    // heir there is no peer, and nobody that what still waits could wait for.
+    const least = deps.closeBudgetMs ?? DEFAULT_CLOSE_BUDGET_MS;
+    const budget = heir === null ? least : Math.max(least, longestMs);
     await Promise.all([
       // Without an heir nobody would answer a client that comes again: no need for patience.
       shut(publicServer, budget, heir === null ? 0 : KEEP_ALIVE_GRACE_MS, parts),

@@ -126,6 +126,31 @@ linux("routers that close one after another hand the port on, and no client fail
   expect([...load.answers.keys()].sort()).toEqual(["a", "b", "c"]);
 });
 
+linux("a router that handed its port on lets a long turn at the peer end", async () => {
+  const port = await freePort();
+  world = new World();
+  world.fleet.config.port = port;
+  for (const id of ["a", "b"])
+    await world.add(id, { listen: { host: HOST, port }, closeBudgetMs: 1 });
+  await until(() => world?.node("a").router.port === port);
+  let finish = () => {};
+  let begun = false;
+  await world.fleet.own("s1", "b", {
+    http: (_req, res) => {
+      begun = true;
+      finish = () => res.end('{"long":true}');
+    },
+  });
+  const body = { model: "openclaw/main", user: "one", messages: [] };
+  const answer = ask(port, "/v1/chat/completions", { body });
+  await until(() => begun);
+  const closing = world.node("a").router.close(60_000);
+  await until(() => world?.node("b").router.port === port && world?.node("a").router.port === null);
+  finish();
+  expect((await answer).json).toEqual({ long: true });
+  await closing;
+});
+
 linux("of two that took the port in a race, the larger id lets go", async () => {
   const port = await freePort();
   const [a, b] = [router("a", port), router("b", port)];

@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
-import type { ServerResponse } from "node:http";
 import { HEADER } from "../contract.ts";
 import type { StoredAnswer } from "../sessions/store.ts";
 import type { Caller } from "./auth.ts";
 import type { RequestContext } from "./context.ts";
 import { asRouterError, ClientGone, errorBody, RouterError, sendJson } from "./errors.ts";
+import { type ChatAnswer, EventStream } from "./event-stream.ts";
 import {
   bodyHash,
   keyedIdentity,
@@ -14,17 +14,6 @@ import {
 } from "./idempotency.ts";
 import { requestKey } from "./key.ts";
 import { runTurn } from "./turn.ts";
-
-/** Keeps proxies from closing a stream on which a long turn says nothing, ms. */
-const SSE_ALIVE_MS = 15_000;
-
-interface ChatAnswer {
-  reply: string;
-  agent: string;
-  session: string;
-  shard: string;
-  usage: { input: number; output: number; total: number } | null;
-}
 
 /** `POST /api/v1/chat` and `/api/v1/chat/stream`: one turn over the gateway's own protocol. */
 export async function handleChat(
@@ -155,69 +144,4 @@ function deliver(
   }
   if (sse.begun) sse.error(body);
   else sendJson(res, answer.status, body);
-}
-
-/**
- * Server-sent events: `delta` {"text"}…, `resumed` {} (what came before is void, the whole answer
- * follows), `done` {"usage",…}, `error` {"error":…}. The head is sent with the first event, so that
- * what fails before it gets its own status.
- */
-class EventStream {
-  readonly #res: ServerResponse;
-  #text = "";
-  #timer: NodeJS.Timeout | null = null;
-
-  constructor(res: ServerResponse) {
-    this.#res = res;
-  }
-
-  get begun(): boolean {
-    return this.#res.headersSent;
-  }
-
-  delta(text: string): void {
-    this.#text += text;
-    this.#event("delta", { text });
-  }
-
-  resumed(): void {
-    this.#text = "";
-    this.#event("resumed", {});
-  }
-
-  finish(answer: ChatAnswer): void {
-    if (answer.reply !== this.#text) {
-      if (!answer.reply.startsWith(this.#text)) this.resumed();
-      const rest = answer.reply.slice(this.#text.length);
-      if (rest !== "") this.#event("delta", { text: rest });
-    }
-    const { usage, agent, session, shard } = answer;
-    this.#event("done", { usage, agent, session, shard });
-    this.#res.end();
-  }
-
-  error(body: unknown): void {
-    this.#event("error", body);
-    this.#res.end();
-  }
-
-  close(): void {
-    if (this.#timer) clearInterval(this.#timer);
-    this.#timer = null;
-  }
-
-  #event(name: string, data: unknown): void {
-    if (this.#res.destroyed || this.#res.writableEnded) return;
-    if (!this.#res.headersSent) {
-      this.#res.writeHead(200, {
-        "content-type": "text/event-stream; charset=utf-8",
-        "cache-control": "no-store",
-        "x-accel-buffering": "no",
-      });
-      this.#timer = setInterval(() => {
-        if (!this.#res.destroyed && !this.#res.writableEnded) this.#res.write(": alive\n\n");
-      }, SSE_ALIVE_MS);
-    }
-    this.#res.write(`event: ${name}\ndata: ${JSON.stringify(data)}\n\n`);
-  }
 }

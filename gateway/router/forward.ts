@@ -4,6 +4,7 @@ import { ClientGone, errorBody, RouterError } from "./errors.ts";
 import type { Gate, LiveRoute, Slot } from "./gate.ts";
 import { answerHeaders, FLEET, type FlatHeaders, peerHeaders } from "./headers.ts";
 import { OwnerWatch } from "./owner-watch.ts";
+import { onceDrained } from "./slow-client.ts";
 import type { Ending, Upstreams } from "./upstream.ts";
 import type { FleetView } from "./view.ts";
 
@@ -233,7 +234,7 @@ class Relay {
     this.#watch?.heard();
     if (this.#res.write(chunk)) return true;
     this.#watch?.hold(true);
-    this.#res.once("drain", () => {
+    onceDrained(this.#res, () => {
       this.#watch?.hold(false);
       resume();
     });

@@ -12,6 +12,7 @@ import { asRouterError, ClientGone, RouterError, sendError } from "./errors.ts";
 import { handleOpenai, handleWebhook } from "./proxy.ts";
 import { requestIdOf } from "./request-id.ts";
 import { patternOf, resolveTarget } from "./routes.ts";
+import { onceDrained } from "./slow-client.ts";
 
 /** Everything that arrives on the public port, WebSockets apart. */
 export async function handlePublic(
@@ -72,6 +73,9 @@ export async function handlePublic(
     }
     if (res.headersSent) res.destroy();
     else sendError(res, answer, requestId);
+  } finally {
+    // What the client has not taken yet is not kept for ever.
+    if (res.writableEnded && res.writableLength > 0) onceDrained(res, () => undefined);
   }
 }
 

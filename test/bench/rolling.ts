@@ -57,6 +57,10 @@ const waits = (requests: readonly RequestRecord[]): number[] =>
     outcome?.type === "answered" ? [outcome.t - invoked.t - invoked.turnMs] : [],
   );
 
+/** A planned end of a WebSocket: OpenClaw's clients connect anew, and the turn had not begun. */
+const toBeSentAgain = ({ invoked, outcome }: RequestRecord): boolean =>
+  invoked.kind === "ws" && outcome?.type === "failed" && outcome.code === "closed_1012";
+
 function failures(requests: readonly RequestRecord[]): string {
   const codes = requests.flatMap(({ invoked, outcome }) => {
     if (outcome?.type === "answered") return [];
@@ -88,7 +92,9 @@ async function run(bench: BenchContext): Promise<PartResult> {
   const all = indexHistory(history.events).requests;
   const before = waits(all.filter(({ invoked }) => invoked.t < from));
   const requests = all.filter(({ invoked }) => invoked.t >= from);
-  const failed = requests.filter(({ outcome }) => outcome?.type !== "answered");
+  const unanswered = requests.filter(({ outcome }) => outcome?.type !== "answered");
+  const refused = unanswered.filter(toBeSentAgain);
+  const failed = unanswered.filter((request) => !toBeSentAgain(request));
   const during = waits(requests);
   const longest = quantile(during, 1) ?? 0;
   const aim = boots.max + AIM_OVER_BOOT_MS;
@@ -99,6 +105,10 @@ async function run(bench: BenchContext): Promise<PartResult> {
         failed.length === 0 ? "0" : `${failed.length} (${failures(failed)})`,
         "",
         { must: { text: "0", met: failed.length === 0 } },
+      ),
+      row(
+        "WebSocket turns closed with 1012 before they ran, to be sent again",
+        `${refused.length}`,
       ),
       row(
         "longest wait beyond the model's own time",

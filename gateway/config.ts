@@ -20,6 +20,8 @@ const cronJob = z.strictObject({
   timezone: z.string().optional(),
   message: z.string(),
   enabled: z.boolean().default(true),
+  /** Where each answer is sent, in OpenClaw's own words; it stays in the job's session when missing. */
+  deliver: z.strictObject({ channel: z.string(), to: z.string() }).optional(),
 });
 
 const agent = z.strictObject({

@@ -27,6 +27,13 @@ const cronJob = z.strictObject({
     .describe("IANA name, e.g. Europe/Vienna; the machine's own when left out."),
   message: z.string().min(1).describe("What the agent is told each time."),
   enabled: z.boolean().default(true).describe("false keeps the job and stops its runs."),
+  deliver: z
+    .strictObject({
+      channel: z.string().min(1).describe("One of the agent's channels."),
+      to: z.string().min(1).describe("OpenClaw's own target, e.g. the id of a Telegram chat."),
+    })
+    .optional()
+    .describe("Where each answer is sent; it is kept, and sent nowhere, when left out."),
 });
 
 const agent = z.strictObject({

@@ -72,6 +72,13 @@ export function planChannels(
   return { channels: mergeDeep(channels, Object.fromEntries(wanted)), bindings };
 }
 
+/** The account that an agent's own bot has on a channel; undefined: OpenClaw's default one. */
+export function accountOf(agent: AgentConfig, channel: string): string | undefined {
+  const fields = agent.channels[channel];
+  const named = fields !== undefined && !SINGLE_ACCOUNT.has(channel) && !isObject(fields.accounts);
+  return named ? agent.name : undefined;
+}
+
 function binding(agentId: string, channel: string, accountId: string): JsonObject {
   return { agentId, match: { channel, accountId } };
 }

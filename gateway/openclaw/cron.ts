@@ -10,7 +10,14 @@ export interface CronJobSeen {
   enabled?: boolean;
   schedule?: { kind?: string; expr?: string; tz?: string; everyMs?: number };
   payload?: { kind?: string; message?: string };
-  delivery?: { mode?: string };
+  delivery?: Delivery;
+}
+
+interface Delivery {
+  mode?: string;
+  channel?: string;
+  to?: string;
+  accountId?: string;
 }
 
 export interface CronPlan {
@@ -38,6 +45,21 @@ export function parseSchedule(schedule: string, timezone?: string): object {
   };
 }
 
+/**
+ * Without a named target OpenClaw would guess one from the agent's last conversation, refuse that as
+ * ambiguous, call the run a failure, and disable the job after ten of them.
+ */
+function deliveryOf({ deliver }: CronJobWish): Delivery {
+  if (!deliver) return { mode: "none" };
+  const { channel, to, account } = deliver;
+  return {
+    mode: "announce",
+    channel,
+    to,
+    ...(account === undefined ? {} : { accountId: account }),
+  };
+}
+
 /** What makes the gateway's jobs of this project equal to the wishes. Nothing to do: an empty plan. */
 export function planCron(wishes: readonly CronJobWish[], seen: readonly CronJobSeen[]): CronPlan {
   const plan: CronPlan = { add: [], update: [], remove: [] };
@@ -54,8 +76,7 @@ export function planCron(wishes: readonly CronJobWish[], seen: readonly CronJobS
     const payload = { kind: "agentTurn", message: wish.message };
     const job = ours.get(name);
     ours.delete(name);
-    // Without a channel to announce on, OpenClaw calls every run of the job a failure.
-    const delivery = { mode: wish.announce ? "announce" : "none" };
+    const delivery = deliveryOf(wish);
     const body = { agentId: wish.agent, enabled: wish.enabled, schedule, payload, delivery };
     if (!job) {
       plan.add.push({ name, ...body, sessionTarget: "isolated", wakeMode: "now" });
@@ -74,7 +95,7 @@ function same(
     enabled: boolean;
     schedule: object;
     payload: { message: string };
-    delivery: { mode: string };
+    delivery: Delivery;
   },
 ): boolean {
   const { kind, expr, tz, everyMs } = job.schedule ?? {};
@@ -83,8 +104,16 @@ function same(
     job.agentId === body.agentId &&
     (job.enabled ?? true) === body.enabled &&
     JSON.stringify(has) === JSON.stringify(body.schedule) &&
-    (job.delivery?.mode ?? "none") === body.delivery.mode &&
+    sameDelivery(job.delivery ?? {}, body.delivery) &&
     job.payload?.kind === "agentTurn" &&
     job.payload.message === body.payload.message
+  );
+}
+
+function sameDelivery(has: Delivery, wished: Delivery): boolean {
+  if ((has.mode ?? "none") !== wished.mode) return false;
+  return (
+    wished.mode === "none" ||
+    (has.channel === wished.channel && has.to === wished.to && has.accountId === wished.accountId)
   );
 }

@@ -34,8 +34,8 @@ export interface GatewayPort {
       timezone?: string;
       message: string;
       enabled: boolean;
-      /** Send the answer to the agent's last conversation on a channel; needs one. @default false */
-      announce?: boolean;
+      /** Where the answer is sent; it is sent nowhere when missing. */
+      deliver?: { channel: string; to: string; account?: string };
     }[],
   ): Promise<void>;
   /**

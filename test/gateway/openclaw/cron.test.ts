@@ -45,10 +45,19 @@ describe("cron jobs", () => {
     ["schedule", { schedule: "0 8 * * *" }],
     ["timezone", { timezone: undefined }],
     ["enabled", { enabled: false }],
-    ["announce", { announce: true }],
+    ["deliver", { deliver: { channel: "telegram", to: "1" } }],
   ])("a change of %s is an update of the same job", (_, change) => {
     const plan = planCron([wish(change)], [seen()]);
     expect(plan).toMatchObject({ add: [], remove: [], update: [{ id: "1" }] });
+  });
+
+  test("an answer is sent where the job says, and nowhere by itself", () => {
+    expect(planCron([wish()], []).add).toMatchObject([{ delivery: { mode: "none" } }]);
+    const sent = wish({ deliver: { channel: "telegram", to: "1", account: "main" } });
+    const delivery = { mode: "announce", channel: "telegram", to: "1", accountId: "main" };
+    expect(planCron([sent], []).add).toMatchObject([{ delivery }]);
+    expect(planCron([sent], [seen({ delivery })])).toEqual(NOTHING);
+    expect(planCron([sent], [seen({ delivery: { ...delivery, to: "2" } })]).update).toHaveLength(1);
   });
 
   test("jobs that are not ours are never touched", () => {

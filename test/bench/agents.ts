@@ -54,17 +54,13 @@ async function measure(bench: BenchContext, count: number): Promise<Measured> {
     const fault = await turn(stage, agent, bench.signal);
     if (fault !== null) broken.push(`${some(count, "agent")}: ${fault}`);
   }
-  if (stage.watch.gatewayOf("s1") !== pid) {
-    broken.push(`${some(count, "agent")}: its gateway was replaced while it was measured`);
-  }
-  broken.push(...stage.brokenLaws().map((law) => `${some(count, "agent")}: ${law}`));
-  return {
-    count,
-    bootMs: stage.bootMs,
-    oneActive,
-    allActive: usageOf(pid).residentBytes,
-    broken,
-  };
+  const allActive = usageOf(pid).residentBytes;
+  // Once more with the first one: its session must still have what was said before.
+  await stage.load.probe(stage.context.sessionOf("s1"));
+  const faults = stage.brokenLaws();
+  if (stage.watch.gatewayOf("s1") !== pid) faults.push("its gateway was replaced meanwhile");
+  broken.push(...faults.map((fault) => `${some(count, "agent")}: ${fault}`));
+  return { count, bootMs: stage.bootMs, oneActive, allActive, broken };
 }
 
 function rowsOf(one: Measured, base: Measured): Row[] {

@@ -203,6 +203,7 @@ function checkTogether(s: Settings): Fault[] {
     }
     seen.add(agent.name);
     faults.push(...checkModel(s, agent.model, `agents[${i}].model`));
+    faults.push(...checkJobs(agent, `agents[${i}]`));
   });
   if (s.models !== "demo") {
     const { providers, primary, fallbacks } = s.models;
@@ -213,6 +214,30 @@ function checkTogether(s: Settings): Fault[] {
       faults.push(...missingProvider(setting, model, Object.keys(providers)));
     }
   }
+  return faults;
+}
+
+function checkJobs(agent: Settings["agents"][number], path: string): Fault[] {
+  const faults: Fault[] = [];
+  const names = new Set<string>();
+  const channels = Object.keys(agent.channels);
+  agent.cron.forEach(({ name, deliver }, i) => {
+    if (names.has(name)) {
+      faults.push({
+        setting: `${path}.cron[${i}].name`,
+        problem: `is ${name}, as is a job before it`,
+        remedy: "Give each job of an agent a name of its own",
+      });
+    }
+    names.add(name);
+    if (deliver && !channels.includes(deliver.channel)) {
+      faults.push({
+        setting: `${path}.cron[${i}].deliver.channel`,
+        problem: `is ${deliver.channel}, which is no channel of ${agent.name}`,
+        remedy: channels.length > 0 ? `Its channels: ${channels.join(", ")}` : "Add it to channels",
+      });
+    }
+  });
   return faults;
 }
 

@@ -25,6 +25,8 @@ function complaint(settings: Record<string, unknown>, env: Record<string, string
   throw new Error("the settings were accepted");
 }
 
+const job = (more: object) => ({ name: "n", schedule: "0 9 * * *", message: "m", ...more });
+
 describe("settings", () => {
   test("nothing set is a local stack with the demo model", () => {
     expect(load({}).settings).toMatchObject({
@@ -118,6 +120,24 @@ describe("settings", () => {
       /models\.primary is opnai\/m.*Did you mean openai\/m\?/,
     ],
     ["models of no known form", { models: "dmo" }, /models is dmo/],
+    [
+      "two jobs of one name",
+      { agents: [{ name: "x", cron: [job({}), job({})] }] },
+      /agents\[0\]\.cron\[1\]\.name is n, as is a job before/,
+    ],
+    [
+      "an answer to a channel that the agent has not",
+      {
+        agents: [
+          {
+            name: "x",
+            channels: { slack: {} },
+            cron: [job({ deliver: { channel: "telegram", to: "1" } })],
+          },
+        ],
+      },
+      /deliver\.channel is telegram, which is no channel of x.*Its channels: slack/s,
+    ],
     [
       "a schedule that is none",
       { agents: [{ name: "x", cron: [{ name: "n", schedule: "daily", message: "m" }] }] },

@@ -32,6 +32,8 @@ export const CHANNEL_WATCH = {
 export class ChannelWatch {
   readonly #deps: ChannelWatchDeps;
   readonly #watches = new Map<ShardId, { cancel: () => void }>();
+  /** What was last said of a shard's channels: a gateway that drains says the same each second. */
+  readonly #said = new Map<ShardId, string>();
 
   constructor(deps: ChannelWatchDeps) {
     this.#deps = deps;
@@ -86,9 +88,13 @@ export class ChannelWatch {
         const bots = started.join(", ");
         log("info", `started ${bots}, which OpenClaw kept down after repeated crashes`, { shard });
       }
+      this.#said.delete(shard);
     } catch (error) {
       // It is draining, restarting or gone; the next look tells.
-      log("warn", `the channels could not be looked at: ${(error as Error).message}`, { shard });
+      const { message } = error as Error;
+      if (this.#said.get(shard) !== message)
+        log("warn", `the channels could not be looked at: ${message}`, { shard });
+      this.#said.set(shard, message);
     }
     return true;
   }

@@ -99,8 +99,11 @@ async function bench(argv: string[]): Promise<number> {
       if (result.broken.length > 0) failed++;
     } catch (error) {
       failed++;
+      if (stop.signal.aborted) {
+        line("stopped, nothing of it is left");
+        break;
+      }
       line(`failed: ${(error as Error).message}`);
-      if (stop.signal.aborted) break;
     }
   }
   return failed > 0 ? 1 : 0;

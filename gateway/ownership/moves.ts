@@ -35,7 +35,8 @@ export function leaveOf(
 /** Begins, changes and calls off what makes shards leave. */
 export function moveShards(step: Step): void {
   const eligible = eligibleNodes(step.state);
-  for (const [shard, hold] of Object.entries(step.state.holds)) {
+  for (const [shard, found] of Object.entries(step.state.holds)) {
+    const hold = forgetWeighed(step, shard, found);
     if (hold.phase === "clearing") {
       const leave = leaveOf(step.state, shard, hold, eligible);
       if (leave) kill(step, shard, { ...hold, leave }, leave.why);
@@ -43,6 +44,15 @@ export function moveShards(step: Step): void {
       steer(step, shard, hold, leaveOf(step.state, shard, hold, eligible));
     }
   }
+}
+
+/** A pin that was taken away or changed is a command when it comes again. */
+function forgetWeighed(step: Step, shard: ShardId, hold: Hold): Hold {
+  if (hold.weighedPin === null || !step.state.view) return hold;
+  if (step.state.view.pins[shard] === hold.weighedPin) return hold;
+  const next = { ...hold, weighedPin: null };
+  setHold(step, shard, next);
+  return next;
 }
 
 function steer(step: Step, shard: ShardId, hold: Hold, leave: Leave | null): void {

@@ -60,7 +60,28 @@ export class StoreControl implements FleetControl {
     if (state !== "active") {
       throw new FleetCommandError("conflict", `${to} cannot take ${shard}: it is ${state}`);
     }
+    await this.#forgetPin(shard, to);
     await store.setPin(shard, to);
+  }
+
+  /**
+   * An owner follows a pin when it is new to it. One that says the same already was weighed before
+   * and may have been put off: it is taken away until the owner has seen that, so that asking again
+   * is a command again.
+   */
+  async #forgetPin(shard: ShardId, to: NodeId): Promise<void> {
+    const { view, store, nodeState } = this.#deps;
+    const lease = () => view()?.leases[shard];
+    const owner = lease()?.owner;
+    if (!owner || owner === to || view()?.pins[shard] !== to) return;
+    await store.setPin(shard, null);
+    await this.#until(() => view()?.pins[shard] === undefined);
+    // A renewal reads the pins in the transaction that moves the beat.
+    const beat = () => view()?.nodes[owner]?.beat;
+    const before = beat();
+    await this.#until(
+      () => beat() !== before || lease()?.owner !== owner || nodeState(owner) === "lost",
+    );
   }
 
   /**

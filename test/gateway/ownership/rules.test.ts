@@ -290,6 +290,20 @@ describe("leaving", () => {
     expect(node.feed({ type: "drained", now: 201, shard: "s1", epoch: 1 })).toEqual([]);
   });
 
+  test("a pin that was put off is a command once it was taken away and comes again", () => {
+    const node = new Subject();
+    const maintenance = { [second as string]: { since: "" } };
+    const pins = { s1: second };
+    const at = { now: 0, shard: "s1", epoch: 1 };
+    expect(does(node.renewed(0, { pins, maintenance }))).toEqual(["acquire"]);
+    node.feed({ type: "acquired", sentAt: 0, ...at });
+    node.feed({ type: "cleared", ...at });
+    node.feed({ type: "serving", ...at });
+    expect(node.renewed(100, { leases: node.own(), pins })).toEqual([]);
+    expect(node.renewed(200, { leases: node.own() })).toEqual([]);
+    expect(does(node.renewed(300, { leases: node.own(), pins }))).toEqual(["drain"]);
+  });
+
   test("a pin to a node that is away or in maintenance moves nothing", () => {
     const node = new Subject();
     node.serve(0);

@@ -1,0 +1,383 @@
+import { randomBytes } from "node:crypto";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { FleetConfig, NodeConfig } from "../../gateway/config.ts";
+import type { FleetStatus } from "../../gateway/contract.ts";
+import { nodeRunning, startNode, stopNode } from "../../gateway/keeper/launch.ts";
+import { processStart, processStat } from "../../gateway/keeper/process.ts";
+import { createPristine, SqliteLeaseStore } from "../../gateway/leases/sqlite.ts";
+
+const ROOT = join(import.meta.dirname, "../..");
+const OPENCLAW = join(import.meta.dirname, "programs/openclaw.ts");
+
+/** What a gateway of this fleet wrote of its own life. */
+export interface Trace {
+  event: "start" | "stop" | "turn" | "answered" | "overlap";
+  pid: number;
+  epoch: number;
+  at: number;
+  runId?: string;
+}
+
+export interface FastFleetOptions {
+  nodes?: string[];
+  shards?: number;
+  /** Directory for the fleet's data, which must not exist. @default a temporary one */
+  dataDir?: string;
+}
+
+/**
+ * Real nodes (keeper, supervisor, router, SQLite leases, state on disk) with gateways that boot at
+ * once. `remove` leaves nothing, whatever happened before.
+ */
+export class FastFleet {
+  readonly base = mkdtempSync(join(tmpdir(), "fleet-fast-"));
+  readonly dataDir: string;
+  readonly nodes: string[];
+  readonly shards: string[];
+  readonly tokens = {
+    client: [randomBytes(16).toString("hex")] as [string],
+    admin: randomBytes(16).toString("hex"),
+    peer: randomBytes(16).toString("hex"),
+  };
+  port = 0;
+
+  constructor({ nodes = ["a", "b"], shards = 2, dataDir }: FastFleetOptions = {}) {
+    this.nodes = nodes;
+    this.shards = Array.from({ length: shards }, (_, i) => `s${i + 1}`);
+    this.dataDir = dataDir ?? join(this.base, "data");
+  }
+
+  static async start(options: FastFleetOptions = {}): Promise<FastFleet> {
+    const fleet = new FastFleet(options);
+    await fleet.prepare();
+    try {
+      await Promise.all(fleet.nodes.map((node) => fleet.startNode(node)));
+      await fleet.served();
+    } catch (error) {
+      await fleet.remove();
+      throw error;
+    }
+    return fleet;
+  }
+
+  /** What a deployment writes before it starts the first node. */
+  async prepare(): Promise<void> {
+    this.port = await freePort();
+    mkdirSync(this.dataDir, { recursive: true, mode: 0o700 });
+    this.writeConfig(this.makeConfig());
+    createPristine(this.leaseFile);
+  }
+
+  get leaseFile(): string {
+    return join(this.dataDir, "leases.sqlite");
+  }
+
+  makeConfig(more: Partial<FleetConfig> = {}): FleetConfig {
+    const shards = this.shards.map((id) => ({ id, agents: ["main"], recycleMiB: 2_500 }));
+    return {
+      version: 1,
+      fleet: "fast",
+      target: "local",
+      preset: "small",
+      host: "127.0.0.1",
+      port: this.port,
+      shards,
+      agents: [
+        {
+          name: "main",
+          shards: this.shards,
+          homeShard: this.shards[0] as string,
+          channels: {},
+          cron: [],
+          env: {},
+        },
+      ],
+      models: { primary: "none/none", fallbacks: [], providers: {} },
+      openclaw: {},
+      channelBinding: {},
+      tokens: this.tokens,
+      trustedProxies: [],
+      scrapers: [],
+      turnBudgetMs: 120_000,
+      ...more,
+    };
+  }
+
+  writeConfig(config: FleetConfig): void {
+    this.writeRaw(JSON.stringify(config));
+  }
+
+  writeRaw(text: string): void {
+    const file = join(this.dataDir, "fleet.json");
+    writeFileSync(`${file}.new`, text, { mode: 0o600 });
+    renameSync(`${file}.new`, file);
+  }
+
+  nodeDir(node: string): string {
+    return join(this.dataDir, "nodes", node);
+  }
+
+  /** Writes node.json and starts the node; with another release it runs that from now on. */
+  async startNode(node: string, release = "1.0.0"): Promise<void> {
+    const config: NodeConfig = {
+      version: 1,
+      id: node,
+      dataDir: this.dataDir,
+      peerHost: "127.0.0.1",
+      release: { id: release, node: process.execPath, openclaw: OPENCLAW, runtime: ROOT },
+      gatewayPortBase: 19_000,
+      cores: 4,
+    };
+    mkdirSync(this.nodeDir(node), { recursive: true });
+    writeFileSync(join(this.nodeDir(node), "node.json"), JSON.stringify(config));
+    await startNode({
+      nodeDir: this.nodeDir(node),
+      keeper: join(ROOT, "gateway/keeper/main.ts"),
+      supervisor: join(ROOT, "gateway/node/main.ts"),
+      timeoutMs: 60_000,
+    });
+  }
+
+  stopNode(node: string, force = false): Promise<void> {
+    return stopNode({ nodeDir: this.nodeDir(node), force });
+  }
+
+  /** What the deployment does with a node that is removed for good. */
+  async forgetNode(node: string): Promise<void> {
+    const store = new SqliteLeaseStore({ path: this.leaseFile });
+    try {
+      await store.forgetNode(node);
+    } finally {
+      await store.close();
+    }
+    rmSync(this.nodeDir(node), { recursive: true, force: true });
+  }
+
+  keeperPid(node: string): number {
+    return this.#running(node).pid;
+  }
+
+  supervisorPid(node: string): number {
+    return this.#running(node).supervisor?.pid ?? 0;
+  }
+
+  #running(node: string) {
+    const record = nodeRunning(this.nodeDir(node));
+    if (!record) throw new Error(`node ${node} does not run`);
+    return record;
+  }
+
+  /** The node's keeper and everything below it. */
+  family(node: string): number[] {
+    const found = new Set([this.keeperPid(node)]);
+    for (let before = 0; before !== found.size; ) {
+      before = found.size;
+      for (const entry of readdirSync("/proc")) {
+        const stat = /^\d+$/.test(entry) ? processStat(Number(entry)) : null;
+        if (stat && found.has(stat.ppid)) found.add(stat.pid);
+      }
+    }
+    return [...found];
+  }
+
+  /** Kills every process of every node, and waits until they are gone. */
+  async killAll(): Promise<void> {
+    const pids = this.nodes.flatMap((node) => this.family(node));
+    for (const pid of pids) {
+      try {
+        process.kill(pid, "SIGKILL");
+      } catch {
+        // Its parent's end was its own.
+      }
+    }
+    while (pids.some((pid) => processStart(pid) !== null)) await sleep(20);
+  }
+
+  async fetch(
+    path: string,
+    options: { admin?: boolean; body?: unknown; headers?: Record<string, string> } = {},
+  ): Promise<Response> {
+    return fetch(`http://127.0.0.1:${this.port}${path}`, {
+      method: options.body === undefined ? "GET" : "POST",
+      headers: {
+        authorization: `Bearer ${options.admin ? this.tokens.admin : this.tokens.client[0]}`,
+        "content-type": "application/json",
+        connection: "close",
+        ...options.headers,
+      },
+      ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
+      signal: AbortSignal.timeout(120_000),
+    });
+  }
+
+  /** A turn of a client that wants its answer: the same key again when the connection broke. */
+  async chat(message: string, session: string): Promise<{ reply: string; shard: string }> {
+    const headers = { "idempotency-key": randomBytes(8).toString("hex") };
+    const deadline = performance.now() + GIVE_UP_MS;
+    for (;;) {
+      try {
+        const response = await this.fetch("/api/v1/chat", { body: { message, session }, headers });
+        const text = await response.text();
+        if (response.status === 200) return JSON.parse(text) as { reply: string; shard: string };
+        throw new Error(`chat answered ${response.status}: ${text}`);
+      } catch (error) {
+        const again = error instanceof TypeError || /"retryable":true/.test(String(error));
+        if (!again || performance.now() > deadline) throw error;
+        await sleep(100);
+      }
+    }
+  }
+
+  /** Begins a session that lives on a shard of this node. */
+  async sessionOn(node: string): Promise<{ session: string; shard: string }> {
+    for (let i = 1; i < 50; i++) {
+      const session = `${node}${i}`;
+      const { shard } = await this.chat("one", session);
+      if (ownerOf(await this.status(), shard).node === node) return { session, shard };
+    }
+    throw new Error(`${node} owns no shard`);
+  }
+
+  async command(command: "drain" | "resume" | "move", body: object): Promise<void> {
+    const response = await this.fetch(`/api/v1/fleet/${command}`, { admin: true, body });
+    if (response.status !== 200) throw new Error(`${command}: ${await response.text()}`);
+  }
+
+  async status(): Promise<FleetStatus> {
+    return (await (await this.fetch("/api/v1/fleet", { admin: true })).json()) as FleetStatus;
+  }
+
+  /** Waits until the fleet is as wanted; fails with the last state and the nodes' logs. */
+  async until(
+    what: string,
+    wanted: (status: FleetStatus) => boolean,
+    giveUpMs = GIVE_UP_MS,
+  ): Promise<FleetStatus> {
+    const deadline = performance.now() + giveUpMs;
+    let last: unknown;
+    for (;;) {
+      try {
+        const status = await this.status();
+        if (wanted(status)) return status;
+        last = status;
+      } catch (error) {
+        last = error;
+      }
+      if (performance.now() > deadline) {
+        throw new Error(`not in time: ${what}\n${JSON.stringify(last, null, 1)}\n${this.logs()}`);
+      }
+      await sleep(100);
+    }
+  }
+
+  /** All shards serve, and as many nodes as are started are active. */
+  served(nodes = this.nodes.length): Promise<FleetStatus> {
+    return this.until("everything serves", (status) => isServed(status, this.shards, nodes));
+  }
+
+  traces(shard: string): Trace[] {
+    const file = join(`${this.dataDir}.trace`, `${shard}.log`);
+    if (!existsSync(file)) return [];
+    return readFileSync(file, "utf8")
+      .split("\n")
+      .filter(Boolean)
+      .map((line) => JSON.parse(line) as Trace);
+  }
+
+  starts(shard: string): Trace[] {
+    return this.traces(shard).filter(({ event }) => event === "start");
+  }
+
+  /** What must hold after whatever happened, from the gateways' own records. */
+  faults(): string[] {
+    return readdirSync(`${this.dataDir}.trace`).flatMap((file) => {
+      const shard = file.replace(/\.log$/, "");
+      const traces = this.traces(shard);
+      const faults = traces
+        .filter(({ event }) => event === "overlap")
+        .map(({ pid }) => `${shard}: ${pid} started while another gateway lived`);
+      const starts = this.starts(shard);
+      for (const [i, { epoch, pid }] of starts.entries()) {
+        const before = starts[i - 1]?.epoch ?? 0;
+        if (epoch < before) faults.push(`${shard}: ${pid} has epoch ${epoch} after ${before}`);
+      }
+      // Nothing of a process after another one's start.
+      for (const [i, { pid, event }] of traces.entries()) {
+        const current = traces.slice(0, i + 1).findLast((each) => each.event === "start");
+        if (event !== "overlap" && current && current.pid !== pid)
+          faults.push(`${shard}: ${event} of ${pid} while ${current.pid} is its gateway`);
+      }
+      const answered = traces.filter(({ event }) => event === "answered");
+      if (new Set(answered.map(({ runId }) => runId)).size !== answered.length)
+        faults.push(`${shard}: a turn was answered twice`);
+      return faults;
+    });
+  }
+
+  logs(): string {
+    const dir = join(this.dataDir, "nodes");
+    if (!existsSync(dir)) return "";
+    return readdirSync(dir)
+      .map((id) => join(dir, id, "node.log"))
+      .filter((path) => existsSync(path))
+      .map((path) => `--- ${path}\n${readFileSync(path, "utf8").split("\n").slice(-40).join("\n")}`)
+      .join("\n");
+  }
+
+  async remove(): Promise<void> {
+    const dir = join(this.dataDir, "nodes");
+    for (const node of existsSync(dir) ? readdirSync(dir) : []) {
+      try {
+        for (const pid of this.family(node)) process.kill(pid, "SIGCONT");
+      } catch {
+        // It does not run.
+      }
+      await stopNode({ nodeDir: this.nodeDir(node), force: true });
+    }
+    rmSync(this.base, { recursive: true, force: true });
+  }
+}
+
+/** Generous: it costs only failing tests. */
+const GIVE_UP_MS = 90_000;
+
+export function isServed(status: FleetStatus, shards: string[], nodes: number): boolean {
+  const serving = status.shards.filter(({ state }) => state === "serving").map(({ id }) => id);
+  return (
+    serving.join() === shards.join() &&
+    status.shards.length === shards.length &&
+    status.nodes.filter(({ state }) => state === "active").length === nodes
+  );
+}
+
+export function ownerOf(status: FleetStatus, shard: string): { node: string; pid: number } {
+  const found = status.shards.find(({ id }) => id === shard);
+  if (!found?.owner || !found.pid) throw new Error(`${shard} has no owner`);
+  return { node: found.owner, pid: found.pid };
+}
+
+/** Below the ports that the kernel hands out, so that nobody takes it by chance. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = 24_000 + Math.floor(Math.random() * 8_000);
+    const free = await new Promise<boolean>((resolve) => {
+      const probe = createServer();
+      probe.once("error", () => resolve(false));
+      probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
+    });
+    if (free) return port;
+  }
+}

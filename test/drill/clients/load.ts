@@ -31,8 +31,11 @@ export const STEADY: LoadShape = {
   thinkMs: { least: 500, most: 3_000 },
 };
 
-/** A client that had no outcome by then calls it a loss; beyond every time the design allows. */
-export const PATIENCE_MS = 300_000;
+/**
+ * A client that had no outcome by then calls it a loss: a minute beyond a turn's budget. OpenClaw takes
+ * up interrupted turns one after another, and anew after each crash (seen: an answer after 315 s).
+ */
+export const PATIENCE_MS = 660_000;
 /** Pause before a request with a key is sent again after its connection was lost. */
 const RESEND_MS = 500;
 const CHAT_ID = 4242;

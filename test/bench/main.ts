@@ -21,15 +21,21 @@ import {
 } from "./text.ts";
 
 const PARTS: readonly Part[] = [router, recovery, rolling, shards, agents];
-const USAGE = `Usage: ./fleet test bench [PART…] [--quick] [--write]
+const USAGE = `Usage: ./fleet test bench [PART…] [--quick] [--trials N] [--write]
 
 Parts, all when none is named:
 ${PARTS.map(({ name, title }) => `  ${name.padEnd(9)}  ${title.toLowerCase()}`).join("\n")}
 
-  --quick   few trials: shows that it works, not what it measures
-  --write   puts the results into docs/capacity.md
+  --quick      little of everything: shows that it works, not what it measures
+  --trials N   kills of each kind in recovery, (20)
+  --write      puts the results into docs/capacity.md
 
 Timings are reported and never fail a run; a lost request or two owners do.`;
+
+/** Kills of each kind. */
+const TRIALS = 20;
+const QUICK_TRIALS = 2;
+const MOST_TRIALS = 1_000;
 
 const CAPACITY = join(PROJECT_ROOT, "docs", "capacity.md");
 
@@ -46,6 +52,7 @@ function parse(argv: string[]) {
     allowPositionals: true,
     options: {
       quick: { type: "boolean", default: false },
+      trials: { type: "string", default: String(TRIALS) },
       write: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
@@ -66,6 +73,11 @@ async function bench(argv: string[]): Promise<number> {
     if (unknown.length > 0) say(`${unknown.join(", ")} is no part of the bench\n`);
     say(USAGE);
     return unknown.length > 0 ? 2 : 0;
+  }
+  const trials = values.quick ? QUICK_TRIALS : Number(values.trials);
+  if (!Number.isInteger(trials) || trials < 1 || trials > MOST_TRIALS) {
+    say(`--trials is ${values.trials}: it must be a whole number from 1 to ${MOST_TRIALS}`);
+    return 2;
   }
   const stop = new AbortController();
   const interrupt = () => {
@@ -93,7 +105,8 @@ async function bench(argv: string[]): Promise<number> {
     if (warning) line(warning);
     try {
       const { quick } = values;
-      const result = await part.run({ quick, release, say: line, signal: stop.signal });
+      const context = { quick, trials, release, say: line, signal: stop.signal };
+      const result = await part.run(context);
       process.stdout.write(`${partText(part, result, paint)}\n`);
       if (values.write) write(part, result, machine);
       if (result.broken.length > 0) failed++;

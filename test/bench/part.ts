@@ -2,8 +2,10 @@ import type { Release } from "../../gateway/config.ts";
 
 /** What every part of the bench gets. */
 export interface BenchContext {
-  /** Few trials: shows that it works, not what it measures. */
+  /** Little of everything: shows that it works, not what it measures. */
   quick: boolean;
+  /** Kills of each kind. */
+  trials: number;
   /** What nodes run; made ready at the first call. Not every part needs it. */
   release(): Promise<Release>;
   /** One line of progress, for people. */

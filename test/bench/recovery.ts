@@ -7,9 +7,7 @@ import { coldBoots } from "./alone.ts";
 import { type BenchFleet, benchFleet, LAWS } from "./fleet.ts";
 import { type BenchContext, type Part, type PartResult, type Row, row, seconds } from "./part.ts";
 
-const TRIALS = 20;
-const QUICK_TRIALS = 2;
-const REFERENCE_BOOTS = 10;
+const REFERENCE_BOOTS = 6;
 /**
  * In turn, and in this order: a node's death brings a new epoch, in which the next killed gateway is the
  * first to crash. Twenty crashes in one epoch would measure the pauses between restarts.
@@ -22,8 +20,9 @@ const AIM_OVER_BOOT_MS = 1_000;
 const AIM_NODE_MS = 15_000;
 /** A shard that answers nobody for this long is called lost. */
 const LOST_MS = 300_000;
-/** A node that was started again has its own start behind it, ms. */
+/** Between two trials: a node that was started again has its own start behind it, ms. */
 const REST_MS = 2_000;
+const ASK_AGAIN_MS = 500;
 
 /**
  * Kills, and returns the time from the signal to the answer of a request that is sent at once, ms. A
@@ -63,14 +62,14 @@ async function answered({ context, history }: BenchFleet, shard: string, from: n
   while (history.now() - from < LOST_MS) {
     context.signal.throwIfAborted();
     if ((await context.send(context.sessionOf(shard), 0)) !== null) return;
-    await pause(REST_MS, context.signal);
+    await pause(ASK_AGAIN_MS, context.signal);
   }
   throw new Error(`${shard} did not answer for ${LOST_MS / 1000} s`);
 }
 
 async function trials(stage: BenchFleet, bench: BenchContext): Promise<Record<Killed, number[]>> {
   const times: Record<Killed, number[]> = { "kill-gateway": [], "kill-node": [] };
-  const count = bench.quick ? QUICK_TRIALS : TRIALS;
+  const count = bench.trials;
   for (let n = 0; n < count * KILLED.length; n++) {
     const name = KILLED[n % KILLED.length] as Killed;
     const took = await trial(stage, name, n + 1);
@@ -83,7 +82,7 @@ async function trials(stage: BenchFleet, bench: BenchContext): Promise<Record<Ki
 }
 
 async function run(bench: BenchContext): Promise<PartResult> {
-  const boots = await coldBoots(bench, bench.quick ? QUICK_TRIALS : REFERENCE_BOOTS);
+  const boots = await coldBoots(bench, Math.min(bench.trials, REFERENCE_BOOTS));
   bench.say("starting 2 nodes with 1 shard");
   await using stage = await benchFleet(bench, { nodes: 2, shards: 1 });
   const times = await trials(stage, bench);

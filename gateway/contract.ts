@@ -93,6 +93,9 @@ export type ShardState = (typeof SHARD_STATES)[number];
 
 export type NodeState = "active" | "maintenance" | "lost";
 
+/** Begins a shard's `reason` while it runs with older settings than it was given. */
+export const SETTINGS_REFUSED = "settings refused: ";
+
 /** `status --json` and `GET /api/v1/fleet`. */
 export interface FleetStatus {
   fleet: string;

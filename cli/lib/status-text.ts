@@ -1,7 +1,7 @@
 import type { FleetStatus } from "../../gateway/contract.ts";
 import type { FleetAccess } from "./fleet.ts";
 import { age, bytes, paint, table } from "./terminal.ts";
-import type { Verdict } from "./verdict.ts";
+import { refusedSettings, type Verdict } from "./verdict.ts";
 import { clip, columnsOf, wrap } from "./wrap.ts";
 
 /** Shards listed one by one; more are grouped by owner and state unless `--wide`. */
@@ -81,7 +81,9 @@ function shardTable(status: FleetStatus, wide: boolean): string[] {
         age(s.startedAt === null ? null : now - Date.parse(s.startedAt)),
         bytes(s.memoryBytes),
         String(s.sessions),
-        s.reason && s.restarts > 0 ? `${s.restarts} (${shortReason(s.reason)})` : `${s.restarts}`,
+        s.reason && s.restarts > 0 && !refusedSettings(s)
+          ? `${s.restarts} (${shortReason(s.reason)})`
+          : `${s.restarts}`,
         ...(wide ? [s.pid === null ? "–" : String(s.pid), s.agents.join(" ")] : []),
       ]),
     ),

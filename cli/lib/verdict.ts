@@ -1,4 +1,4 @@
-import type { FleetStatus } from "../../gateway/contract.ts";
+import { type FleetStatus, SETTINGS_REFUSED } from "../../gateway/contract.ts";
 import { type FleetReadiness, readiness } from "../../gateway/readiness.ts";
 
 export interface Verdict {
@@ -26,6 +26,12 @@ export function verdict(status: FleetStatus, stack: string): Verdict {
       `${shard.id} failed: ${shard.reason ?? "no reason given"} (./fleet logs ${shard.id}${suffix})`,
     );
   }
+  for (const { id, reason } of status.shards.filter(refusedSettings)) {
+    const why = reason?.slice(SETTINGS_REFUSED.length);
+    notes.push(
+      `${id} runs with older settings, the new ones are refused: ${why} (mend them, ./fleet up${suffix})`,
+    );
+  }
   if (!status.store.ok)
     notes.push(`the ${status.store.kind} lease store does not answer (./fleet doctor${suffix})`);
 
@@ -40,4 +46,9 @@ export function verdict(status: FleetStatus, stack: string): Verdict {
         : "no node is active";
   const parts = [...causes.slice(0, 3), what, ...(level === "down" ? [] : [after])];
   return { level, text: parts.join(", "), notes };
+}
+
+/** True while a shard's newest settings are not in force; it serves all the same. */
+export function refusedSettings({ state, reason }: FleetStatus["shards"][number]): boolean {
+  return state !== "failed" && (reason?.startsWith(SETTINGS_REFUSED) ?? false);
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { bootClock, bootId } from "../clock.ts";
 import type { NodeConfig } from "../config.ts";
-import { DRAIN, LEASE, type NodeId, type ShardId } from "../contract.ts";
+import { DRAIN, LEASE, type NodeId, SETTINGS_REFUSED, type ShardId } from "../contract.ts";
 import { EXTEND_FD, KEEPER_LOST_EXIT, KeeperClient } from "../keeper/client.ts";
 import { processStart, thisProcess } from "../keeper/process.ts";
 import { LeaseAgent } from "../leases/agent.ts";
@@ -398,7 +398,7 @@ export class Node {
   #shardReport(report: RunnerReport) {
     const plain = shardReport(report, this.#supervisor.state);
     const fault = this.#gateways.fault(report.shard);
-    return fault === null ? plain : { ...plain, reason: `settings refused: ${fault}` };
+    return fault === null ? plain : { ...plain, reason: SETTINGS_REFUSED + fault };
   }
 
   async #syncCron(shard: ShardId): Promise<void> {

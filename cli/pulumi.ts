@@ -10,6 +10,7 @@ import { ensurePulumi } from "../toolchain/pulumi.ts";
 import { findBackend, prepareBackend, pulumiVariables } from "../toolchain/pulumi-env.ts";
 import { CommandFailed, UsageError } from "./lib/errors.ts";
 import { firstSettings } from "./lib/first-settings.ts";
+import { awaitFree, lockedBy, lockFolder, readLocks } from "./operation-lock.ts";
 
 /** Name of the Pulumi project; its stacks and settings are filed under it. */
 const PROJECT = "openclaw-fleet";
@@ -79,22 +80,36 @@ export async function runPulumi(
   }
 }
 
-/** Runs one of Pulumi's own commands; anything but success throws, saying how to go on. */
+/** Commands that change the stack, one run at a time. */
+const CHANGES: readonly string[] = ["up", "refresh", "destroy"];
+
+/**
+ * Runs one of Pulumi's own commands; anything but success throws, saying how to go on. One that
+ * changes the stack waits up to `waitMs` for another run that does.
+ */
 export async function runForStack(
   runner: PulumiRunner,
   verb: string,
   stack: string,
   args: string[],
+  waitMs = 0,
 ): Promise<void> {
+  const locks = CHANGES.includes(verb)
+    ? lockFolder(findBackend(runner.env).url, PROJECT, stack)
+    : null;
+  if (locks !== null) await awaitFree(locks, verb, stack, waitMs);
   const code = await runPulumi(runner, [...verb.split(" "), "--stack", stack, ...args]);
   if (code === 0) return;
   if (code === "interrupted") {
     throw new CommandFailed(
       `${verb} of ${stack} was interrupted`,
       "what Pulumi reported as done above is done and recorded; the rest is not",
-      `run the same command again to go on. If it says that the stack is locked: ./fleet pulumi cancel --stack ${stack}`,
+      "run the same command again to go on",
     );
   }
+  // Two runs that began in the same moment: Pulumi let the other one have the stack.
+  const others = locks === null ? [] : readLocks(locks);
+  if (others.length > 0) throw lockedBy(verb, stack, others);
   throw new CommandFailed(
     `${verb} of ${stack} failed`,
     `Pulumi ended with exit code ${code}; its reason is above`,

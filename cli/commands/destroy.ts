@@ -1,7 +1,7 @@
 import { isCancel, text } from "@clack/prompts";
 import type { Command } from "commander";
 import { CommandFailed, UsageError } from "../lib/errors.ts";
-import { canAsk, withStack } from "../lib/options.ts";
+import { canAsk, withStack, withWait } from "../lib/options.ts";
 import {
   askPulumi,
   checkStackName,
@@ -13,27 +13,32 @@ import {
 import { keepsData, rawSettings } from "../settings.ts";
 
 export function register(program: Command): void {
-  withStack(program.command("destroy"))
+  withWait(withStack(program.command("destroy")))
     .summary("stop the fleet and remove what it made")
     .description("Runs `pulumi destroy`, after saying what dies and asking for the stack's name.")
     .option("-y, --yes", "do not ask for the name")
     .argument("[pulumi options...]", "further options of `pulumi destroy`, handed on")
     .allowUnknownOption()
     .addHelpText("after", "\nExamples:\n  ./fleet destroy\n  ./fleet destroy --stack drill-1 --yes")
-    .action(async (args: string[], { stack, yes }: { stack: string; yes?: boolean }) => {
-      checkStackName(stack);
-      if (!yes && !canAsk()) {
-        throw new UsageError(
-          "destroy asks for the stack's name, and there is no terminal: add --yes",
-        );
-      }
-      refuseProtected(stack);
-      const runner = await preparePulumi({ release: true });
-      requireStack(runner, stack);
-      process.stderr.write(`${whatDies(runner, stack)}\n`);
-      if (!yes) await confirmByName(stack);
-      await runForStack(runner, "destroy", stack, ["--yes", ...args]);
-    });
+    .action(
+      async (
+        args: string[],
+        { stack, yes, wait }: { stack: string; yes?: boolean; wait: number },
+      ) => {
+        checkStackName(stack);
+        if (!yes && !canAsk()) {
+          throw new UsageError(
+            "destroy asks for the stack's name, and there is no terminal: add --yes",
+          );
+        }
+        refuseProtected(stack);
+        const runner = await preparePulumi({ release: true });
+        requireStack(runner, stack);
+        process.stderr.write(`${whatDies(runner, stack)}\n`);
+        if (!yes) await confirmByName(stack);
+        await runForStack(runner, "destroy", stack, ["--yes", ...args], wait);
+      },
+    );
 }
 
 /** A production stack is destroyed in two steps, so that one wrong word cannot do it. */

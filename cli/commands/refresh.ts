@@ -1,21 +1,26 @@
 import type { Command } from "commander";
-import { withStack } from "../lib/options.ts";
+import { withStack, withWait } from "../lib/options.ts";
 import { checkStackName, preparePulumi, requireStack, runForStack } from "../pulumi.ts";
 import { requireAnswer } from "./up.ts";
 
 export function register(program: Command): void {
-  withStack(program.command("refresh"))
+  withWait(withStack(program.command("refresh")))
     .summary("record what is really there, a node that died for example")
     .description("Runs `pulumi refresh`: compares the recorded state with what exists.")
     .option("-y, --yes", "do not ask before recording")
     .argument("[pulumi options...]", "further options of `pulumi refresh`, handed on")
     .allowUnknownOption()
     .addHelpText("after", "\nExamples:\n  ./fleet refresh\n  ./fleet refresh --stack prod --yes")
-    .action(async (args: string[], { stack, yes }: { stack: string; yes?: boolean }) => {
-      checkStackName(stack);
-      requireAnswer("refresh", yes);
-      const runner = await preparePulumi({ release: true });
-      requireStack(runner, stack);
-      await runForStack(runner, "refresh", stack, [...(yes ? ["--yes"] : []), ...args]);
-    });
+    .action(
+      async (
+        args: string[],
+        { stack, yes, wait }: { stack: string; yes?: boolean; wait: number },
+      ) => {
+        checkStackName(stack);
+        requireAnswer("refresh", yes);
+        const runner = await preparePulumi({ release: true });
+        requireStack(runner, stack);
+        await runForStack(runner, "refresh", stack, [...(yes ? ["--yes"] : []), ...args], wait);
+      },
+    );
 }

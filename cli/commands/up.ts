@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { announce } from "../announce.ts";
 import { UsageError } from "../lib/errors.ts";
-import { withStack } from "../lib/options.ts";
+import { withStack, withWait } from "../lib/options.ts";
 import { checkSettings } from "../lib/stack-settings.ts";
 import { say } from "../lib/terminal.ts";
 import { checkStackName, createStack, preparePulumi, runForStack } from "../pulumi.ts";
@@ -10,24 +10,25 @@ import { proveReady } from "../readiness.ts";
 interface Options {
   stack: string;
   yes?: boolean;
+  wait: number;
 }
 
 export function register(program: Command): void {
-  withStack(program.command("up"))
+  withWait(withStack(program.command("up")))
     .summary("bring the fleet up, or to its changed settings")
     .description("Runs `pulumi up`, then waits until the fleet answers a real chat turn.")
     .option("-y, --yes", "do not ask before changing things")
     .argument("[pulumi options...]", "further options of `pulumi up`, handed on")
     .allowUnknownOption()
     .addHelpText("after", "\nExamples:\n  ./fleet up\n  ./fleet up --stack prod --yes --diff")
-    .action(async (args: string[], { stack, yes }: Options) => {
+    .action(async (args: string[], { stack, yes, wait }: Options) => {
       checkStackName(stack);
       requireAnswer("up", yes);
       // Settings given on the command line are for Pulumi to put together.
       if (!args.some((arg) => /^(-c|--config)/.test(arg))) checkSettings(stack);
       const runner = await preparePulumi({ release: true, create: true });
       createStack(runner, stack);
-      await runForStack(runner, "up", stack, [...(yes ? ["--yes"] : []), ...args]);
+      await runForStack(runner, "up", stack, [...(yes ? ["--yes"] : []), ...args], wait);
       say("fleet: asking one question, to see that it answers");
       await proveReady(stack);
       announce(runner, stack);

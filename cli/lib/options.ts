@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 
 /** `--stack NAME`, as every command takes it. */
 export const withStack = (command: Command): Command =>
@@ -18,3 +18,16 @@ export function duration(text: string): number | null {
   const unit = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match[2] as "ms" | "s" | "m" | "h"];
   return Number(match[1]) * unit;
 }
+
+/** `--wait DURATION`, for commands that only one run at a time may do. */
+export const withWait = (command: Command): Command =>
+  command.option(
+    "--wait <duration>",
+    "wait that long (90s, 10m) for another run that changes the stack",
+    (text: string): number => {
+      const ms = duration(text);
+      if (ms === null) throw new InvalidArgumentError("a duration such as 90s, 5m or 1h");
+      return ms;
+    },
+    0,
+  );

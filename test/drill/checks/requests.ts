@@ -31,8 +31,15 @@ export const ALLOWED: Record<RequestKind, Record<string, readonly FaultKind[]>> 
     closed_1012: [...ANY_LOSS, "planned"],
     connection_lost: ANY_LOSS,
   },
-  telegram: {},
+  // See TWICE_LOST.
+  telegram: { no_reply: ANY_LOSS },
 };
+
+/**
+ * Errors that one loss does not excuse. A bot's answer between two crashes is OpenClaw's own: it does
+ * not replay a delivery that may have gone out, and calls the turn done (docs/openclaw.md).
+ */
+const TWICE_LOST: Partial<Record<RequestKind, readonly string[]>> = { telegram: ["no_reply"] };
 
 /** A held request gets its 503 after 60 s; sooner means that nobody held it. Less 1 s of slack. */
 const LEAST_HOLD_MS = 59_000;
@@ -63,6 +70,10 @@ function failure(
   if (!excuse) {
     const had = during.map((fault) => fault.name).join(", ") || "no fault";
     return `${what}: not allowed under ${had}`;
+  }
+  const losses = during.filter((fault) => kinds.includes(fault.kind)).length;
+  if (TWICE_LOST[invoked.kind]?.includes(outcome.code) && losses < 2) {
+    return `${what}: one loss (${excuse.name}) does not excuse that`;
   }
   const waited = outcome.t - invoked.t;
   if (outcome.code === "no_owner" && waited < LEAST_HOLD_MS) {

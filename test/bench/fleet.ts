@@ -1,4 +1,6 @@
-import { availableParallelism } from "node:os";
+import { mkdtempSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
 import { bootClock } from "../../gateway/clock.ts";
 import { check } from "../drill/checker.ts";
 import { Load } from "../drill/clients/load.ts";
@@ -136,9 +138,18 @@ const FAULTS = "faults";
 function lawsBroken(history: History): string[] {
   const expected = { telegram: false, cron: false, websocket: false, faults: [] };
   const { verdicts } = check(history.header, history.events, expected);
-  return verdicts.flatMap((verdict) => {
+  const broken = verdicts.flatMap((verdict) => {
     if (verdict.status === "passed") return [];
     if (verdict.status === "unevaluated" && verdict.check === FAULTS) return [];
     return [`${verdict.law}: ${evidence(verdict)}`];
   });
+  return broken.length === 0 ? broken : [...broken, `all that was seen: ${kept(history)}`];
+}
+
+/** A fleet is removed after its measurement; what proves a fault is not. */
+function kept(history: History): string {
+  const file = join(mkdtempSync(join(tmpdir(), "openclaw-fleet-bench-")), "history.jsonl");
+  history.writeTo(file);
+  history.flush();
+  return file;
 }

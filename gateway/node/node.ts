@@ -35,6 +35,7 @@ import { Supervisor } from "../supervisor/supervisor.ts";
 import { RECYCLE_LEASE, RecycleTurns } from "../supervisor/turn-taking.ts";
 import { ChannelWatch } from "./channel-watch.ts";
 import { cronJobs } from "./cron-jobs.ts";
+import { DiskWatch } from "./disk-watch.ts";
 import { HistoryWriter, shardReport } from "./reporting.ts";
 
 /** The file in the data directory that decides who owns what. */
@@ -69,6 +70,7 @@ export class Node {
   readonly #view: LiveFleetView;
   readonly #history: HistoryWriter;
   readonly #bootSlots: BootSlots;
+  readonly #disk: DiskWatch;
   readonly #channels: ChannelWatch;
   readonly #changes = new EventEmitter();
   readonly #takeovers = new Map<ShardId, number>();
@@ -84,6 +86,10 @@ export class Node {
     this.#node = node;
     this.#log = createLogger({ instanceId: node.id });
     this.#bootSlots = new BootSlots(node.cores);
+    this.#disk = new DiskWatch({
+      dir: node.dataDir,
+      log: (level, message) => this.#log[level](message),
+    });
     this.#shelf = new ReleaseShelf(node.dataDir);
     this.#shelf.put(node.release);
     this.#file = new FleetConfigFile(node.dataDir, {
@@ -181,6 +187,7 @@ export class Node {
     await this.#configure();
     this.#supervisor.start();
     this.#file.watch();
+    this.#disk.start();
     this.#timer = setInterval(() => void this.#countSessions(), COUNT_EVERY_MS);
     this.#log.info(
       { incarnation: this.#incarnation, release: this.#node.release.id },
@@ -204,6 +211,7 @@ export class Node {
     this.#channels.close();
     this.#supervisor.close();
     this.#file.close();
+    this.#disk.close();
     await this.#leases.stop();
     await this.#sessions.close();
     await this.#model?.close();

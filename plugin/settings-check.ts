@@ -1,7 +1,7 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import type { FleetConfig } from "../gateway/config.ts";
+import type { FleetConfig, Release } from "../gateway/config.ts";
 import { agentsEnv, configShape } from "../gateway/openclaw/config.ts";
 import type { JsonObject } from "../gateway/openclaw/json.ts";
 import { checkGatewayConfig } from "../gateway/openclaw/launch.ts";
@@ -24,22 +24,24 @@ export async function settingsFault(fleet: FleetConfig): Promise<string | null> 
       if (same) same.shards.push(id);
       else candidates.set(text, { config, shards: [id] });
     }
-    const openclaw = asksOpenclaw(fleet) ? findOpenclaw() : null;
-    if (!openclaw) return null;
+    const release = asksOpenclaw(fleet) ? releaseToAsk() : null;
+    if (!release) return null;
     const waiting = [...candidates.values()];
-    const faults: string[] = [];
+    const faults = new Map<string, string[]>();
     const work = async () => {
       for (let next = waiting.shift(); next; next = waiting.shift()) {
-        const release = { node: process.execPath, openclaw: openclaw.path };
         const found = await checkGatewayConfig({ release, config: next.config, scratchDir });
-        if (!found.ok) faults.push(`${found.message} (${next.shards.join(", ")})`);
+        if (!found.ok) {
+          faults.set(found.message, [...(faults.get(found.message) ?? []), ...next.shards]);
+        }
       }
     };
     // Each takes about 2 s of one core.
     await Promise.all(Array.from({ length: availableParallelism() }, work));
-    if (faults.length === 0) return null;
+    if (faults.size === 0) return null;
+    const said = [...faults].map(([message, shards]) => `${message} (${shards.sort().join(", ")})`);
     return (
-      `OpenClaw refuses these settings: ${faults.sort().join("; ")}. Nothing was changed. ` +
+      `OpenClaw refuses these settings: ${said.join("; ")}. Nothing was changed. ` +
       "Mend `openclaw`, `models` or the agents' `channels` in the stack's settings"
     );
   } catch (error) {
@@ -48,6 +50,13 @@ export async function settingsFault(fleet: FleetConfig): Promise<string | null> 
   } finally {
     rmSync(scratchDir, { recursive: true, force: true });
   }
+}
+
+/** The OpenClaw that nodes will run: as the program that declares them is told, else the pinned one. */
+function releaseToAsk(env = process.env): Pick<Release, "node" | "openclaw"> | null {
+  const given = env.OPENCLAW_FLEET_RELEASE_JSON;
+  const openclaw = given ? (JSON.parse(given) as Release).openclaw : findOpenclaw({ env })?.path;
+  return openclaw && existsSync(openclaw) ? { node: process.execPath, openclaw } : null;
 }
 
 /** Without any of these the configuration is the fleet's own, which is known to be good. */

@@ -122,7 +122,7 @@ describe.skipIf(!process.env.OPENCLAW_FLEET_OPENCLAW)(
       ) as FleetConfig;
       expect(await settingsFault(config)).toBeNull();
       expect(await settingsFault({ ...config, openclaw: NONSENSE })).toMatch(
-        /agents\.defaults.*nonsense.*\(s1\)/,
+        /agents\.defaults.*nonsense.*\(s1, s2\)/,
       );
     });
 

@@ -211,7 +211,8 @@ export class FleetHandler implements Handler {
   async #reached(inputs: FleetInputs, before: Partial<FleetInputs>, op: Operation): Promise<void> {
     const layout = (i: Partial<FleetInputs>) =>
       JSON.stringify(renderLayout(i.shards ?? {}, i.agents ?? {}));
-    if (layout(inputs) === layout(before)) return;
+    const moved = before.host !== inputs.host || before.port !== inputs.port;
+    if (!moved && layout(inputs) === layout(before)) return;
     const running = nodesIn(inputs.dataDir).some((n) => this.#launcher.running(inputs.dataDir, n));
     if (!running) return;
     const want = renderLayout(inputs.shards, inputs.agents);

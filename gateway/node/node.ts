@@ -368,6 +368,7 @@ export class Node {
           bound[agent.homeShard] = node;
       }
     }
+    await this.#router?.listenAt(config.host, config.port);
     this.#host.configure(config.shards);
     this.#view.configured();
     const revision = createHash("sha256").update(JSON.stringify(config)).digest("hex").slice(0, 16);

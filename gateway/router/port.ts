@@ -54,7 +54,7 @@ export interface PortHolderOptions {
  * held → waiting: another node or a stranger answers on it, too. Any → closed.
  */
 export class PublicPort {
-  readonly #options: PortHolderOptions;
+  #options: PortHolderOptions;
   readonly #timings: PortTimings;
   #timer: NodeJS.Timeout | null = null;
   #closed = false;
@@ -87,6 +87,28 @@ export class PublicPort {
   /** What the holder was when last looked at; null before the first look, and while we hold it. */
   get holder(): Probe | null {
     return this.#held ? null : this.#lastProbe;
+  }
+
+  /** Where it listens, or waits to. */
+  get at(): { host: string; port: number } {
+    const { host, port } = this.#options;
+    return { host, port };
+  }
+
+  /**
+   * From now on listens somewhere else. Accepted connections live on; until the new place is free it
+   * is waited for as the old one was.
+   */
+  async moveTo(host: string, port: number): Promise<void> {
+    const { log, ...before } = this.#options;
+    if (this.#closed || (before.host === host && before.port === port)) return;
+    log.info({ host, port }, `the port changes: it was ${before.port} on ${before.host}`);
+    await this.letGo();
+    this.#options = { ...this.#options, host, port };
+    this.#misses = 0;
+    this.#lastProbe = null;
+    this.#predecessor = null;
+    await this.#tryBind();
   }
 
   /** Others can listen on it beside this router. */
@@ -144,8 +166,7 @@ export class PublicPort {
     if (this.#closed) return;
     if (!this.#held) await this.#tryBind();
     if (!this.#closed && performance.now() >= this.#nextProbeAt) await this.#look();
-    // What nobody can share needs no watch.
-    if (this.#closed || (this.#held && !this.#share)) return;
+    if (this.#closed) return;
     const pause = this.#held ? this.#timings.probeEveryMs : this.#timings.bindEveryMs;
     this.#timer = setTimeout(() => {
       this.#turn().catch((error: unknown) => {

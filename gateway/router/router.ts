@@ -32,6 +32,8 @@ export interface RouterHandle {
   readonly holdsPort: Promise<void>;
   /** Who holds the public port while this router does not; null when it does, or before a look. */
   portHolder(): Probe | null;
+  /** Moves the public listener to another address or port; connections that are open live on. */
+  listenAt(host: string, port: number): Promise<void>;
   /** Requests waiting for an owner in this router, of one shard or all. */
   held(shard?: string): number;
   /**
@@ -106,7 +108,7 @@ export async function startRouter(
     const wait = 2 * (deps.frontIntervalMs ?? 0);
     if (wait > 0 && publicPort.held) await new Promise((resolve) => setTimeout(resolve, wait));
     await publicPort.stop();
-    const heir = publicPort.shared ? await findHeir(deps, parts, deps.listen) : null;
+    const heir = publicPort.shared ? await findHeir(deps, parts, publicPort.at) : null;
     if (heir !== null) {
       await publicPort.letGo();
       log.info({ heir }, "the public port was handed over");
@@ -141,6 +143,7 @@ export async function startRouter(
     },
     holdsPort: publicPort.taken,
     portHolder: () => publicPort.holder,
+    listenAt: (host, port) => publicPort.moveTo(host, port),
     held: (shard) => parts.gate.held(shard),
     close,
   };

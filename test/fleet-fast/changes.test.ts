@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { portHolder } from "../../plugin/preflight.ts";
 import { eventually } from "../support/eventually.ts";
-import { FastFleet, isServed, ownerOf } from "./fleet.ts";
+import { FastFleet, freePort, isServed, ownerOf } from "./fleet.ts";
 
 let fleet: FastFleet;
 
@@ -143,4 +144,25 @@ test("a roll from release to release, node by node, cuts no turn", {
     .flatMap((shard) => fleet.traces(shard))
     .filter(({ event }) => event === "turn");
   expect(turns).toHaveLength(count);
+});
+
+test("another port is listened on at once, and no gateway is restarted", {
+  timeout: 150_000,
+}, async () => {
+  await fleet.chat("one", "s");
+  const before = pids();
+  const old = fleet.port;
+  fleet.port = await freePort();
+  fleet.writeConfig(fleet.makeConfig());
+  await fleet.served();
+  expect((await fleet.chat("two", "s")).reply).toBe("echo 2: two");
+  expect(pids()).toEqual(before);
+  await eventually(() =>
+    expect(fetch(`http://127.0.0.1:${old}/healthz`)).rejects.toThrow("fetch failed"),
+  );
+  // The other node waits for the new port, and has it when this one's is gone.
+  const holder = portHolder(fleet.port)?.pid as number;
+  process.kill(holder, "SIGKILL");
+  expect((await fleet.chat("three", "s")).reply).toBe("echo 3: three");
+  await fleet.served();
 });

@@ -122,7 +122,8 @@ export async function awaitFree(
     const locks = readLocks(folder);
     const dead = locks.filter((lock) => holderState(lock) === "dead");
     for (const lock of dead) {
-      rmSync(lock.path, { force: true });
+      // The backend keeps a file of attributes beside each of its files.
+      for (const path of [lock.path, `${lock.path}.attrs`]) rmSync(path, { force: true });
       say(`fleet: the run that held ${stack} has died (${describe(lock)}); its lock was removed`);
     }
     const others = locks.filter((lock) => !dead.includes(lock));

@@ -1,8 +1,10 @@
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -55,4 +57,9 @@ export function readIfThere(path: string): string | null {
     if (code === "ENOENT" || code === "ENOTDIR") return null;
     throw error;
   }
+}
+
+/** Ids of the nodes that have a directory in a fleet, running or not. */
+export function nodesIn(dataDir: string): string[] {
+  return existsSync(nodesDir(dataDir)) ? readdirSync(nodesDir(dataDir)) : [];
 }

@@ -7,7 +7,7 @@ import {
   fleetFile,
   leaseFile,
   nodeDir,
-  nodesDir,
+  nodesIn,
   readFleet,
   readIfThere,
   writePrivate,
@@ -269,10 +269,6 @@ function foundFleet(dataDir: string): string | null {
     // Said below.
   }
   throw new Error(`${fleetFile(dataDir)} cannot be read as a fleet. Move it away, or restore it`);
-}
-
-function nodesIn(dataDir: string): string[] {
-  return existsSync(nodesDir(dataDir)) ? readdirSync(nodesDir(dataDir)) : [];
 }
 
 const newToken = () => randomBytes(32).toString("base64url");

@@ -3,7 +3,15 @@ import { availableParallelism } from "node:os";
 import { basename, dirname } from "node:path";
 import { z } from "zod";
 import { type NodeConfig, nodeConfig } from "../gateway/config.ts";
-import { fleetFile, nodeDir, nodeFile, readIfThere, readNode, writePrivate } from "./files.ts";
+import {
+  fleetFile,
+  nodeDir,
+  nodeFile,
+  nodesIn,
+  readIfThere,
+  readNode,
+  writePrivate,
+} from "./files.ts";
 import {
   type CheckFailure,
   type Diff,
@@ -21,7 +29,7 @@ import {
   untilServing,
 } from "./node-steps.ts";
 import { differences, type Props, reveal } from "./values.ts";
-import { OneByOne, unlessInterrupted } from "./wait.ts";
+import { OneByOne, unlessInterrupted, waitFor } from "./wait.ts";
 
 /** Inputs of `openclaw:local:Node`. */
 export const nodeInputs = z.strictObject({
@@ -40,6 +48,9 @@ export const nodeInputs = z.strictObject({
 });
 export type NodeInputs = z.infer<typeof nodeInputs>;
 
+/** How long a running node waits for the change of one that does not run. */
+const DEAD_FIRST_MS = 5_000;
+
 /** `running`, `dead` (seen by refresh), or `incomplete` (its creation did not end well). */
 type NodeState = "running" | "dead" | "incomplete";
 
@@ -51,6 +62,8 @@ export class NodeHandler implements Handler {
   readonly #launcher: NodeLauncher;
   readonly #rolling = new OneByOne();
   readonly #answered = new Map<string, Promise<void>>();
+  /** Directories of nodes that did not run when their change came. */
+  readonly #restarting = new Set<string>();
 
   constructor(launcher: NodeLauncher) {
     this.#launcher = launcher;
@@ -120,8 +133,27 @@ export class NodeHandler implements Handler {
     if (op.preview) return stateOf(news, "running");
     const inputs = nodeInputs.parse(reveal(news));
     op.say("waiting for its turn");
+    await this.#deadFirst(inputs, op);
     await this.#rolling.run(`node ${inputs.node}`, () => this.#roll(reveal(state), inputs, op));
     return stateOf(news, "running");
+  }
+
+  /**
+   * Lets nodes that do not run have their turn first: a running one that is drained needs somebody to
+   * take its shards. The engine hands out all updates at once, so a dead node that is changed too shows
+   * within a moment; one that no recorded change restarts keeps nobody waiting for longer.
+   */
+  async #deadFirst({ dataDir, node }: NodeInputs, op: Operation): Promise<void> {
+    if (!this.#launcher.running(dataDir, node)) {
+      this.#restarting.add(nodeDir(dataDir, node));
+      return;
+    }
+    const dead = nodesIn(dataDir).filter((id) => !this.#launcher.running(dataDir, id));
+    if (dead.length === 0) return;
+    await waitFor(
+      async () => (dead.every((id) => this.#restarting.has(nodeDir(dataDir, id))) ? true : null),
+      { what: "waiting for its turn", deadlineMs: DEAD_FIRST_MS, signal: op.signal },
+    );
   }
 
   async delete(id: string, state: Props, op: Operation): Promise<void> {

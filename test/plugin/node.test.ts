@@ -271,6 +271,19 @@ describe("update", () => {
     expect(fake.calls).toEqual(["start a 1", "stop a", "start a 1"]);
     expect(fleet.calls).not.toContain("drain a");
   });
+
+  test("a dead node is back before a running one is drained", async () => {
+    const fake = fakeLauncher();
+    fleet.nodes.set("a", "active").set("b", "active");
+    const node = new NodeHandler(fake.launcher);
+    for (const id of ["a", "b"]) await node.create(inputs(id), op());
+    fake.kill(dataDir, "b");
+    fake.calls.length = 0;
+    const roll = (id: string, state: string) =>
+      node.update(idOf(id), { ...inputs(id), state }, inputs(id, "2"), op());
+    await Promise.all([roll("a", "running"), roll("b", "dead")]);
+    expect(fake.calls).toEqual(["stop b", "start b 2", "stop a", "start a 2"]);
+  });
 });
 
 describe("delete", () => {

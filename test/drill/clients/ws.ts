@@ -133,7 +133,10 @@ export class SocketClient {
       };
       this.#pending.set(id, { answer, reject });
       socket.send(JSON.stringify({ type: "req", id, method, params }), (error) => {
-        if (error) reject(new LostConnection(error.message));
+        // While it closes, the close itself says why: a planned one is none that was lost.
+        if (error && socket.readyState !== WebSocket.CLOSING) {
+          reject(new LostConnection(error.message));
+        }
       });
     });
   }

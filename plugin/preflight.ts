@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, readlinkSync, statfsSync } from "node:fs";
 import { createServer } from "node:net";
 import { freemem } from "node:os";
 import { basename, dirname } from "node:path";
-import { readIfThere } from "./files.ts";
+import { fleetFile, readIfThere } from "./files.ts";
 
 const MIB = 2 ** 20;
 
@@ -84,7 +84,8 @@ export async function portFault(host: string, port: number): Promise<string | nu
   if (!error) return null;
   if (error.code === "EADDRINUSE") {
     const holder = portHolder(port);
-    const who = holder ? `process ${holder.pid} (${holder.name})` : "another user's process";
+    const what = holder?.fleet ? `${holder.name}, of fleet ${holder.fleet}` : holder?.name;
+    const who = holder ? `process ${holder.pid} (${what})` : "another user's process";
     return (
       `port ${port} on ${host} is in use by ${who}. Nothing was started. ` +
       "Stop it, or set openclaw-fleet:port to a free one"
@@ -93,8 +94,15 @@ export async function portFault(host: string, port: number): Promise<string | nu
   return `port ${port} on ${host} cannot be opened: ${error.message}. Set openclaw-fleet:port or :host`;
 }
 
+export interface PortHolder {
+  pid: number;
+  name: string;
+  /** The fleet whose node it is; null for any other program. */
+  fleet: string | null;
+}
+
 /** The process that listens on a TCP port, by its socket's inode. Linux only, else null. */
-export function portHolder(port: number): { pid: number; name: string } | null {
+export function portHolder(port: number): PortHolder | null {
   const inodes = new Set<string>();
   for (const table of ["/proc/net/tcp", "/proc/net/tcp6"]) {
     for (const line of (readIfThere(table) ?? "").split("\n").slice(1)) {
@@ -109,7 +117,7 @@ export function portHolder(port: number): { pid: number; name: string } | null {
     for (const fd of listDir(`/proc/${pid}/fd`)) {
       try {
         if (!inodes.has(readlinkSync(`/proc/${pid}/fd/${fd}`))) continue;
-        return { pid: Number(pid), name: programName(pid) };
+        return { pid: Number(pid), name: programName(pid), fleet: fleetOfProcess(pid) };
       } catch {
         // It ended while we looked.
       }
@@ -122,6 +130,20 @@ export function portHolder(port: number): { pid: number; name: string } | null {
 function programName(pid: string): string {
   const [program = ""] = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
   return basename(program) || readFileSync(`/proc/${pid}/comm`, "utf8").trim();
+}
+
+/** A supervisor is started with its node's directory, two levels below the fleet's. */
+function fleetOfProcess(pid: string): string | null {
+  const args = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+  const at = args.indexOf("--node-dir");
+  const dir = at < 0 ? undefined : args[at + 1];
+  if (dir === undefined) return null;
+  try {
+    const { fleet } = JSON.parse(readIfThere(fleetFile(dirname(dirname(dir)))) ?? "null") ?? {};
+    return typeof fleet === "string" ? fleet : null;
+  } catch {
+    return null;
+  }
 }
 
 function listDir(path: string): string[] {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { portHolder } from "../../plugin/preflight.ts";
+import { portFault, portHolder } from "../../plugin/preflight.ts";
 import { eventually } from "../support/eventually.ts";
 import { FastFleet, freePort, isServed, ownerOf } from "./fleet.ts";
 

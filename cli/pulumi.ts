@@ -186,6 +186,13 @@ export function createStack(runner: PulumiRunner, stack: string): void {
       "mend that, then run up again",
     );
   }
+  putSaltFirst(stack);
+}
+
+/** See {@link saltFirst}. Called when Pulumi may have written to the stack's file. */
+export function putSaltFirst(stack: string): void {
+  const file = settingsFile(stack);
+  if (!existsSync(file)) return;
   const text = readFileSync(file, "utf8");
   const better = saltFirst(text);
   if (better !== text) writeFileSync(file, better);

@@ -4,7 +4,13 @@ import { UsageError } from "../lib/errors.ts";
 import { withStack, withWait } from "../lib/options.ts";
 import { checkSettings } from "../lib/stack-settings.ts";
 import { say } from "../lib/terminal.ts";
-import { checkStackName, createStack, preparePulumi, runForStack } from "../pulumi.ts";
+import {
+  checkStackName,
+  createStack,
+  preparePulumi,
+  putSaltFirst,
+  runForStack,
+} from "../pulumi.ts";
 import { proveReady } from "../readiness.ts";
 
 interface Options {
@@ -29,6 +35,7 @@ export function register(program: Command): void {
       const runner = await preparePulumi({ release: true, create: true });
       createStack(runner, stack);
       await runForStack(runner, "up", stack, [...(yes ? ["--yes"] : []), ...args], wait);
+      putSaltFirst(stack);
       say("fleet: asking one question, to see that it answers");
       await proveReady(stack);
       announce(runner, stack);

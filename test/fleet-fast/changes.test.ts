@@ -160,6 +160,7 @@ test("another port is listened on at once, and no gateway is restarted", {
   await eventually(() =>
     expect(fetch(`http://127.0.0.1:${old}/healthz`)).rejects.toThrow("fetch failed"),
   );
+  expect(await portFault("127.0.0.1", fleet.port)).toMatch(/\(node, of fleet fast\)/);
   // The other node waits for the new port, and has it when this one's is gone.
   const holder = portHolder(fleet.port)?.pid as number;
   process.kill(holder, "SIGKILL");

@@ -1,14 +1,12 @@
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { EventEmitter, once } from "node:events";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { bootClock, bootId } from "../clock.ts";
 import type { NodeConfig } from "../config.ts";
-import { DRAIN, LEASE, type NodeId, SETTINGS_REFUSED, type ShardId } from "../contract.ts";
+import { DRAIN, LEASE, type ShardId } from "../contract.ts";
 import { EXTEND_FD, KEEPER_LOST_EXIT, KeeperClient } from "../keeper/client.ts";
-import { processStart, thisProcess } from "../keeper/process.ts";
 import { LeaseAgent } from "../leases/agent.ts";
-import type { NodeReport } from "../leases/thread-protocol.ts";
 import { type DemoModel, startDemoModel } from "../model/server.ts";
 import { createLogger } from "../observe/log.ts";
 import { createMetrics } from "../observe/metrics.ts";
@@ -22,21 +20,22 @@ import { BootSlots } from "../shard/boot-slots.ts";
 import { probeStartup } from "../shard/probe.ts";
 import { ShardRunner } from "../shard/runner.ts";
 import { systemTimers } from "../shard/timers.ts";
-import type { RunnerEvent, RunnerReport } from "../shard/types.ts";
+import type { RunnerEvent } from "../shard/types.ts";
 import { LocalStateStore } from "../state/local.ts";
 import { FleetConfigFile } from "../supervisor/config-file.ts";
 import { StoreControl } from "../supervisor/control.ts";
 import { LiveFleetView } from "../supervisor/fleet-view.ts";
 import { Gateways } from "../supervisor/gateways.ts";
-import { portHolders, supervisorGone } from "../supervisor/processes.ts";
+import { supervisorGone } from "../supervisor/processes.ts";
 import { ReleaseShelf } from "../supervisor/releases.ts";
 import { ShardHost } from "../supervisor/shard-host.ts";
 import { Supervisor } from "../supervisor/supervisor.ts";
 import { RECYCLE_LEASE, RecycleTurns } from "../supervisor/turn-taking.ts";
 import { ChannelWatch } from "./channel-watch.ts";
-import { cronJobs } from "./cron-jobs.ts";
 import { DiskWatch } from "./disk-watch.ts";
-import { HistoryWriter, shardReport } from "./reporting.ts";
+import { killPortHolder } from "./port-holder.ts";
+import { HistoryWriter, nodeReport, shardReport } from "./reporting.ts";
+import { SettingsFollower } from "./settings-follower.ts";
 
 /** The file in the data directory that decides who owns what. */
 export const LEASES_FILE = "leases.sqlite";
@@ -68,6 +67,7 @@ export class Node {
   readonly #supervisor: Supervisor;
   readonly #recycle: RecycleTurns;
   readonly #view: LiveFleetView;
+  readonly #settings: SettingsFollower;
   readonly #history: HistoryWriter;
   readonly #bootSlots: BootSlots;
   readonly #disk: DiskWatch;
@@ -80,7 +80,6 @@ export class Node {
   #stopping = false;
   #sessionCounts: Record<ShardId, number> = {};
   #timer: NodeJS.Timeout | undefined;
-  #configuring: Promise<void> = Promise.resolve();
 
   constructor(node: NodeConfig) {
     this.#node = node;
@@ -93,7 +92,7 @@ export class Node {
     this.#shelf = new ReleaseShelf(node.dataDir);
     this.#shelf.put(node.release);
     this.#file = new FleetConfigFile(node.dataDir, {
-      change: () => this.#configure(),
+      change: () => this.#settings.follow(),
       fault: (message) => this.#log.error(message),
     });
     this.#leases = new LeaseAgent({
@@ -137,8 +136,27 @@ export class Node {
       timers: systemTimers,
       log: (level, msg, fields) => this.#log[level](fields, msg),
     });
-    this.#view = new LiveFleetView({
-      node: node.id,
+    this.#view = this.#makeView();
+    this.#settings = new SettingsFollower({
+      config: () => this.#file.current,
+      prepare: async (config) => {
+        await this.#ensureModel();
+        await this.#router?.listenAt(config.host, config.port);
+      },
+      host: this.#host,
+      view: this.#view,
+      supervisor: this.#supervisor,
+      gateways: this.#gateways,
+      channels: this.#channels,
+      log: this.#log,
+      remember: (event, shard, detail) => this.#history.add(event, shard, detail),
+      onChange: () => this.#changed(),
+    });
+  }
+
+  #makeView(): LiveFleetView {
+    return new LiveFleetView({
+      node: this.#node.id,
       incarnation: this.#incarnation,
       storeKind: "sqlite",
       clock: bootClock,
@@ -148,7 +166,7 @@ export class Node {
         return (
           report && {
             epoch: report.epoch,
-            report: this.#shardReport(report),
+            report: shardReport(report, this.#supervisor.state, this.#gateways.fault(shard)),
             endpoint: report.admissionOpen ? report.endpoint : null,
           }
         );
@@ -174,7 +192,16 @@ export class Node {
       metrics: this.#metrics,
       listen: { host: config.host, port: config.port },
       peer: { host: peerHost, port: 0 },
-      killHolder: () => Promise.resolve(this.#killPortHolder()),
+      killHolder: () =>
+        Promise.resolve(
+          killPortHolder(this.#file.current.port, {
+            node: id,
+            bootId: this.#boot,
+            view: this.#supervisor.state.view,
+            log: this.#log,
+            remember: (event, shard, detail) => this.#history.add(event, shard, detail),
+          }),
+        ),
     });
     const router = this.#router;
     this.#view.attachCounts({
@@ -184,7 +211,7 @@ export class Node {
     this.#leases.start();
     this.#publish();
     await this.#company();
-    await this.#configure();
+    await this.#settings.follow();
     this.#supervisor.start();
     this.#file.watch();
     this.#disk.start();
@@ -337,7 +364,7 @@ export class Node {
 
   #heard(shard: ShardId, event: RunnerEvent): void {
     if (event.type === "serving") {
-      void this.#settle(shard);
+      void this.#settings.settle(shard);
       const since = this.#takeovers.get(shard);
       if (since !== undefined)
         this.#metrics.failoverDuration.observe((bootClock.now() - since) / 1000);
@@ -347,80 +374,6 @@ export class Node {
       this.#metrics.gatewayRestarts.inc({ shard, reason: event.reason });
     if (event.type === "emptied" || event.type === "gave-up") this.#gateways.forget(shard);
     this.#supervisor.heard(shard, event);
-  }
-
-  /** One change after the other, so that the last one wins. */
-  #configure(): Promise<void> {
-    this.#configuring = this.#configuring
-      .then(() => this.#configured())
-      .catch((error: unknown) => this.fault("new settings", error));
-    return this.#configuring;
-  }
-
-  /** The deployment wrote new settings: only what they changed is touched. */
-  async #configured(): Promise<void> {
-    const config = this.#file.current;
-    await this.#ensureModel();
-    const bound: Record<ShardId, NodeId> = {};
-    for (const [node, channels] of Object.entries(config.channelBinding)) {
-      for (const agent of config.agents) {
-        if (Object.keys(agent.channels).some((name) => channels.includes(name)))
-          bound[agent.homeShard] = node;
-      }
-    }
-    await this.#router?.listenAt(config.host, config.port);
-    this.#host.configure(config.shards);
-    this.#view.configured();
-    const revision = createHash("sha256").update(JSON.stringify(config)).digest("hex").slice(0, 16);
-    this.#supervisor.configure(
-      config.shards.map((shard) => shard.id),
-      bound,
-      revision,
-    );
-    for (const { shard } of this.#host.reports()) await this.#reconfigure(shard);
-  }
-
-  async #reconfigure(shard: ShardId): Promise<void> {
-    if (!this.#file.current.shards.some((each) => each.id === shard)) return;
-    try {
-      const { changed, restart } = await this.#gateways.update(shard);
-      if (restart) this.#host.runner(shard).restart("its environment changed");
-      else if (changed) this.#log.info({ shard }, "settings changed; OpenClaw reloads them");
-      if (!restart) await this.#settle(shard);
-    } catch (error) {
-      const why = (error as Error).message;
-      this.#log.error(
-        { shard },
-        `the settings of ${shard} are refused: ${why}. It serves on with those before; mend them and deploy again`,
-      );
-      this.#history.add("settings-refused", shard, why);
-    }
-    this.#changed();
-  }
-
-  /** What a gateway that serves needs beside its files: its bots and its jobs. */
-  async #settle(shard: ShardId): Promise<void> {
-    this.#channels.watch(shard);
-    await this.#syncCron(shard);
-  }
-
-  #shardReport(report: RunnerReport) {
-    const plain = shardReport(report, this.#supervisor.state);
-    const fault = this.#gateways.fault(report.shard);
-    return fault === null ? plain : { ...plain, reason: SETTINGS_REFUSED + fault };
-  }
-
-  async #syncCron(shard: ShardId): Promise<void> {
-    const gateway = this.#host.report(shard)?.endpoint?.gateway;
-    if (!gateway) return;
-    try {
-      await gateway.syncCron(cronJobs(this.#file.current, shard));
-    } catch (error) {
-      this.#log.warn(
-        { shard },
-        `cron jobs could not be brought to ${shard}: ${(error as Error).message}`,
-      );
-    }
   }
 
   async #ensureModel(): Promise<void> {
@@ -482,49 +435,21 @@ export class Node {
   }
 
   #publish(): void {
-    const reports = this.#host.reports();
-    const self = thisProcess();
-    const report: NodeReport = {
-      id: this.#node.id,
-      incarnation: this.#incarnation,
-      bootId: this.#boot,
-      pid: self.pid,
-      pidStart: self.pidStart,
-      keeperPid: process.ppid,
-      keeperPidStart: processStart(process.ppid) ?? "",
-      address: this.#router?.peerAddress ?? "",
-      release: this.#node.release.id,
-      shards: Object.fromEntries(
-        reports
-          .filter((each) => each.state !== "idle")
-          .map((each) => [each.shard, this.#shardReport(each)]),
-      ),
-    };
-    this.#leases.setReport(report);
+    const { state } = this.#supervisor;
+    this.#leases.setReport(
+      nodeReport({
+        node: this.#node,
+        incarnation: this.#incarnation,
+        bootId: this.#boot,
+        address: this.#router?.peerAddress ?? "",
+        shards: this.#host
+          .reports()
+          .map((report) => [
+            report.shard,
+            shardReport(report, state, this.#gateways.fault(report.shard)),
+          ]),
+      }),
+    );
     this.#view.refresh();
-  }
-
-  /** Frees the public port from a supervisor of this fleet that holds it and does not answer. */
-  #killPortHolder(): boolean {
-    const pids = portHolders(this.#file.current.port);
-    const record = Object.values(this.#supervisor.state.view?.nodes ?? {}).find(
-      (each) =>
-        each.id !== this.#node.id &&
-        each.bootId === this.#boot &&
-        pids.includes(each.pid) &&
-        !supervisorGone(each, this.#boot),
-    );
-    if (!record) return false;
-    const { pid } = record;
-    this.#log.warn(
-      `killing the supervisor of ${record.id} (${pid}): it holds the port and is silent`,
-    );
-    this.#history.add("killed", null, `supervisor of ${record.id}: silent on the public port`);
-    try {
-      process.kill(pid, "SIGKILL");
-      return true;
-    } catch {
-      return false;
-    }
   }
 }

@@ -1,11 +1,43 @@
-import { LEASE, type ShardId } from "../contract.ts";
+import type { NodeConfig } from "../config.ts";
+import { LEASE, SETTINGS_REFUSED, type ShardId } from "../contract.ts";
+import { processStart, thisProcess } from "../keeper/process.ts";
 import type { HistoryEntry, ShardReport } from "../leases/store.ts";
+import type { NodeReport } from "../leases/thread-protocol.ts";
 import { publishedState } from "../ownership/report.ts";
 import type { OwnershipState } from "../ownership/state.ts";
 import type { RunnerReport } from "../shard/types.ts";
 
-/** What a node tells the others of one of its shards. */
-export function shardReport(report: RunnerReport, ownership: OwnershipState): ShardReport {
+/** What a node tells the others of itself, besides its beat. */
+export function nodeReport(facts: {
+  node: NodeConfig;
+  incarnation: string;
+  bootId: string;
+  /** `host:port` of its router for peers. */
+  address: string;
+  shards: [ShardId, ShardReport][];
+}): NodeReport {
+  const { node, incarnation, address, shards } = facts;
+  const { pid, pidStart } = thisProcess();
+  return {
+    id: node.id,
+    incarnation,
+    bootId: facts.bootId,
+    pid,
+    pidStart,
+    keeperPid: process.ppid,
+    keeperPidStart: processStart(process.ppid) ?? "",
+    address,
+    release: node.release.id,
+    shards: Object.fromEntries(shards.filter(([, report]) => report.state !== "idle")),
+  };
+}
+
+/** What a node tells the others of one of its shards. `refused`: why its newest settings are not in force. */
+export function shardReport(
+  report: RunnerReport,
+  ownership: OwnershipState,
+  refused: string | null,
+): ShardReport {
   return {
     state: publishedState(ownership, report.shard, report.state),
     open: report.endpoint !== null && report.admissionOpen,
@@ -14,7 +46,7 @@ export function shardReport(report: RunnerReport, ownership: OwnershipState): Sh
     startedAt: report.startedAt,
     restarts: report.restarts,
     memoryBytes: report.memoryBytes,
-    reason: report.reason,
+    reason: refused === null ? report.reason : SETTINGS_REFUSED + refused,
   };
 }
 

@@ -9,6 +9,10 @@ import { clip } from "../lib/wrap.ts";
 /** A crash's last words can be a page; `--json` and `./fleet logs` have them whole. */
 const DETAIL = 160;
 
+/** What a gateway said before somebody killed it is not why it ended. */
+const reasonOf = (detail: string): string =>
+  detail.replace(/(signal SIG(?:KILL|TERM)): .*$/s, "$1");
+
 const count = (text: string): number => {
   const n = Number(text);
   if (!Number.isInteger(n) || n < 1 || n > 1000) throw new InvalidArgumentError("1 to 1000");
@@ -37,7 +41,7 @@ export function register(program: Command): void {
                 h.shard ?? "–",
                 h.node ?? "–",
                 h.event,
-                clip(h.detail, DETAIL),
+                clip(reasonOf(h.detail), DETAIL),
               ]),
             ),
       );

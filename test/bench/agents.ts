@@ -1,5 +1,6 @@
 import { completion } from "../drill/clients/http.ts";
 import { messageOf } from "../drill/clients/load.ts";
+import { pause } from "../drill/clients/ws.ts";
 import { newMarker } from "../drill/marker.ts";
 import { type BenchFleet, benchFleet, LAWS } from "./fleet.ts";
 import {
@@ -18,6 +19,7 @@ const COUNTS = [1, 50, 200];
 /** Agents that get a turn; the design plans about as many per 2 GiB. */
 const ACTIVE = 10;
 const TURN_MS = 180_000;
+const CLOCK_STEP_MS = 10;
 
 interface Measured {
   count: number;
@@ -55,7 +57,9 @@ async function measure(bench: BenchContext, count: number): Promise<Measured> {
     if (fault !== null) broken.push(`${some(count, "agent")}: ${fault}`);
   }
   const allActive = usageOf(pid).residentBytes;
-  // Once more with the first one: its session must still have what was said before.
+  // Once more with the first one: its session must still have what was said before. The clock's steps
+  // are of 10 ms, and only what was answered before a turn counts as earlier.
+  await pause(2 * CLOCK_STEP_MS, bench.signal);
   await stage.load.probe(stage.context.sessionOf("s1"));
   const faults = stage.brokenLaws();
   if (stage.watch.gatewayOf("s1") !== pid) faults.push("its gateway was replaced meanwhile");

@@ -13,7 +13,7 @@ if (!nodeDir) {
 const node = new Node(readNodeConfig(nodeDir));
 // A shell's Ctrl-C reaches the keeper too, which then asks for the stop over its own channel.
 process.on("SIGINT", () => {});
-process.on("SIGTERM", () => void node.stop().then(() => process.exit(0)));
+process.on("SIGTERM", () => void node.stopAndExit());
 process.on("unhandledRejection", (error) => node.fault("unhandled rejection", error));
 process.on("uncaughtException", (error) => node.fault("uncaught exception", error));
 await node.start();

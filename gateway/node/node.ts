@@ -77,7 +77,7 @@ export class Node {
   #model: DemoModel | null = null;
   #router: RouterHandle | null = null;
   #reportDue = false;
-  #stopping = false;
+  #stopped: Promise<void> | null = null;
   #sessionCounts: Record<ShardId, number> = {};
   #timer: NodeJS.Timeout | undefined;
 
@@ -100,7 +100,7 @@ export class Node {
       extendFd: EXTEND_FD,
       timings: { viewEveryMs: LOCAL_VIEW_EVERY_MS },
     });
-    this.#keeper = new KeeperClient({ onStop: () => void this.stop() });
+    this.#keeper = new KeeperClient({ onStop: () => void this.stopAndExit() });
     this.#sessions = new SqliteSessionStore({
       path: join(node.dataDir, SESSIONS_FILE),
       log: {
@@ -222,10 +222,24 @@ export class Node {
     );
   }
 
-  /** Planned: everything is drained and handed over, then this process ends. */
-  async stop(): Promise<void> {
-    if (this.#stopping) return;
-    this.#stopping = true;
+  /** A stop that fails must not linger: the keeper ends what is left as soon as this process is gone. */
+  async stopAndExit(): Promise<never> {
+    try {
+      await this.stop();
+      process.exit(0);
+    } catch (error) {
+      this.fault("the planned stop failed", error);
+      process.exit(1);
+    }
+  }
+
+  /** Planned: everything is drained and handed over. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
     const begun = bootClock.now();
     this.#log.info("stopping: draining all shards");
     this.#view.stop();

@@ -14,6 +14,8 @@ export interface RecycleDeps {
   view: () => StoreView | null;
   /** True when the lease was watched for one TTL and nobody renewed it. */
   abandoned: () => boolean;
+  /** Pause before asking again, ms. @default 2000 */
+  retryMs?: number;
 }
 
 const RETRY_MS = 2_000;
@@ -39,7 +41,7 @@ export class RecycleTurns {
     for (;;) {
       signal.throwIfAborted();
       if (await this.#try()) return () => this.#giveBack(shard);
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      await new Promise((resolve) => setTimeout(resolve, this.#deps.retryMs ?? RETRY_MS));
     }
   }
 
@@ -49,6 +51,9 @@ export class RecycleTurns {
     if (this.#epoch !== 0 || !seen) return false;
     const lease = seen.leases[RECYCLE_LEASE];
     if (lease?.owner && !abandoned()) return false;
+    const epoch = (lease?.epoch ?? 0) + 1;
+    // Wanted from here on: what is granted and not wanted is dropped at the next event.
+    this.#epoch = epoch;
     try {
       const got = await leases.acquire({
         shard: RECYCLE_LEASE,
@@ -56,12 +61,13 @@ export class RecycleTurns {
         node,
         incarnation,
         bootId,
-        epoch: (lease?.epoch ?? 0) + 1,
+        epoch,
         release,
       });
-      if (got) this.#epoch = got.lease.epoch;
+      if (!got) this.#epoch = 0;
       return got !== null;
     } catch {
+      this.#epoch = 0;
       return false; // The store is away: nobody recycles meanwhile.
     }
   }

@@ -7,7 +7,7 @@ import { fleetKey } from "./cage-name.ts";
 import type { KeeperRecord } from "./keeper.ts";
 import { readProcessFile } from "./lock.ts";
 import { keeperFile, keeperLockFile } from "./paths.ts";
-import { isAlive, signalProcess } from "./process.ts";
+import { isAlive, isDying, signalProcess } from "./process.ts";
 
 /** Exit code of a keeper that found another one alive. */
 export const ALREADY_KEPT_EXIT = 3;
@@ -46,7 +46,12 @@ export function nodeRunning(nodeDir: string): KeeperRecord | null {
  */
 export async function startNode(options: StartNodeOptions): Promise<KeeperRecord> {
   const { nodeDir, timeoutMs = 20_000 } = options;
-  const running = nodeRunning(nodeDir);
+  let running = nodeRunning(nodeDir);
+  // One that was just killed is not what the caller wants to have running.
+  while (running && isDying(running.pid)) {
+    await sleep(POLL_MS);
+    running = nodeRunning(nodeDir);
+  }
   if (running) return running;
   mkdirSync(nodeDir, { recursive: true });
   const child = spawnKeeper(options);

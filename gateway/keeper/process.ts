@@ -81,3 +81,18 @@ export function signalProcess(id: ProcessId, signal: NodeJS.Signals): boolean {
     return false;
   }
 }
+
+/**
+ * True when the process was sent a SIGKILL and has not ended yet. It still counts as alive (it may
+ * have an effect), but nobody can rely on it. Source: proc_pid_status(5), SigPnd and ShdPnd.
+ */
+export function isDying(pid: number): boolean {
+  const SIGKILL_BIT = 1n << 8n;
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, "latin1");
+    const pending = status.matchAll(/^(?:SigPnd|ShdPnd):\s*([0-9a-f]+)$/gm);
+    return [...pending].some(([, mask]) => (BigInt(`0x${mask}`) & SIGKILL_BIT) !== 0n);
+  } catch {
+    return false;
+  }
+}

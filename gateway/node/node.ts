@@ -24,9 +24,9 @@ import type { RunnerEvent } from "../shard/types.ts";
 import { LocalStateStore } from "../state/local.ts";
 import { FleetConfigFile } from "../supervisor/config-file.ts";
 import { StoreControl } from "../supervisor/control.ts";
+import { deadNodes } from "../supervisor/dead-nodes.ts";
 import { LiveFleetView } from "../supervisor/fleet-view.ts";
 import { Gateways } from "../supervisor/gateways.ts";
-import { supervisorGone } from "../supervisor/processes.ts";
 import { ReleaseShelf } from "../supervisor/releases.ts";
 import { ShardHost } from "../supervisor/shard-host.ts";
 import { Supervisor } from "../supervisor/supervisor.ts";
@@ -316,10 +316,7 @@ export class Node {
       alsoHeld: () => this.#recycle.held(),
       host: this.#host,
       deadNodes: (view) =>
-        Object.values(view.nodes)
-          .filter((record) => record.incarnation !== this.#incarnation)
-          .filter((record) => supervisorGone(record, this.#boot))
-          .map((record) => ({ node: record.id, incarnation: record.incarnation })),
+        deadNodes(view, { node: id, incarnation: this.#incarnation, bootId: this.#boot }),
       log: (level, msg, fields) => this.#log[level](fields ?? {}, msg),
       remember: (event, shard, detail) => this.#history.add(event, shard, detail),
       tookOver: (shard, reason, since) => {

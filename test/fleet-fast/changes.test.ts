@@ -52,10 +52,12 @@ test("a planned stop hands everything over, and no turn is cut", { timeout: 150_
   expect((await turn).reply).toBe("echo 2: two [[delay=1500]]");
   await stopping;
   const other = node === "a" ? "b" : "a";
-  const status = await fleet.until("the other serves all", (now) =>
-    now.shards.every((s) => s.owner === other && s.state === "serving"),
+  await fleet.until(
+    "the other serves all, and the one that stopped is not active",
+    (now) =>
+      now.shards.every((s) => s.owner === other && s.state === "serving") &&
+      now.nodes.find(({ id }) => id === node)?.state !== "active",
   );
-  expect(status.nodes.find(({ id }) => id === node)?.state).not.toBe("active");
   expect((await fleet.chat("three", "s")).reply).toBe("echo 3: three");
   expect(fleet.traces(shard).filter(({ event }) => event === "turn")).toHaveLength(3);
   expect(fleet.faults()).toEqual([]);

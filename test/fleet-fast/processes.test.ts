@@ -103,9 +103,7 @@ test("everything killed at once and started again knows its sessions", {
   timeout: 150_000,
 }, async () => {
   const { shard } = await fleet.chat("one", "s");
-  for (const node of fleet.nodes) {
-    for (const pid of fleet.family(node)) kill(pid, "SIGKILL");
-  }
+  await fleet.killAll();
   await Promise.all(fleet.nodes.map((node) => fleet.startNode(node)));
   await fleet.served();
   const again = await fleet.chat("two", "s");

@@ -1,7 +1,11 @@
 import { defineConfig } from "vitest/config";
 
-/** Folders whose tests start real programs (Pulumi's engine, OpenClaw): one file at a time. */
-const REAL = ["test/engine/**/*.test.ts", "test/fleet/**/*.test.ts"];
+/** Folders whose tests start real programs (Pulumi's engine, OpenClaw, whole fleets): one file at a time. */
+const REAL = [
+  "test/engine/**/*.test.ts",
+  "test/fleet/**/*.test.ts",
+  "test/fleet-fast/**/*.test.ts",
+];
 
 export default defineConfig({
   test: {

@@ -39,10 +39,10 @@ const MOST_TRIALS = 1_000;
 
 const CAPACITY = join(PROJECT_ROOT, "docs", "capacity.md");
 
-function write(part: Part, result: PartResult, machine: Machine): void {
+function write(part: Part, result: PartResult, machine: Machine, options: string[]): void {
   const page = existsSync(CAPACITY) ? readFileSync(CAPACITY, "utf8") : "# Capacity\n";
   const { begin, end } = marks(part.name);
-  const section = capacitySection(part, result, machine, new Date());
+  const section = capacitySection(part, result, machine, new Date(), options);
   writeFileSync(CAPACITY, replaceSection(page, begin, end, section));
 }
 
@@ -108,7 +108,10 @@ async function bench(argv: string[]): Promise<number> {
       const context = { quick, trials, release, say: line, signal: stop.signal };
       const result = await part.run(context);
       process.stdout.write(`${partText(part, result, paint)}\n`);
-      if (values.write) write(part, result, machine);
+      if (values.write) {
+        const fewer = trials === TRIALS || part !== recovery ? [] : [`--trials ${trials}`];
+        write(part, result, machine, quick ? ["--quick"] : fewer);
+      }
       if (result.broken.length > 0) failed++;
     } catch (error) {
       failed++;

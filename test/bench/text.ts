@@ -65,19 +65,23 @@ export function partText(part: Part, result: PartResult, paint: Paint): string {
 const cell = (value: string): string => value.replaceAll("|", "\\|").replaceAll("\n", " ");
 const line = (cells: string[]): string => `| ${cells.map(cell).join(" | ")} |`;
 
-/** The section of one part in docs/capacity.md: what was measured, beside what, when and where. */
+/**
+ * The section of one part in docs/capacity.md: what was measured, beside what, when and where.
+ * @param options of the command besides `--write`, such as `--quick`
+ */
 export function capacitySection(
   part: Part,
   result: PartResult,
   machine: Machine,
   now: Date,
+  options: readonly string[] = [],
 ): string {
   const { cores, processor, gib, load } = machine;
   const at = `${now.toISOString().slice(0, 16).replace("T", " ")} UTC`;
   return [
     `## ${part.title}`,
     "",
-    `\`./fleet test bench ${part.name} --write\`, ${at}, ${cores} cores (${processor}), ${gib} GiB, load ${load.toFixed(1)} before it began.`,
+    `\`./fleet test bench ${[part.name, ...options, "--write"].join(" ")}\`, ${at}, ${cores} cores (${processor}), ${gib} GiB, load ${load.toFixed(1)} before it began.`,
     ...result.notes,
     "",
     line(["what", "measured", "beside", "must", "aim", ""]),

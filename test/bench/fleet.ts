@@ -97,7 +97,7 @@ export async function benchFleet(bench: BenchContext, shape: Shape): Promise<Ben
     await waitWhole(context, BOOT_MS);
     const bootMs = history.now() - begun;
     await findSessions(sessions, fleet, load, bench.signal);
-    const brokenLaws = () => lawsBroken(history);
+    const brokenLaws = () => lawsBroken(history, bench.say);
     return {
       fleet,
       history,
@@ -135,7 +135,7 @@ async function findSessions(
 /** What a bench without faults has nothing to show for. */
 const FAULTS = "faults";
 
-function lawsBroken(history: History): string[] {
+function lawsBroken(history: History, say: (line: string) => void): string[] {
   const expected = { telegram: false, cron: false, websocket: false, faults: [] };
   const { verdicts } = check(history.header, history.events, expected);
   const broken = verdicts.flatMap((verdict) => {
@@ -143,7 +143,8 @@ function lawsBroken(history: History): string[] {
     if (verdict.status === "unevaluated" && verdict.check === FAULTS) return [];
     return [`${verdict.law}: ${evidence(verdict)}`];
   });
-  return broken.length === 0 ? broken : [...broken, `all that was seen: ${kept(history)}`];
+  if (broken.length > 0) say(`a law is broken; all that was seen: ${kept(history)}`);
+  return broken;
 }
 
 /** A fleet is removed after its measurement; what proves a fault is not. */

@@ -42,7 +42,8 @@ const CAPACITY = join(PROJECT_ROOT, "docs", "capacity.md");
 function write(part: Part, result: PartResult, machine: Machine, options: string[]): void {
   const page = existsSync(CAPACITY) ? readFileSync(CAPACITY, "utf8") : "# Capacity\n";
   const { begin, end } = marks(part.name);
-  const section = capacitySection(part, result, machine, new Date(), options);
+  const loadAfter = lookAtMachine().load;
+  const section = capacitySection(part, result, machine, new Date(), options, loadAfter);
   writeFileSync(CAPACITY, replaceSection(page, begin, end, section));
 }
 

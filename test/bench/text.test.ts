@@ -54,7 +54,7 @@ test("a section is one table, whatever stands in its cells", () => {
   const section = capacitySection(part, result({ rows }), machine, new Date(0));
   expect(section).toContain("| a \\| b | 1 2 |  | ≤ 1 s |  | **must missed** |");
   expect(section).toContain("1970-01-01 00:00 UTC, 2 cores");
-  expect(section).toContain("load 0.5 before it began");
+  expect(section).toContain("load 0.5 before it began, 0.5 at its end");
 });
 
 test("a machine that others use is named before its timings are", () => {

@@ -68,6 +68,7 @@ const line = (cells: string[]): string => `| ${cells.map(cell).join(" | ")} |`;
 /**
  * The section of one part in docs/capacity.md: what was measured, beside what, when and where.
  * @param options of the command besides `--write`, such as `--quick`
+ * @param loadAfter the load average at its end, which has the part's own work in it
  */
 export function capacitySection(
   part: Part,
@@ -75,13 +76,14 @@ export function capacitySection(
   machine: Machine,
   now: Date,
   options: readonly string[] = [],
+  loadAfter = machine.load,
 ): string {
   const { cores, processor, gib, load } = machine;
   const at = `${now.toISOString().slice(0, 16).replace("T", " ")} UTC`;
   return [
     `## ${part.title}`,
     "",
-    `\`./fleet test bench ${[part.name, ...options, "--write"].join(" ")}\`, ${at}, ${cores} cores (${processor}), ${gib} GiB, load ${load.toFixed(1)} before it began.`,
+    `\`./fleet test bench ${[part.name, ...options, "--write"].join(" ")}\`, ${at}, ${cores} cores (${processor}), ${gib} GiB, load ${load.toFixed(1)} before it began, ${loadAfter.toFixed(1)} at its end.`,
     ...result.notes,
     "",
     line(["what", "measured", "beside", "must", "aim", ""]),

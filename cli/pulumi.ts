@@ -45,7 +45,10 @@ export async function preparePulumi({ release, create }: PrepareOptions): Promis
       ...process.env,
       ...pulumiVariables({ pulumi, languageHost }),
       // The stack's program takes it from here instead of bundling once more.
-      ...(built ? { OPENCLAW_FLEET_RELEASE_JSON: JSON.stringify(built) } : {}),
+      // A caller that prepared another release means it.
+      ...(built && !process.env.OPENCLAW_FLEET_RELEASE_JSON
+        ? { OPENCLAW_FLEET_RELEASE_JSON: JSON.stringify(built) }
+        : {}),
     },
   };
 }

@@ -1,12 +1,27 @@
 import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { FleetStatus } from "../gateway/contract.ts";
 import { readiness } from "../gateway/readiness.ts";
 import { callJson } from "./lib/api.ts";
 import { CommandFailed } from "./lib/errors.ts";
-import { fleetAccess } from "./lib/fleet.ts";
+import { type FleetAccess, fleetAccess } from "./lib/fleet.ts";
 
 /** A first turn takes OpenClaw a few seconds, on a busy machine some tens. */
 const TURN_MS = 120_000;
+
+/** What was just changed reaches every router's view within a renewal; longer is a fault. */
+const SETTLE_MS = 15_000;
+
+/** The fleet's readiness, looked at again while it is not there: a removed node is seen a moment longer. */
+async function settled(access: FleetAccess): Promise<ReturnType<typeof readiness>> {
+  const until = performance.now() + SETTLE_MS;
+  for (;;) {
+    const status = await callJson<FleetStatus>(access, "/api/v1/fleet", { as: "admin" });
+    const judged = readiness(status);
+    if (judged.ready || performance.now() > until) return judged;
+    await sleep(250);
+  }
+}
 
 /**
  * One real turn through the public door, as the user would have it. The demo model answers by itself;
@@ -15,8 +30,7 @@ const TURN_MS = 120_000;
  */
 export async function proveReady(stack: string): Promise<void> {
   const access = fleetAccess(stack);
-  const status = await callJson<FleetStatus>(access, "/api/v1/fleet", { as: "admin" });
-  const { ready, level, serving, total, causes } = readiness(status);
+  const { ready, level, serving, total, causes } = await settled(access);
   if (!ready) {
     throw new CommandFailed(
       `The fleet of ${stack} is ${level}: ${serving} of ${total} shards serve`,

@@ -140,6 +140,8 @@ export class TestStack {
   async chatSurely(
     message: string,
     session: string,
+    /** Which failures are worth another try. @default lost connections and what is retryable */
+    again = /TypeError|"retryable":true/,
     timeoutMs = 180_000,
   ): Promise<{ reply: string; shard: string }> {
     const headers = { "idempotency-key": randomBytes(8).toString("hex") };
@@ -148,8 +150,7 @@ export class TestStack {
       try {
         return await this.chat(message, session, headers);
       } catch (error) {
-        const again = error instanceof TypeError || /"retryable":true/.test(String(error));
-        if (!again || performance.now() > deadline) throw error;
+        if (!again.test(String(error)) || performance.now() > deadline) throw error;
         await sleep(200);
       }
     }

@@ -18,6 +18,7 @@ import type { FleetStatus } from "../../gateway/contract.ts";
 import { nodeRunning, startNode, stopNode } from "../../gateway/keeper/launch.ts";
 import { processStart, processStat } from "../../gateway/keeper/process.ts";
 import { createPristine, SqliteLeaseStore } from "../../gateway/leases/sqlite.ts";
+import { untilStatus } from "../support/until-status.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const OPENCLAW = join(import.meta.dirname, "programs/openclaw.ts");
@@ -261,26 +262,12 @@ export class FastFleet {
   }
 
   /** Waits until the fleet is as wanted; fails with the last state and the nodes' logs. */
-  async until(
+  until(
     what: string,
     wanted: (status: FleetStatus) => boolean,
     giveUpMs = GIVE_UP_MS,
   ): Promise<FleetStatus> {
-    const deadline = performance.now() + giveUpMs;
-    let last: unknown;
-    for (;;) {
-      try {
-        const status = await this.status();
-        if (wanted(status)) return status;
-        last = status;
-      } catch (error) {
-        last = error;
-      }
-      if (performance.now() > deadline) {
-        throw new Error(`not in time: ${what}\n${JSON.stringify(last, null, 1)}\n${this.logs()}`);
-      }
-      await sleep(100);
-    }
+    return untilStatus(this, what, wanted, giveUpMs);
   }
 
   /** All shards serve, and as many nodes as are started are active. */

@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
 import type { FleetConfig } from "../../gateway/config.ts";
 import type { FleetStatus } from "../../gateway/contract.ts";
+import { untilStatus } from "../support/until-status.ts";
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
@@ -161,26 +162,12 @@ export class TestStack {
   }
 
   /** Waits until the fleet is as wanted; fails with the last state and the logs. */
-  async until(
+  until(
     what: string,
     wanted: (status: FleetStatus) => boolean,
     timeoutMs = 180_000,
   ): Promise<FleetStatus> {
-    const deadline = performance.now() + timeoutMs;
-    let last: unknown;
-    for (;;) {
-      try {
-        const status = await this.status();
-        if (wanted(status)) return status;
-        last = status;
-      } catch (error) {
-        last = error;
-      }
-      if (performance.now() > deadline) {
-        throw new Error(`not in time: ${what}\n${JSON.stringify(last, null, 1)}\n${this.logs()}`);
-      }
-      await sleep(250);
-    }
+    return untilStatus(this, what, wanted, timeoutMs);
   }
 
   /** Pids of keeper and supervisor of a node. */

@@ -12,7 +12,7 @@ import {
 } from "./part.ts";
 import { sum, type Usage, usageOf } from "./usage.ts";
 
-const COUNTS = [1, 2, 4];
+const COUNTS = [1, 2, 4, 8];
 const IDLE_MS = 20_000;
 /** Turns that each shard answers before anything counts: the first ones load and compile code. */
 const WARM_TURNS = 12;

@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
+import { ConfigError } from "../components/errors.ts";
 import { nodeConfig, type Release } from "../gateway/config.ts";
-import { ConfigError } from "./errors.ts";
 import { deployLocal, type StackOutputs } from "./local.ts";
 import { planFleet } from "./presets.ts";
 import { sealWith, secretAt } from "./secrets.ts";

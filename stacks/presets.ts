@@ -1,3 +1,4 @@
+import { ConfigError, type Fault } from "../components/errors.ts";
 import type { NodeId } from "../gateway/contract.ts";
 import {
   CAPACITY,
@@ -6,7 +7,6 @@ import {
   capacityNumbers,
   LOCAL_MAX_SHARDS,
 } from "./capacity.ts";
-import { ConfigError, type Fault } from "./errors.ts";
 import {
   type AgentPlace,
   type AgentToPlace,

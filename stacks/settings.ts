@@ -1,6 +1,6 @@
 import { distance } from "fastest-levenshtein";
 import type { z } from "zod";
-import { ConfigError, type Fault } from "./errors.ts";
+import { ConfigError, type Fault } from "../components/errors.ts";
 import { bare, knownKeys, schemasAt, typeName } from "./schema-walk.ts";
 import { secretAt } from "./secrets.ts";
 import { type Settings, settingsSchema } from "./settings-schema.ts";

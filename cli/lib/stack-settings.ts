@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { ConfigError, type Fault } from "../../stacks/errors.ts";
+import { ConfigError, type Fault } from "../../components/errors.ts";
 import { planFleet } from "../../stacks/presets.ts";
 import { loadSettings, locate, type Settings } from "../../stacks/settings.ts";
 import { parseStackFile, readStackFile } from "../../stacks/stack-file.ts";

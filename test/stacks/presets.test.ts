@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { ConfigError } from "../../components/errors.ts";
 import { CAPACITY, LOCAL_MAX_SHARDS } from "../../stacks/capacity.ts";
-import { ConfigError } from "../../stacks/errors.ts";
 import { placeAgents, sharedShardIds } from "../../stacks/placement.ts";
 import { nodeIds, PRESETS, planFleet, type SizingSettings } from "../../stacks/presets.ts";
 

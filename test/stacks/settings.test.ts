@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { ConfigError } from "../../stacks/errors.ts";
+import { ConfigError } from "../../components/errors.ts";
 import { isSecretName } from "../../stacks/secrets.ts";
 import { loadSettings } from "../../stacks/settings.ts";
 import { parseStackFile } from "../../stacks/stack-file.ts";

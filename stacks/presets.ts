@@ -36,6 +36,8 @@ export interface SizingSettings {
   readonly shards?: number;
   readonly agents?: readonly (AgentToPlace & { readonly memoryMiB?: number })[];
   readonly channelBinding?: Readonly<Record<string, readonly string[]>>;
+  /** Zones that the nodes are spread over, when what is left after the loss of one must hold everything. */
+  readonly zones?: number;
   readonly sizes?: Partial<CapacityNumbers> & {
     readonly nodeMemoryMiB?: number;
     readonly nodeCores?: number;
@@ -53,8 +55,9 @@ export interface FleetPlan {
   /** Where each agent lives; `main` is always among them. */
   readonly agents: Record<string, AgentPlace>;
   readonly node: { readonly memoryMiB: number; readonly cores: number };
-  /** What stands after the loss of one node. */
+  /** What stands after the loss of one node, or of one zone where `zones` was given. */
   readonly loss: {
+    readonly nodesLost: number;
     readonly nodesLeft: number;
     readonly shardsPerNode: number;
     readonly memoryMiBPerNode: number;
@@ -104,7 +107,7 @@ export function planFleet(
   const shared = sharedShardIds(sharedCount);
   const places = placeAgents(agents, shared, recorded);
   const shards = planShards(agents, shared, places, numbers);
-  const loss = planLoss(preset, nodeCount, shards, numbers);
+  const loss = planLoss(preset, nodeCount, shards, numbers, settings.zones);
   const node = {
     memoryMiB:
       settings.sizes?.nodeMemoryMiB ?? Math.max(preset.nodeMemoryMiB, loss.memoryMiBPerNode),

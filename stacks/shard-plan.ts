@@ -39,22 +39,28 @@ export function planShards(
   });
 }
 
-/** What stands after the loss of one node, and what a node must hold then. */
+/** What stands after the loss of one node (with `zones`: of the fullest zone), and what a node must hold then. */
 export function planLoss(
   preset: Preset,
   nodes: number,
   shards: ShardPlan[],
   numbers: CapacityNumbers,
+  zones?: number,
 ) {
-  const nodesLeft = nodes - 1;
+  const nodesLost = zones === undefined ? 1 : Math.ceil(nodes / zones);
+  const nodesLeft = nodes - nodesLost;
   const survives = nodesLeft > 0;
   const shardsPerNode = Math.ceil(shards.length / Math.max(1, nodesLeft));
   // The largest shards may meet on one node.
   const largest = shards.map((s) => s.memoryMiB).sort((a, b) => b - a);
   const memoryMiBPerNode =
     numbers.runtimeMemoryMiB + largest.slice(0, shardsPerNode).reduce((sum, m) => sum + m, 0);
+  const lost =
+    nodesLost === 1
+      ? `one node${zones === undefined ? "" : " or zone"}`
+      : `one zone (${nodesLost} nodes)`;
   const sentence = survives
-    ? `${preset.name}: after the loss of one node ${nodesLeft === 1 ? "the other" : `each of the other ${nodesLeft}`} holds up to ${shardsPerNode} ${shardsPerNode === 1 ? "shard" : "shards"} in ${memoryMiBPerNode} MiB`
+    ? `${preset.name}: after the loss of ${lost} ${nodesLeft === 1 ? "the other" : `each of the other ${nodesLeft}`} holds up to ${shardsPerNode} ${shardsPerNode === 1 ? "shard" : "shards"} in ${memoryMiBPerNode} MiB`
     : `${preset.name}: the loss of the only node stops the service until it is back`;
-  return { nodesLeft, shardsPerNode, memoryMiBPerNode, survives, sentence };
+  return { nodesLost, nodesLeft, shardsPerNode, memoryMiBPerNode, survives, sentence };
 }

@@ -198,3 +198,27 @@ describe("laws", () => {
     expect(PRESETS.map((p) => p.name)).toEqual(["solo", "small", "medium", "enterprise"]);
   });
 });
+
+describe("the loss of a zone", () => {
+  test("leaves room for every shard on the nodes of the other zones", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 5, max: 40 }),
+        fc.integer({ min: 2, max: 3 }),
+        fc.integer({ min: 1001, max: 20_000 }),
+        (nodes, zones, users) => {
+          const plan = planFleet({ target: "ec2", preset: "enterprise", nodes, users, zones });
+          const left = nodes - Math.ceil(nodes / zones);
+          const memory = plan.shards.reduce((sum, s) => sum + s.memoryMiB, 0);
+          expect(left * plan.node.memoryMiB).toBeGreaterThanOrEqual(memory);
+          expect(plan.loss.nodesLeft).toBe(left);
+        },
+      ),
+    );
+  });
+
+  test("is told in the plan's sentence, with how many nodes go with it", () => {
+    const { loss } = planFleet({ target: "ec2", preset: "enterprise", zones: 3 });
+    expect(loss.sentence).toContain("the loss of one zone (2 nodes) each of the other 3 holds");
+  });
+});

@@ -55,3 +55,11 @@ export function monthlyUsd(lines: readonly CostLine[]): number {
 export function lineCents({ quantity, priceUsd }: CostLine): number {
   return Math.round(quantity * priceUsd * 100);
 }
+
+/** A component's prices in a region; undefined where the table has none, and then a plan shows no cost and says so. */
+export function pricesOf<Name extends string>(
+  table: PriceTable<Name>,
+  region: string,
+): Prices<Name> | undefined {
+  return (table.regions as Readonly<Record<string, Prices<Name>>>)[region];
+}

@@ -123,6 +123,11 @@ const sizes = z.strictObject({
     .positive()
     .optional()
     .describe("Cores of a node; as planned when left out."),
+  hostMonthlyUsd: z
+    .number()
+    .nonnegative()
+    .optional()
+    .describe("What one of your own hosts costs a month, US dollars, for the plan's sum (hosts)."),
 });
 
 const token = () => z.string().min(24, "at least 24 characters");

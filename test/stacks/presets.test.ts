@@ -219,6 +219,6 @@ describe("the loss of a zone", () => {
 
   test("is told in the plan's sentence, with how many nodes go with it", () => {
     const { loss } = planFleet({ target: "ec2", preset: "enterprise", zones: 3 });
-    expect(loss.sentence).toContain("the loss of one zone (2 nodes) each of the other 3 holds");
+    expect(loss.sentence).toContain("the loss of one zone (2 nodes) each of the other 4 holds");
   });
 });

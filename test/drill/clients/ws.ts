@@ -1,5 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { WebSocket } from "ws";
+import { textOfRow } from "../../../gateway/openclaw/history.ts";
+import { sessionKey } from "../../../gateway/openclaw/transcript.ts";
+import { type End, FollowUp } from "./follow.ts";
 import { type Answer, type Call, LostConnection, Refusal, type Target } from "./types.ts";
 
 /** OpenClaw's gateway protocol, as an operator's client speaks it. */
@@ -22,43 +25,32 @@ interface Pending {
   reject(error: Error): void;
 }
 
-/** Row of `chat.history`, as far as a client that lost its connection needs it. */
-interface Row {
-  role?: string;
-  content?: unknown;
-  idempotencyKey?: string;
-}
-
-const textOf = (content: unknown): string =>
-  typeof content === "string"
-    ? content
-    : Array.isArray(content)
-      ? content.map((part: { text?: unknown }) => String(part?.text ?? "")).join("\n")
-      : "";
-
 /** One connection for one session. It stays open between turns and is made again after a loss. */
 export class SocketClient {
   readonly #target: Target;
   readonly #agent: string;
   readonly #session: string;
+  readonly #askAgainMs: number;
   #socket: WebSocket | null = null;
   #pending = new Map<string, Pending>();
   #onEvent: (frame: Frame) => void = () => {};
   #onClose: (error: LostConnection | Refusal) => void = () => {};
 
-  constructor(target: Target, agent: string, session: string) {
+  /** `askAgainMs`: pause between two looks after a turn that was lost. */
+  constructor(target: Target, agent: string, session: string, askAgainMs = ASK_AGAIN_MS) {
     this.#target = target;
     this.#agent = agent;
     this.#session = session;
+    this.#askAgainMs = askAgainMs;
   }
 
   get #key(): string {
-    return `agent:${this.#agent}:${this.#session}`;
+    return sessionKey(this.#agent, this.#session);
   }
 
   /**
    * One turn. When the connection ends in its middle the client connects again and looks into the
-   * history, as OpenClaw's own clients do: an answer there is taken, a question there is waited for.
+   * history: an answer there is taken, a run is waited for, a question that never began is asked again.
    */
   async turn(call: Call): Promise<Answer> {
     const runId = call.key ?? randomUUID();
@@ -70,7 +62,7 @@ export class SocketClient {
       return await this.#send(call, runId);
     } catch (error) {
       if (!(error instanceof LostConnection) && !isRestart(error)) throw error;
-      return await this.#fetch(call, runId, error as Error);
+      return await this.#follow(call, runId, error as Error);
     } finally {
       call.signal.removeEventListener("abort", end);
     }
@@ -156,8 +148,8 @@ export class SocketClient {
         const payload = frame.payload ?? {};
         if (frame.event !== "chat" || payload.runId !== runId) return;
         if (payload.state === "final") {
-          const message = payload.message as { content?: unknown } | undefined;
-          settle(() => resolve(from(textOf(message?.content))));
+          const content = (payload.message as { content?: unknown } | undefined)?.content;
+          settle(() => resolve(from(textOfRow({ role: "assistant", content }))));
         } else if (payload.state === "error" || payload.state === "aborted") {
           const text = String(payload.errorMessage ?? payload.state);
           settle(() => reject(new Refusal("model_error", null, text)));
@@ -168,30 +160,26 @@ export class SocketClient {
     });
   }
 
-  /** After a loss: the answer from the history, or the loss itself when the question is not there. */
-  async #fetch(call: Call, runId: string, loss: Error): Promise<Answer> {
+  /** After a loss: how the turn ended, or the loss itself when the question never got there. */
+  async #follow(call: Call, runId: string, loss: Error): Promise<Answer> {
+    const followUp = new FollowUp({ session: this.#key, message: call.message, runId });
     for (;;) {
       call.signal.throwIfAborted();
+      let end: End | null = null;
       try {
         await this.#connect(call.signal);
-        const { messages } = (await this.#request("chat.history", {
-          sessionKey: this.#key,
-          limit: 40,
-        })) as { messages?: Row[] };
-        const rows = messages ?? [];
-        const asked = rows.findLastIndex(
-          (row) => row.role === "user" && isOwn(row, runId, call.marker),
-        );
-        if (asked < 0) throw loss;
-        const answer = rows
-          .slice(asked + 1)
-          .find((row) => row.role === "assistant" && textOf(row.content).includes(call.marker));
-        if (answer) return from(textOf(answer.content));
+        // A step that loses its connection ends there: only the next one looks at a new gateway.
+        end = await followUp.step({
+          call: <T>(method: string, params: object = {}) =>
+            this.#request(method, params) as Promise<T>,
+        });
       } catch (error) {
-        if (error === loss) throw error;
         if (!(error instanceof LostConnection) && !(error instanceof Refusal)) throw error;
       }
-      await pause(ASK_AGAIN_MS, call.signal);
+      if (end?.end === "answered") return from(end.reply);
+      if (end?.end === "failed") throw new Refusal("model_error", null, end.message);
+      if (end?.end === "absent") throw loss;
+      await pause(this.#askAgainMs, call.signal);
     }
   }
 }
@@ -201,9 +189,6 @@ const from = (reply: string): Answer => ({ reply, shard: null, epoch: null, node
 /** 1012, "service restart": the shard moved or was lost, and the client is to connect again. */
 const isRestart = (error: unknown): boolean =>
   error instanceof Refusal && (error.code === "closed_1012" || error.code === "UNAVAILABLE");
-
-const isOwn = (row: Row, runId: string, marker: string): boolean =>
-  row.idempotencyKey === `${runId}:user` || textOf(row.content).includes(marker);
 
 const connectParams = (token: string) => ({
   minProtocol: PROTOCOL,

@@ -1,0 +1,66 @@
+import { Attempts, type RunState } from "../../../gateway/openclaw/attempts.ts";
+import type { GatewaySocket } from "../../../gateway/openclaw/socket.ts";
+import { lookUp } from "../../../gateway/openclaw/transcript.ts";
+import { Refusal } from "./types.ts";
+
+/** A turn whose connection ended before its answer came. */
+export interface LostTurn {
+  /** `agent:<agent>:<session>`. */
+  session: string;
+  message: string;
+  /** `idempotencyKey` of its `chat.send`. */
+  runId: string;
+}
+
+export type End =
+  | { end: "answered"; reply: string }
+  /** OpenClaw ended it without an answer. */
+  | { end: "failed"; message: string }
+  /** The question never got there. */
+  | { end: "absent" };
+
+/**
+ * What a client of the raw protocol has to do about a lost turn (docs/api.md): read the history, wait
+ * for a run that goes on, and ask again where OpenClaw wrote the question down and forgot it.
+ */
+export class FollowUp {
+  readonly #turn: LostTurn;
+  readonly #attempts = new Attempts();
+  /** OpenClaw knew of the turn once: from then on it is followed to its end. */
+  #seen = false;
+
+  constructor(turn: LostTurn) {
+    this.#turn = turn;
+  }
+
+  /**
+   * One look, and at most one `chat.send`. Null: nothing is decided, look again in a moment.
+   *
+   * All calls must go over one connection, so that the gateway that is asked again is the one that
+   * was looked at: its successor might be taking up a run that began after the look.
+   */
+  async step(connection: Pick<GatewaySocket, "call">): Promise<End | null> {
+    const { session, message, runId } = this.#turn;
+    const { trace, key } = await lookUp(connection, session, runId, this.#attempts.burnt);
+    if (trace.state === "answered") return { end: "answered", reply: trace.reply };
+    if (this.#attempts.ended) return { end: "failed", message: this.#attempts.ended.message };
+    if (trace.state === "failed") return { end: "failed", message: trace.message };
+    if (trace.state === "dropped") {
+      return { end: "failed", message: this.#attempts.tooOften().message };
+    }
+    if (trace.state === "absent" && key === runId && !this.#seen) return { end: "absent" };
+    this.#seen = true;
+    if (trace.state === "waiting") return null;
+    try {
+      // A gateway that still has the run says `in_flight`, one that ended it `ok`: no second run.
+      await connection.call("chat.send", { sessionKey: session, message, idempotencyKey: key });
+    } catch (error) {
+      if (!(error instanceof Refusal) || error.code !== "UNAVAILABLE") throw error;
+      const run = await connection
+        .call<RunState>("agent.wait", { runId: key, timeoutMs: 0 })
+        .catch((): RunState => ({}));
+      this.#attempts.refused(key, error.message, run);
+    }
+    return null;
+  }
+}

@@ -9,6 +9,9 @@ import { type FleetAccess, fleetAccess } from "./lib/fleet.ts";
 /** A first turn takes OpenClaw a few seconds, on a busy machine some tens. */
 const TURN_MS = 120_000;
 
+/** A router answers its status at once; one that does not is not there. */
+const LOOK_MS = 5_000;
+
 /** What was just changed reaches every router's view within a renewal; longer is a fault. */
 const SETTLE_MS = 15_000;
 
@@ -20,6 +23,30 @@ async function settled(access: FleetAccess): Promise<ReturnType<typeof readiness
     const judged = readiness(status);
     if (judged.ready || performance.now() > until) return judged;
     await sleep(250);
+  }
+}
+
+/**
+ * What of a fleet on this machine died without Pulumi's knowing, in words; null when nothing did or
+ * there is no fleet yet. Pulumi's state says what was made, not what still runs.
+ */
+export async function diedUnseen(stack: string): Promise<string | null> {
+  let access: FleetAccess;
+  try {
+    access = fleetAccess(stack);
+  } catch {
+    return null;
+  }
+  try {
+    const { nodes } = await callJson<FleetStatus>(access, "/api/v1/fleet", {
+      as: "admin",
+      timeoutMs: LOOK_MS,
+    });
+    const lost = nodes.filter(({ state }) => state === "lost").map(({ id }) => id);
+    if (lost.length === 0) return null;
+    return `node${lost.length === 1 ? "" : "s"} ${lost.join(", ")} of stack ${stack} died`;
+  } catch {
+    return `stack ${stack} does not answer`;
   }
 }
 

@@ -43,7 +43,7 @@ async function move(shard: string, to: string, options: Options): Promise<void> 
     throw new CommandFailed(
       `${to} cannot take ${shard}: it is ${target?.state}`,
       undefined,
-      target?.state === "maintenance" ? `./fleet resume ${to}` : "./fleet refresh && ./fleet up",
+      target?.state === "maintenance" ? `./fleet resume ${to}` : "./fleet up",
     );
   }
   const owner = before.shards.find((s) => s.id === shard)?.owner;

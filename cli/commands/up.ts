@@ -11,7 +11,7 @@ import {
   putSaltFirst,
   runForStack,
 } from "../pulumi.ts";
-import { proveReady } from "../readiness.ts";
+import { diedUnseen, proveReady } from "../readiness.ts";
 
 interface Options {
   stack: string;
@@ -22,7 +22,9 @@ interface Options {
 export function register(program: Command): void {
   withWait(withStack(program.command("up")))
     .summary("bring the fleet up, or to its changed settings")
-    .description("Runs `pulumi up`, then waits until the fleet answers a real chat turn.")
+    .description(
+      "Runs `pulumi up`, then waits until the fleet answers a real chat turn. Starts again what died.",
+    )
     .option("-y, --yes", "do not ask before changing things")
     .argument("[pulumi options...]", "further options of `pulumi up`, handed on")
     .allowUnknownOption()
@@ -34,7 +36,12 @@ export function register(program: Command): void {
       if (!args.some((arg) => /^(-c|--config)/.test(arg))) checkSettings(stack);
       const runner = await preparePulumi({ release: true, create: true });
       createStack(runner, stack);
-      await runForStack(runner, "up", stack, [...(yes ? ["--yes"] : []), ...args], wait);
+      const died = args.some((arg) => /^(-r\b|--refresh)/.test(arg))
+        ? null
+        : await diedUnseen(stack);
+      if (died) say(`fleet: ${died}: looking at what still runs first`);
+      const options = [...(yes ? ["--yes"] : []), ...(died ? ["--refresh"] : []), ...args];
+      await runForStack(runner, "up", stack, options, wait);
       putSaltFirst(stack);
       say("fleet: asking one question, to see that it answers");
       await proveReady(stack);

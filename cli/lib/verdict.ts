@@ -17,8 +17,7 @@ export function verdict(status: FleetStatus, stack: string): Verdict {
   const active = status.nodes.filter((n) => n.state === "active");
   const suffix = stack === "dev" ? "" : ` --stack ${stack}`;
   const notes: string[] = [];
-  for (const node of lost)
-    notes.push(`node ${node.id} is lost (./fleet refresh && ./fleet up${suffix})`);
+  for (const node of lost) notes.push(`node ${node.id} is lost (./fleet up${suffix})`);
   for (const node of resting)
     notes.push(`maintenance on ${node.id} (./fleet resume ${node.id}${suffix})`);
   for (const shard of status.shards.filter((s) => s.state === "failed")) {

@@ -75,6 +75,34 @@ export const DRAIN = {
   termReleaseMs: 30_000,
 } as const;
 
+/**
+ * What routers and every front before them (balancer, Nginx) agree on. A front must close an idle
+ * connection first: one that its router closes at the same moment answers a client with 502.
+ */
+export const FRONT = {
+  /** A front closes a connection on which nothing moved for this long. ALB allows 1 to 4000 s. */
+  idleMs: 3_600_000,
+  /** A router keeps an idle connection longer than any front does, and waits as long for a head on one. */
+  keepAliveMs: 3_660_000,
+  /** On event streams and WebSockets something moves at least this often. */
+  pingMs: 25_000,
+  /** How a front asks a router whether it takes requests. */
+  probe: {
+    path: "/readyz",
+    status: 200,
+    intervalMs: 5_000,
+    timeoutMs: 2_000,
+    /** Good answers in a row that bring a router in. */
+    healthyAfter: 2,
+    /** Bad or missing ones in a row that take it out. */
+    unhealthyAfter: 2,
+  },
+  /** Requests on a router that left service may end within this; at least all of {@link DRAIN} after SIGTERM. */
+  drainMs: 330_000,
+  /** Paths that no front lets through; a router answers them inside only. */
+  closedPaths: ["/metrics", "/api/v1/metrics", "/internal/*"],
+} as const;
+
 export type NodeId = string;
 export type ShardId = string;
 
@@ -146,10 +174,12 @@ export const ERRORS = {
   not_owner: { status: 421, retryable: true },
   key_reused: { status: 422, retryable: false },
   client_timeout: { status: 408, retryable: true },
+  rate_limited: { status: 429, retryable: true },
   internal: { status: 500, retryable: false },
   owner_lost: { status: 502, retryable: false },
   model_error: { status: 502, retryable: false },
   shard_failed: { status: 503, retryable: true },
+  no_fleet: { status: 503, retryable: true },
   no_owner: { status: 503, retryable: true },
   overloaded: { status: 503, retryable: true },
   in_progress: { status: 504, retryable: true },

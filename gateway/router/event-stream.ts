@@ -1,8 +1,6 @@
 import type { ServerResponse } from "node:http";
+import { FRONT } from "../contract.ts";
 import { onceDrained, STALL_MS } from "./slow-client.ts";
-
-/** Keeps proxies from closing a stream on which a long turn says nothing, ms. */
-const ALIVE_MS = 15_000;
 
 /** What `/api/v1/chat` answers. */
 export interface ChatAnswer {
@@ -82,7 +80,7 @@ export class EventStream {
       });
       this.#timer = setInterval(() => {
         if (!this.#slow) this.#write(": alive\n\n");
-      }, ALIVE_MS);
+      }, FRONT.pingMs);
     }
     this.#write(`event: ${name}\ndata: ${JSON.stringify(data)}\n\n`);
   }

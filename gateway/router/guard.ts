@@ -2,14 +2,12 @@ import { randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { ERRORS, type ErrorCode, HEADER, type NodeId } from "../contract.ts";
+import { ERRORS, type ErrorCode, FRONT, HEADER, type NodeId } from "../contract.ts";
 import type { Log } from "./deps.ts";
 import { errorBody, RouterError } from "./errors.ts";
 
 /** A request's head must be there this long after its first byte, ms. */
 export const HEAD_MS = 20_000;
-/** Above every front's own idle time (400 s at least), so that the front closes first, ms. */
-const KEEP_ALIVE_MS = 410_000;
 const MAX_HEADER_BYTES = 16 * 1024;
 
 export interface GuardedHandlers {
@@ -22,6 +20,12 @@ export interface GuardOptions {
   log: Log;
   /** @default HEAD_MS */
   headMs?: number;
+  /**
+   * A front stands before this server. It reads heads whole before it sends them on, and may open a
+   * connection long before it needs it, which `headMs` would cut under its next request.
+   * @default false
+   */
+  behindFront?: boolean;
 }
 
 /**
@@ -30,12 +34,12 @@ export interface GuardOptions {
  */
 export function guardedServer(handlers: GuardedHandlers, options: GuardOptions): Server {
   const { node, log } = options;
-  const headMs = options.headMs ?? HEAD_MS;
+  const headMs = options.headMs ?? (options.behindFront ? FRONT.keepAliveMs : HEAD_MS);
   const server = createServer({
     maxHeaderSize: MAX_HEADER_BYTES,
     headersTimeout: headMs,
     requestTimeout: 0,
-    keepAliveTimeout: KEEP_ALIVE_MS,
+    keepAliveTimeout: FRONT.keepAliveMs,
     connectionsCheckingInterval: Math.max(50, Math.min(1_000, headMs / 4)),
     requireHostHeader: false,
     insecureHTTPParser: false,

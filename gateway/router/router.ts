@@ -80,7 +80,7 @@ export async function startRouter(
       request: (req, res) => handlePublic(deps, parts, readiness, req, res),
       upgrade: (req, socket, head) => upgradePublic(deps, parts, req, socket, head),
     },
-    { node: view.node, log },
+    { node: view.node, log, behindFront: (deps.frontIntervalMs ?? 0) > 0 },
   );
   const peerServer = guardedServer(
     {

@@ -1,8 +1,8 @@
 import type { WebSocket } from "ws";
+import { FRONT } from "../contract.ts";
 
 /** Time for the closing handshake before the connection is cut, ms. */
 const CLOSE_MS = 2_000;
-const PING_MS = 30_000;
 
 /** How a stopping router ends a WebSocket. */
 export function closeHandle(socket: WebSocket): { closeForRestart(): void; terminate(): void } {
@@ -34,6 +34,6 @@ export function keepAlive(socket: WebSocket): () => void {
     }
     missed += 1;
     if (socket.readyState === socket.OPEN) socket.ping();
-  }, PING_MS);
+  }, FRONT.pingMs);
   return () => clearInterval(timer);
 }

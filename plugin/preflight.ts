@@ -1,7 +1,8 @@
-import { readdirSync, readFileSync, readlinkSync, statfsSync } from "node:fs";
+import { readFileSync, statfsSync } from "node:fs";
 import { createServer } from "node:net";
 import { freemem } from "node:os";
 import { basename, dirname } from "node:path";
+import { portHolders } from "../gateway/supervisor/processes.ts";
 import { fleetFile, readIfThere } from "./files.ts";
 
 const MIB = 2 ** 20;
@@ -101,39 +102,26 @@ export interface PortHolder {
   fleet: string | null;
 }
 
-/** The process that listens on a TCP port, by its socket's inode. Linux only, else null. */
+/** A process that listens on a TCP port here. Linux only, else null. */
 export function portHolder(port: number): PortHolder | null {
-  const inodes = new Set<string>();
-  for (const table of ["/proc/net/tcp", "/proc/net/tcp6"]) {
-    for (const line of (readIfThere(table) ?? "").split("\n").slice(1)) {
-      const field = line.trim().split(/\s+/);
-      const listens = field[3] === "0A";
-      const local = Number.parseInt(field[1]?.split(":").at(-1) ?? "", 16);
-      if (listens && local === port && field[9]) inodes.add(`socket:[${field[9]}]`);
-    }
-  }
-  if (inodes.size === 0) return null;
-  for (const pid of listDir("/proc").filter((name) => /^\d+$/.test(name))) {
-    for (const fd of listDir(`/proc/${pid}/fd`)) {
-      try {
-        if (!inodes.has(readlinkSync(`/proc/${pid}/fd/${fd}`))) continue;
-        return { pid: Number(pid), name: programName(pid), fleet: fleetOfProcess(pid) };
-      } catch {
-        // It ended while we looked.
-      }
+  for (const pid of portHolders(port)) {
+    try {
+      return { pid, name: programName(pid), fleet: fleetOfProcess(pid) };
+    } catch {
+      // It ended while we looked.
     }
   }
   return null;
 }
 
 /** The program as it was started; only its own name, because arguments may hold anything. */
-function programName(pid: string): string {
+function programName(pid: number): string {
   const [program = ""] = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
   return basename(program) || readFileSync(`/proc/${pid}/comm`, "utf8").trim();
 }
 
 /** A supervisor is started with its node's directory, two levels below the fleet's. */
-function fleetOfProcess(pid: string): string | null {
+function fleetOfProcess(pid: number): string | null {
   const args = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
   const at = args.indexOf("--node-dir");
   const dir = at < 0 ? undefined : args[at + 1];
@@ -143,13 +131,5 @@ function fleetOfProcess(pid: string): string | null {
     return typeof fleet === "string" ? fleet : null;
   } catch {
     return null;
-  }
-}
-
-function listDir(path: string): string[] {
-  try {
-    return readdirSync(path);
-  } catch {
-    return [];
   }
 }

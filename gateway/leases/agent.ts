@@ -153,11 +153,6 @@ export class LeaseAgent extends EventEmitter<LeaseAgentEvents> {
     return grant ? this.#deadlines.deadline(grant.slot) : 0;
   }
 
-  /** Clock.now() until which the store counts as reachable; 0 before the first good renewal. */
-  storeDeadline(): number {
-    return this.#deadlines.store();
-  }
-
   /**
    * Takes a lease; null when it is not as expected, or the store is not the one of the last view. On
    * success the shard is held at once, with a deadline counted from when the request was sent.

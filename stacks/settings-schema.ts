@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { DEFAULT_PORT } from "../gateway/contract.ts";
+import { adoptSettings, awsSettings, layersSetting } from "./aws/settings.ts";
 import { CAPACITY, type CapacityName } from "./capacity.ts";
 
 /**
@@ -180,6 +181,9 @@ export const settingsSchema = z.strictObject({
     .array(jsonObject())
     .default([])
     .describe("Machines of target hosts: address, user, key and role of each."),
+  aws: awsSettings.optional().describe("Where on AWS, and as whom (ec2, eks)."),
+  layers: layersSetting,
+  adopt: adoptSettings.default({}).describe("Layers that exist already (ec2, eks)."),
   sizes: sizes.default({}).describe("Overrides of planned numbers."),
   environment: z
     .enum(["prod", "staging", "dev"])

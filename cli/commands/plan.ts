@@ -1,103 +1,69 @@
-import type { Command } from "commander";
-import { type FleetPlan, PRESETS, planFleet } from "../../stacks/presets.ts";
+import { writeFileSync } from "node:fs";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { PRICE_REGIONS, type PriceRegion } from "../../components/cost.ts";
+import { comparedPlans } from "../../stacks/compare.ts";
+import { planStack, type StackPlan } from "../../stacks/plan.ts";
+import type { Settings } from "../../stacks/settings.ts";
+import { UsageError } from "../lib/errors.ts";
 import { withJson, withStack } from "../lib/options.ts";
+import { comparisonSvg } from "../lib/plan-svg.ts";
+import { comparisonText, planFacts, planText } from "../lib/plan-text.ts";
 import { asCommandFailed, stackSettings } from "../lib/stack-settings.ts";
-import { result, table } from "../lib/terminal.ts";
-import { columnsOf, wrap } from "../lib/wrap.ts";
+import { result, say } from "../lib/terminal.ts";
 
 interface Options {
   stack: string;
   json?: boolean;
   compare?: boolean;
+  svg?: string;
+  region: PriceRegion;
+  hostPrice?: number;
 }
 
-const gib = (mib: number) => `${(mib / 1024).toFixed(1)} GiB`;
-
-function planOf(settings: Parameters<typeof planFleet>[0]): FleetPlan {
+function planOf(settings: Settings): StackPlan {
   try {
-    return planFleet(settings);
+    return planStack(settings);
   } catch (error) {
     throw asCommandFailed(error);
   }
 }
 
-/** What it costs: processes on machines that are there already cost nothing more. */
-const COST = "nothing beyond the machines it runs on";
-
-function text(plan: FleetPlan): string {
-  const per = plan.target === "local" ? "this machine" : "each node";
-  const lines = [
-    `${plan.preset} · ${plan.target}: ${plan.nodes.length} nodes, ${plan.shards.length} shards${plan.users === null ? "" : `, for ${plan.users} users at once`}`,
-    "",
-    table(
-      ["SHARD", "AGENTS", "MEMORY", "RECYCLED AT"],
-      plan.shards.map((s) => [
-        s.dedicated ? `${s.id} (dedicated)` : s.id,
-        s.agents.join(" "),
-        gib(s.memoryMiB),
-        gib(s.recycleMiB),
-      ]),
-    ),
-    "",
-    table(
-      ["WHAT", "VALUE"],
-      [
-        [`memory of ${per}`, gib(plan.machine.memoryMiB)],
-        [`cores of ${per}`, String(plan.machine.cores)],
-        [`disk of ${per}`, gib(plan.machine.diskMiB)],
-        ["turns a second", String(plan.turnsPerSecond)],
-        ["Redis", plan.redis],
-        ["cost a month", COST],
-      ],
-    ),
-    "",
-    wrap(plan.loss.sentence, columnsOf()),
-    "",
-    "Where the numbers come from:",
-    table(
-      ["NUMBER", "VALUE", "SOURCE"],
-      plan.numbers.map((n) => [
-        n.name,
-        `${n.value} ${n.value === 1 ? n.unit.replace(/s$/, "") : n.unit}`,
-        n.source,
-      ]),
-    ),
-  ];
-  if (plan.notes.length > 0) {
-    lines.push("", ...plan.notes.map((note) => wrap(`! ${note}`, columnsOf(), 2)));
-  }
-  return lines.join("\n");
+function price(given: string): number {
+  const amount = Number(given);
+  if (given.trim() !== "" && amount >= 0 && Number.isFinite(amount)) return amount;
+  throw new InvalidArgumentError("US dollars a month, e.g. 12.50.");
 }
 
-function comparison(plans: FleetPlan[]): string {
-  return table(
-    ["PRESET", "USERS", "NODES", "SHARDS", "MEMORY/NODE", "CORES/NODE", "REDIS", "NODE LOST"],
-    plans.map((plan) => [
-      plan.preset,
-      String(plan.users ?? "–"),
-      String(plan.nodes.length),
-      String(plan.shards.length),
-      gib(plan.node.memoryMiB),
-      String(plan.node.cores),
-      plan.redis,
-      plan.loss.survives ? "goes on" : "stops",
-    ]),
-  );
+function compare({ json, svg, region, hostPrice }: Options): void {
+  const plans = comparedPlans({ region, hostMonthlyUsd: hostPrice });
+  if (svg !== undefined) {
+    writeFileSync(svg, comparisonSvg(plans));
+    say(`Wrote ${svg}`);
+  }
+  result(Boolean(json), { plans: plans.map(planFacts) }, () => comparisonText(plans));
 }
 
 export function register(program: Command): void {
   withJson(withStack(program.command("plan")))
-    .summary("sizes, what they rest on, and what a loss leaves")
-    .option("--compare", "the four presets side by side")
-    .addHelpText("after", "\nExamples:\n  ./fleet plan\n  ./fleet plan --compare --json")
+    .summary("sizes, cost, what they rest on, and what a loss leaves")
+    .option("--compare", "every preset on every target, side by side")
+    .option("--svg <file>", "with --compare: also draw what they cost")
+    .addOption(
+      new Option("--region <name>", "with --compare: region of the prices on AWS")
+        .choices(PRICE_REGIONS)
+        .default("eu-central-1"),
+    )
+    .option("--host-price <usd>", "with --compare: what one of your own hosts costs a month", price)
+    .addHelpText(
+      "after",
+      "\nExamples:\n  ./fleet plan --stack prod\n  ./fleet plan --compare --host-price 15 --svg plans.svg",
+    )
     .action((options: Options) => {
-      if (options.compare) {
-        // On hosts, where a row stands for machines; on one machine all nodes share its memory.
-        const plans = PRESETS.map(({ name }) => planOf({ target: "hosts", preset: name }));
-        result(Boolean(options.json), { presets: plans }, () => comparison(plans));
-        return;
+      if (options.compare) return compare(options);
+      if (options.svg !== undefined || options.hostPrice !== undefined) {
+        throw new UsageError("--svg and --host-price are for --compare");
       }
       const plan = planOf(stackSettings(options.stack));
-      result(Boolean(options.json), plan, () => text(plan));
+      result(Boolean(options.json), planFacts(plan), () => planText(plan));
     });
 }

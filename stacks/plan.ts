@@ -1,0 +1,86 @@
+import { monthlyUsd, type Tier } from "../components/cost.ts";
+import { ConfigError } from "../components/errors.ts";
+import { type AwsPlan, isAwsTarget, planAws } from "./aws/plan.ts";
+import type { AgentPlace } from "./placement.ts";
+import { type FleetPlan, planFleet } from "./presets.ts";
+import type { Settings } from "./settings.ts";
+
+/** Everything that settings decide, before anything is made. */
+export interface StackPlan {
+  readonly fleet: FleetPlan;
+  /** What is made or used besides, tier by tier; empty on this machine. */
+  readonly tiers: readonly Tier[];
+  /** Null: prices are not known. */
+  readonly cost: {
+    readonly monthlyUsd: number;
+    /** Where the prices are from and what is not in them. */
+    readonly basis: string;
+  } | null;
+  readonly budgetMonthlyUsd: number | undefined;
+  /** What a person should know, without being an error. */
+  readonly notes: readonly string[];
+  /** What the components on AWS are told; null on other targets. */
+  readonly aws: AwsPlan | null;
+}
+
+/**
+ * Plans a stack of any target. Pure. `recorded` is where agents live already.
+ * Throws ConfigError with every fault that one step of the planning finds.
+ */
+export function planStack(
+  settings: Settings,
+  recorded: Readonly<Record<string, AgentPlace>> = {},
+): StackPlan {
+  const { budgetMonthlyUsd, target } = settings;
+  if (isAwsTarget(target)) {
+    const aws = planAws({ ...settings, target }, recorded);
+    const { fleet, tiers, cost } = aws;
+    const notes = [...aws.notes, ...overBudget(settings, cost?.monthlyUsd ?? 0)];
+    return { fleet, tiers, cost, budgetMonthlyUsd, notes, aws };
+  }
+  const fleet = planFleet(settings, recorded);
+  const bare = { fleet, budgetMonthlyUsd, aws: null };
+  if (target === "local") {
+    const basis = "The machine is there already.";
+    return { ...bare, tiers: [], cost: { monthlyUsd: 0, basis }, notes: [] };
+  }
+  const tier = hostTier(fleet, settings.sizes.hostMonthlyUsd);
+  if (settings.sizes.hostMonthlyUsd === undefined) {
+    const notes = ["set sizes.hostMonthlyUsd to what one of your hosts costs, to see a sum"];
+    return { ...bare, tiers: [tier], cost: null, notes };
+  }
+  const sum = monthlyUsd(tier.costs);
+  return {
+    ...bare,
+    tiers: [tier],
+    cost: { monthlyUsd: sum, basis: "The price of a host is your own; traffic is not in it." },
+    notes: overBudget(settings, sum),
+  };
+}
+
+/** Existing machines, at the person's own price. */
+function hostTier(fleet: FleetPlan, priceUsd: number | undefined): Tier {
+  const gib = (fleet.node.memoryMiB / 1024).toFixed(1);
+  const quantity = fleet.nodes.length;
+  return {
+    tier: "hosts",
+    size: `${gib} GiB, ${fleet.node.cores} cores`,
+    count: quantity,
+    why: `${fleet.loss.shardsPerNode} shards a node once ${fleet.loss.nodesLost} is lost`,
+    survives: fleet.loss.survives ? "the loss of one host" : "no loss of its host",
+    costs: priceUsd === undefined ? [] : [{ what: "hosts", quantity, unit: "host", priceUsd }],
+  };
+}
+
+/** Refused in prod, where a surprise is dearest; said everywhere else. */
+function overBudget(settings: Settings, monthly: number): string[] {
+  const { budgetMonthlyUsd: budget, environment } = settings;
+  if (budget === undefined || monthly <= budget) return [];
+  const problem = `is ${budget}, and the plan costs ${monthly.toFixed(2)} US dollars a month`;
+  if (environment === "prod") {
+    const remedy =
+      "Raise it, choose a smaller preset, or lower users; `fleet plan` shows each tier";
+    throw new ConfigError("budgetMonthlyUsd", problem, remedy);
+  }
+  return [`budgetMonthlyUsd ${problem}`];
+}

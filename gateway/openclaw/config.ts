@@ -8,12 +8,8 @@ import { GatewayConfigError, type JsonObject, mergeDeep } from "./json.ts";
 export interface GatewayConfigRequest {
   fleet: FleetConfig;
   shard: ShardId;
-  /** Base port; OpenClaw uses some above it, see GATEWAY_PORT_SPAN. */
-  port: number;
   /** Absolute path of the shard's state directory on this node. */
   stateDir: string;
-  /** OpenClaw's own token: any bearer is its administrator. At least 24 characters. */
-  token: string;
   /** Base URL of the demo model (ending in /v1); read only with `models: demo`. */
   modelBaseUrl: string;
 }
@@ -30,6 +26,14 @@ export function agentsOf(fleet: FleetConfig, shard: ShardId): AgentConfig[] {
   });
 }
 
+/**
+ * The file with the token of a gateway's present start, mode 0600; openclaw.json names it. Its directory
+ * is not replicated.
+ */
+export function tokenPath(stateDir: string): string {
+  return join(stateDir, "tmp", "gateway-token");
+}
+
 /** Directory of an agent's workspace inside the shard's state. */
 export function workspaceOf(stateDir: string, agent: string): string {
   return join(stateDir, "workspaces", agent);
@@ -38,9 +42,12 @@ export function workspaceOf(stateDir: string, agent: string): string {
 /**
  * openclaw.json of one shard. The same settings give the same text, byte for byte, so that a file is
  * rewritten (and hot-reloaded) only when something of its own shard changed. Holds secrets.
+ *
+ * Nothing in it changes with a start: OpenClaw goes through its migrations again, for 2 to 3 s, when its
+ * settings are not those of its last good start. So the port is an argument and the token a file.
  */
 export function gatewayConfig(request: GatewayConfigRequest): JsonObject {
-  const { fleet, shard, port, stateDir, token, modelBaseUrl } = request;
+  const { fleet, shard, stateDir, modelBaseUrl } = request;
   const agents = agentsOf(fleet, shard);
   const home = agents.filter((agent) => agent.homeShard === shard);
   const channels = planChannels(home, fleet.openclaw.channels);
@@ -87,22 +94,37 @@ export function gatewayConfig(request: GatewayConfigRequest): JsonObject {
   const { channels: _ours, ...raw } = fleet.openclaw;
   const merged = mergeDeep(plain, raw);
   // What the runtime itself stands on cannot be overridden.
-  return mergeDeep(merged, {
-    gateway: { mode: "local", bind: "loopback", port, auth: { mode: "token", token } },
+  const fixed = mergeDeep(merged, {
+    gateway: {
+      mode: "local",
+      bind: "loopback",
+      auth: {
+        mode: "token",
+        token: { source: "file", provider: TOKEN_PROVIDER, id: "value" },
+      },
+    },
+    secrets: {
+      providers: {
+        [TOKEN_PROVIDER]: { source: "file", path: tokenPath(stateDir), mode: "singleValue" },
+      },
+    },
   });
+  const { port: _theirs, ...gateway } = fixed.gateway as JsonObject;
+  return { ...fixed, gateway };
 }
 
+/** Our name among OpenClaw's `secrets.providers`. */
+const TOKEN_PROVIDER = "openclaw-fleet";
+
 /**
- * The configuration of a shard apart from what each start chooses anew: OpenClaw takes it, or not, on
- * every node and at every start alike. Never for a gateway to run with.
+ * The configuration of a shard apart from where its state and its node's demo model are: OpenClaw takes
+ * it, or not, on every node alike. Never for a gateway to run with.
  */
 export function configShape(fleet: FleetConfig, shard: ShardId): JsonObject {
   return gatewayConfig({
     fleet,
     shard,
-    port: 1_024,
     stateDir: "/openclaw",
-    token: "0".repeat(48),
     modelBaseUrl: "http://127.0.0.1:1/v1",
   });
 }

@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import { delimiter, dirname, join } from "node:path";
 import type { Release } from "../config.ts";
 import { GATEWAY_PORT_SPAN } from "../contract.ts";
-import { type AgentFile, OURS } from "./config.ts";
+import { type AgentFile, OURS, tokenPath } from "./config.ts";
 import type { JsonObject } from "./json.ts";
 
 export interface LaunchRequest {
@@ -36,7 +36,7 @@ export function configPath(stateDir: string): string {
 
 /**
  * The command of a shard's gateway. Its environment is made anew, so nothing of the node's secrets
- * reaches the tools that agents run; OpenClaw's token is in openclaw.json (mode 0600) only.
+ * reaches the tools that agents run; OpenClaw's token is in a file (mode 0600) only.
  */
 export function gatewayLaunch(request: LaunchRequest): Launch {
   const { release, stateDir, port, env = {}, inherit = process.env } = request;
@@ -58,6 +58,8 @@ export function gatewayLaunch(request: LaunchRequest): Launch {
       OPENCLAW_STATE_DIR: stateDir,
       OPENCLAW_CONFIG_PATH: configPath(stateDir),
       OPENCLAW_CONFIG_READONLY: "1",
+      // For what agents start: the port is not in openclaw.json.
+      OPENCLAW_GATEWAY_PORT: String(port),
       // The keeper owns the process: OpenClaw must not hand itself to a detached child.
       OPENCLAW_NO_RESPAWN: "1",
       OPENCLAW_SUPERVISOR_MODE: "external",
@@ -68,9 +70,16 @@ export function gatewayLaunch(request: LaunchRequest): Launch {
   };
 }
 
-/** A new token for one start of a gateway. */
+/** A new token for one start of a gateway: any bearer is its administrator. */
 export function newGatewayToken(): string {
   return randomBytes(24).toString("hex");
+}
+
+/** Puts the token of the next start where openclaw.json says. Not while a gateway runs. */
+export async function writeGatewayToken(stateDir: string, token: string): Promise<void> {
+  await mkdir(join(stateDir, "tmp", "home"), { recursive: true, mode: 0o700 });
+  const path = tokenPath(stateDir);
+  await replaceFile(path, await readText(path), token);
 }
 
 /**

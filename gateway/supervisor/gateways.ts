@@ -9,6 +9,7 @@ import {
   gatewayLaunch,
   newGatewayToken,
   writeGatewayConfig,
+  writeGatewayToken,
 } from "../openclaw/launch.ts";
 import type { Launch } from "../shard/types.ts";
 
@@ -27,12 +28,11 @@ function firstSpan(base: number, stateDir: string): number {
 
 interface Started {
   port: number;
-  token: string;
   stateDir: string;
   release: Release;
   /** The settings in force. */
   good: FleetConfig;
-  /** Those as OpenClaw reads them, apart from what each start chooses anew. */
+  /** Those as OpenClaw reads them, apart from what differs between nodes. */
   shape: string;
   /** As text, to see whether a running process has another environment than the settings say. */
   env: string;
@@ -80,13 +80,13 @@ export class Gateways {
     const env = agentsEnv(fleet, shard);
     this.#started.set(shard, {
       port,
-      token,
       stateDir,
       release,
       good: fleet,
       shape: JSON.stringify(configShape(fleet, shard)),
       env: JSON.stringify(env),
     });
+    await writeGatewayToken(stateDir, token);
     await this.#write(shard, fleet);
     return { ...gatewayLaunch({ release, stateDir, port, env }), port, token };
   }
@@ -149,9 +149,9 @@ export class Gateways {
   }
 
   #write(shard: ShardId, fleet: FleetConfig): Promise<boolean> {
-    const { port, token, stateDir } = this.#started.get(shard) as Started;
+    const { stateDir } = this.#started.get(shard) as Started;
     const modelBaseUrl = this.#modelBaseUrl();
-    const config = gatewayConfig({ fleet, shard, port, stateDir, token, modelBaseUrl });
+    const config = gatewayConfig({ fleet, shard, stateDir, modelBaseUrl });
     return writeGatewayConfig(stateDir, config, agentFiles(fleet, shard, stateDir));
   }
 }

@@ -11,6 +11,7 @@ import {
   gatewayLaunch,
   newGatewayToken,
   writeGatewayConfig,
+  writeGatewayToken,
 } from "../../gateway/openclaw/launch.ts";
 import { probeStartup } from "../../gateway/shard/probe.ts";
 import { provider } from "../drill/fleet.ts";
@@ -49,11 +50,10 @@ export async function coldBoots(bench: BenchContext, times: number): Promise<Boo
     const config = gatewayConfig({
       fleet: soleShard(model.url),
       shard: "s1",
-      port,
       stateDir,
-      token,
       modelBaseUrl: model.url,
     });
+    await writeGatewayToken(stateDir, token);
     await writeGatewayConfig(stateDir, config);
     const boots: number[] = [];
     const answers: number[] = [];

@@ -17,7 +17,10 @@ test.runIf(process.platform === "linux")("two gateways of one shard are seen", a
   mkdirSync(stateDir, { recursive: true });
   writeFileSync(join(stateDir, "../epoch-1"), "");
   const config = join(stateDir, "openclaw.json");
-  writeFileSync(config, JSON.stringify({ gateway: { auth: { token: "t" } } }));
+  const token = join(stateDir, "token");
+  writeFileSync(token, "t");
+  const providers = { "openclaw-fleet": { path: token } };
+  writeFileSync(config, JSON.stringify({ secrets: { providers } }));
   const gateway = async () => {
     const program = join(import.meta.dirname, "programs/openclaw.ts");
     const args = [program, "gateway", "run", "--port", String(await freePort())];

@@ -16,6 +16,7 @@ import {
   gatewayLaunch,
   newGatewayToken,
   writeGatewayConfig,
+  writeGatewayToken,
 } from "../../gateway/openclaw/launch.ts";
 import type { GatewayPort, TurnRequest } from "../../gateway/openclaw/port.ts";
 import { GatewaySocket } from "../../gateway/openclaw/socket.ts";
@@ -64,8 +65,7 @@ describe.skipIf(!openclaw)("a real OpenClaw gateway", () => {
     calls.filter((call) => call.runKey === run && call.outcome === null).length;
 
   function render(fleet: FleetConfig) {
-    const common = { shard: "s1", port, stateDir: stateDir(), token, modelBaseUrl: model.url };
-    return gatewayConfig({ fleet, ...common });
+    return gatewayConfig({ fleet, shard: "s1", stateDir: stateDir(), modelBaseUrl: model.url });
   }
 
   function apply(fleet: FleetConfig): Promise<boolean> {
@@ -73,6 +73,7 @@ describe.skipIf(!openclaw)("a real OpenClaw gateway", () => {
   }
 
   async function boot(fleet: FleetConfig): Promise<void> {
+    await writeGatewayToken(stateDir(), token);
     await apply(fleet);
     const env = agentsEnv(fleet, "s1");
     const launch = gatewayLaunch({ release, stateDir: stateDir(), port, env });

@@ -38,7 +38,7 @@ function record(event: string, more: object = {}): void {
 }
 
 interface Config {
-  gateway: { auth: { token: string } };
+  secrets: { providers: { "openclaw-fleet": { path: string } } };
   standIn?: { refuses?: string };
 }
 const readConfig = () =>
@@ -49,6 +49,9 @@ if (config.standIn?.refuses) {
   process.stderr.write(`Invalid config: ${config.standIn.refuses}\n`);
   process.exit(78);
 }
+
+/** As openclaw.json names it; read once, as by OpenClaw. */
+const token = readFileSync(config.secrets.providers["openclaw-fleet"].path, "utf8").trim();
 
 const alone = createSocketServer();
 alone.once("error", (error) => {
@@ -168,7 +171,7 @@ function serve(): void {
       const fail = (code: string, message: string) =>
         send(ws, { type: "res", id, ok: false, error: { code, message } });
       if (method === "connect") {
-        if (params.auth.token !== config.gateway.auth.token) return fail("UNAUTHORIZED", "token");
+        if (params.auth.token !== token) return fail("UNAUTHORIZED", "token");
         peers.add(ws);
         ws.once("close", () => peers.delete(ws));
         return answer({

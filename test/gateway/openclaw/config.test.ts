@@ -35,9 +35,7 @@ function render(config: FleetConfig, shard = "s1"): any {
   return gatewayConfig({
     fleet: config,
     shard,
-    port: 19_120,
     stateDir: `/data/${shard}`,
-    token: "t".repeat(48),
     modelBaseUrl: "http://127.0.0.1:1/v1",
   });
 }
@@ -47,9 +45,23 @@ describe("openclaw.json", () => {
     const raw = {
       gateway: { bind: "lan", port: 1, auth: { mode: "none", token: "x" }, mode: "remote" },
     };
-    const { gateway } = render(fleet([MAIN], { openclaw: raw }));
-    expect(gateway).toMatchObject({ bind: "loopback", port: 19_120, mode: "local" });
-    expect(gateway.auth).toEqual({ mode: "token", token: "t".repeat(48) });
+    const { gateway, secrets } = render(fleet([MAIN], { openclaw: raw }));
+    expect(gateway).toMatchObject({ bind: "loopback", mode: "local" });
+    expect(gateway.auth.mode).toBe("token");
+    expect(gateway.auth.token).toEqual({ source: "file", provider: "openclaw-fleet", id: "value" });
+    expect(secrets.providers["openclaw-fleet"].path).toBe("/data/s1/tmp/gateway-token");
+    // It would be neither the port in use nor the same after the next start.
+    expect(gateway).not.toHaveProperty("port");
+  });
+
+  test("people's own secret providers stand beside ours", () => {
+    const providers = {
+      vault: { source: "exec", command: "/bin/vault" },
+      "openclaw-fleet": { path: "/tmp/theirs" },
+    };
+    const { secrets } = render(fleet([MAIN], { openclaw: { secrets: { providers } } }));
+    expect(secrets.providers.vault).toEqual(providers.vault);
+    expect(secrets.providers["openclaw-fleet"].path).toBe("/data/s1/tmp/gateway-token");
   });
 
   test("the demo model is a provider of the node's own address", () => {

@@ -36,6 +36,7 @@ describe("the command", () => {
       MY_KEY: "k",
       OPENCLAW_STATE_DIR: "/data/s1",
       OPENCLAW_CONFIG_READONLY: "1",
+      OPENCLAW_GATEWAY_PORT: "19120",
     });
     expect(launch.env.AWS_SECRET_ACCESS_KEY).toBeUndefined();
     expect(launch.env.NODE_OPTIONS).toBeUndefined();

@@ -64,6 +64,18 @@ test("OpenClaw is asked about new settings before they are written, not about th
   expect(gateways.fault("s1")).toBeNull();
 });
 
+test("each start has a token of its own, and OpenClaw's settings are those of the start before", async () => {
+  const path = file().secrets.providers["openclaw-fleet"].path as string;
+  const first = readFileSync(path, "utf8");
+  const before = stamp();
+  const { token, env } = await gateways.launch("s1", RELEASE, dir);
+  expect(token).not.toBe(first);
+  expect(readFileSync(path, "utf8")).toBe(token);
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+  expect(stamp()).toBe(before);
+  expect(JSON.stringify([env, file()])).not.toContain(token);
+});
+
 test("a change that touches nothing of the shard is not asked about", async () => {
   const before = stamp();
   current = { ...settings({ session: { mark: "first" } }), scrapers: ["10.0.0.1"] };

@@ -119,7 +119,8 @@ export const SHARD_STATES = [
 ] as const;
 export type ShardState = (typeof SHARD_STATES)[number];
 
-export type NodeState = "active" | "maintenance" | "lost";
+export const NODE_STATES = ["active", "maintenance", "lost"] as const;
+export type NodeState = (typeof NODE_STATES)[number];
 
 /** Begins a shard's `reason` while it runs with older settings than it was given. */
 export const SETTINGS_REFUSED = "settings refused: ";

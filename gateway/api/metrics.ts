@@ -32,7 +32,9 @@ async function collect(ctx: RequestContext): Promise<void> {
   for (const { name } of config.agents) {
     metrics.sessionsActive.set({ agent: name }, active[name] ?? 0);
   }
-  for (const shard of view.status().shards) {
+  const { nodes, shards } = view.status();
+  metrics.setNodeStates(nodes);
+  for (const shard of shards) {
     if (shard.owner !== view.node) {
       for (const state of SHARD_STATES) metrics.shardState.remove({ shard: shard.id, state });
       metrics.leaseEpoch.remove({ shard: shard.id });

@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import { SHARD_STATES, type ShardState } from "../contract.ts";
+import { NODE_STATES, type NodeState, SHARD_STATES, type ShardState } from "../contract.ts";
 
 const PREFIX = "openclaw_fleet_";
 
@@ -24,8 +24,11 @@ export interface FleetMetrics {
   replicaLag: Gauge<"shard">;
   historyLost: Counter<"shard">;
   storeUp: Gauge<string>;
+  nodeState: Gauge<"node" | "state">;
   /** One for the state a shard is in, zero for the others. */
   setShardState(shard: string, state: ShardState): void;
+  /** One for the state each node is in, zero for the others; nodes that left the fleet are forgotten. */
+  setNodeStates(nodes: readonly { readonly id: string; readonly state: NodeState }[]): void;
   /** Forgets shards and agents that left the fleet. */
   prune(shards: ReadonlySet<string>, agents: ReadonlySet<string>): Promise<void>;
 }
@@ -79,6 +82,11 @@ export function createMetrics(): FleetMetrics {
     "shard",
   ]);
 
+  const nodeState = gauge("node_state", "1 for the state a node is in, as this router sees it", [
+    "node",
+    "state",
+  ]);
+
   return {
     registry,
     requests: counter("requests_total", "Requests answered", ["route", "code"]),
@@ -104,9 +112,18 @@ export function createMetrics(): FleetMetrics {
     replicaLag,
     historyLost,
     storeUp: gauge("store_up", "1 while the lease store answers"),
+    nodeState,
     setShardState(shard, state) {
       for (const each of SHARD_STATES)
         shardState.set({ shard, state: each }, each === state ? 1 : 0);
+    },
+    setNodeStates(nodes) {
+      nodeState.reset();
+      for (const { id, state } of nodes) {
+        for (const each of NODE_STATES) {
+          nodeState.set({ node: id, state: each }, each === state ? 1 : 0);
+        }
+      }
     },
     async prune(shards, agents) {
       const by = async (

@@ -159,6 +159,8 @@ test("metrics: open on loopback, never through a proxy; requests and usage are c
     'openclaw_fleet_sessions_active{agent="helper"} 1',
     "openclaw_fleet_held_requests 0",
     "openclaw_fleet_store_up 1",
+    'openclaw_fleet_node_state{node="a",state="active"} 1',
+    'openclaw_fleet_node_state{node="a",state="maintenance"} 0',
   ]) {
     expect(text).toContain(line);
   }

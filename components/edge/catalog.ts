@@ -1,0 +1,122 @@
+import type { PricedBy, PriceTable } from "../cost.ts";
+
+/** TLS 1.3 and 1.2, forward secrecy and authenticated ciphers only.
+ *  Source: docs.aws.amazon.com/elasticloadbalancing/latest/application/describe-ssl-policies.html (2026-11-21). */
+export const TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-2021-06";
+
+/**
+ * What AWS accepts. Source: docs.aws.amazon.com/elasticloadbalancing/latest/application (load balancer
+ * and target group attributes), hashicorp/terraform-provider-aws internal/service/elbv2/target_group.go,
+ * docs.aws.amazon.com/acm/latest/userguide/acm-limits.html (2026-11-21).
+ */
+export const LIMITS = {
+  /** Characters of the name of a balancer or target group. */
+  nameLength: 32,
+  idleSeconds: { min: 1, max: 4_000 },
+  drainSeconds: { min: 0, max: 3_600 },
+  probeIntervalSeconds: { min: 5, max: 300 },
+  probeTimeoutSeconds: { min: 2, max: 120 },
+  probeThreshold: { min: 2, max: 10 },
+  /** Characters of a fixed answer. */
+  fixedAnswerLength: 1_024,
+  /** Values in all conditions of one rule. */
+  ruleValues: 5,
+  /** Characters of a certificate's first name. */
+  certificateNameLength: 64,
+  /** Names of one certificate. */
+  certificateNames: 10,
+  /** Zones a balancer must stand in. */
+  zones: 2,
+} as const;
+
+/**
+ * Route 53 health checks: an endpoint must take the connection within 4 s and answer within 2 s after it.
+ * Source: docs.aws.amazon.com/Route53/latest/DeveloperGuide/dns-failover-determining-health-of-endpoints.html (2026-11-21).
+ */
+export const DNS_CHECK = {
+  /** Seconds between two checks: 10 is the fast kind. */
+  intervalSeconds: 10,
+  /** Checks in a row that must fail. Many checkers judge together, so one is enough. */
+  failures: 1,
+  answerSeconds: 6,
+  /** Seconds a resolver keeps an address. */
+  ttlSeconds: 5,
+} as const;
+
+/** Characters that Pulumi adds to a name that it makes: a dash and seven digits. */
+export const AUTO_NAME_SUFFIX = 8;
+
+export type EdgePrice =
+  | "balancerHour"
+  | "capacityUnitHour"
+  | "publicIpv4Hour"
+  | "firewall"
+  | "firewallRule"
+  | "firewallMillionRequests"
+  | "healthCheck";
+
+const EVERYWHERE = {
+  publicIpv4Hour: 0.005,
+  firewall: 5,
+  firewallRule: 1,
+  firewallMillionRequests: 0.6,
+  /** Of an endpoint on AWS: 0.50, and 1.00 each for HTTPS and for the fast interval. */
+  healthCheck: 2.5,
+};
+
+/** US dollars without tax. */
+export const EDGE_PRICES: PriceTable<EdgePrice> = {
+  date: "2026-11-21",
+  source:
+    "aws.amazon.com/elasticloadbalancing/pricing, /vpc/pricing, /waf/pricing, /route53/pricing; from memory, to be checked",
+  regions: {
+    "us-east-1": { ...EVERYWHERE, balancerHour: 0.0225, capacityUnitHour: 0.008 },
+    "eu-central-1": { ...EVERYWHERE, balancerHour: 0.027, capacityUnitHour: 0.008 },
+    "eu-west-1": { ...EVERYWHERE, balancerHour: 0.0252, capacityUnitHour: 0.008 },
+  },
+};
+
+/** What one capacity unit of a balancer carries. Source: aws.amazon.com/elasticloadbalancing/pricing (2026-11-21). */
+export const CAPACITY_UNIT = {
+  newConnectionsPerSecond: 25,
+  activeConnectionsPerMinute: 3_000,
+  gbPerHour: 1,
+} as const;
+
+/** What one user is taken to do in a month, for costs by use; an assumption, not measured. */
+export const USE_PER_USER = {
+  /** A hundred on each of twenty days. */
+  turnsPerMonth: 2_000,
+  /** Requests of one turn: the question, its history, a retry. */
+  requestsPerTurn: 3,
+  kbPerTurn: 40,
+  /** Connections open at once. */
+  connections: 1,
+} as const;
+
+/** How each type that the component can register is paid for. */
+export const PRICED: Readonly<Record<string, PricedBy>> = {
+  "openclaw-fleet:fleet:Edge": { free: "groups resources" },
+  "aws:lb/loadBalancer:LoadBalancer": {
+    lines: ["balancer hours", "balancer capacity units", "balancer's public IPv4 addresses"],
+  },
+  "aws:lb/targetGroup:TargetGroup": { free: "part of the balancer" },
+  "aws:lb/listener:Listener": { free: "part of the balancer" },
+  "aws:lb/listenerRule:ListenerRule": {
+    free: "ten rules a listener are free, and there are at most two",
+  },
+  "aws:ec2/securityGroup:SecurityGroup": { free: "AWS asks nothing for it" },
+  "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": { free: "AWS asks nothing for it" },
+  "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": { free: "AWS asks nothing for it" },
+  "aws:acm/certificate:Certificate": { free: "certificates that stay in AWS are free" },
+  "aws:acm/certificateValidation:CertificateValidation": { free: "only waits" },
+  "aws:route53/record:Record": {
+    free: "the zone is priced by dns; answers that point at AWS's own balancers are free",
+  },
+  "aws:route53/healthCheck:HealthCheck": { lines: ["DNS health checks"] },
+  "aws:ec2/eip:Eip": { lines: ["fixed public IPv4 addresses"] },
+  "aws:wafv2/webAcl:WebAcl": {
+    lines: ["web firewall", "web firewall rules", "web firewall requests"],
+  },
+  "aws:wafv2/webAclAssociation:WebAclAssociation": { free: "part of the firewall" },
+};

@@ -159,8 +159,6 @@ test("metrics: open on loopback, never through a proxy; requests and usage are c
     'openclaw_fleet_sessions_active{agent="helper"} 1',
     "openclaw_fleet_held_requests 0",
     "openclaw_fleet_store_up 1",
-    'openclaw_fleet_node_state{node="a",state="active"} 1',
-    'openclaw_fleet_node_state{node="a",state="maintenance"} 0',
   ]) {
     expect(text).toContain(line);
   }
@@ -192,14 +190,20 @@ test("every metric of the contract exists under its name; labels of what left ar
       "replica_lag_seconds",
       "history_lost_total",
       "store_up",
+      "node_state",
     ].sort(),
   );
   metrics.failovers.inc({ shard: "s1", reason: "x" });
   metrics.failovers.inc({ shard: "s2", reason: "x" });
   await metrics.prune(new Set(["s2"]), new Set());
+  metrics.setNodeStates([{ id: "gone", state: "lost" }]);
+  metrics.setNodeStates([{ id: "a", state: "maintenance" }]);
   const text = await metrics.registry.metrics();
   expect(text).not.toContain('shard="s1"');
   expect(text).toContain('shard="s2"');
+  expect(text).toContain('openclaw_fleet_node_state{node="a",state="maintenance"} 1');
+  expect(text).toContain('openclaw_fleet_node_state{node="a",state="active"} 0');
+  expect(text).not.toContain('node="gone"');
 });
 
 test("a closing router answers what it has, then refuses connections", async () => {

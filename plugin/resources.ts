@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { FleetInputs } from "./fleet-inputs.ts";
+import type { GoneInputs } from "./kube/gone.ts";
 import type { NodeInputs } from "./node.ts";
 
 type Inputs<T> = { [K in keyof T]: pulumi.Input<T[K]> };
@@ -36,5 +37,15 @@ export class Node extends pulumi.CustomResource {
 
   constructor(name: string, args: Inputs<NodeInputs>, opts: pulumi.CustomResourceOptions = {}) {
     super("openclaw:local:Node", name, { ...args, state: undefined }, opts);
+  }
+}
+
+/**
+ * Makes nothing; its *delete* waits until no such object is left in a cluster. What is waited for
+ * depends on it; it depends on the controller that does the work.
+ */
+export class Gone extends pulumi.CustomResource {
+  constructor(name: string, args: Inputs<GoneInputs>, opts: pulumi.CustomResourceOptions = {}) {
+    super("openclaw:kube:Gone", name, args, opts);
   }
 }

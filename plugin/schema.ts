@@ -34,13 +34,39 @@ const NODE_INPUTS = {
   cores: { type: "number" },
 };
 
+const GONE_INPUTS = {
+  cluster: text,
+  endpoint: text,
+  certificateAuthority: text,
+  token: { type: "object", additionalProperties: any },
+  apiVersion: text,
+  kind: text,
+  namespace: text,
+  labelSelector: text,
+  deadlineSeconds: { type: "number" },
+};
+
 /** Names and kinds of this provider's resources, as Pulumi's tools ask for them. */
 export function providerSchema(version: string): Record<string, unknown> {
   return {
     name: "openclaw",
     version,
-    description: "OpenClaw fleets on this machine",
+    description: "OpenClaw fleets on this machine, and waits for what clusters take away",
     resources: {
+      "openclaw:kube:Gone": {
+        description: "Makes nothing. Its delete waits until no such object is left in a cluster.",
+        inputProperties: GONE_INPUTS,
+        requiredInputs: [
+          "cluster",
+          "endpoint",
+          "certificateAuthority",
+          "token",
+          "apiVersion",
+          "kind",
+          "deadlineSeconds",
+        ],
+        properties: GONE_INPUTS,
+      },
       "openclaw:local:Fleet": {
         description: "Data directory, configuration, lease store and tokens of a fleet.",
         inputProperties: FLEET_INPUTS,

@@ -11,6 +11,7 @@ import { type DemoModel, startDemoModel } from "../model/server.ts";
 import { createLogger } from "../observe/log.ts";
 import { createMetrics } from "../observe/metrics.ts";
 import { connectGateway } from "../openclaw/client.ts";
+import { COMPILE_CACHE_DIR, openCompileCache } from "../openclaw/compile-cache.ts";
 import { checkGatewayConfig } from "../openclaw/launch.ts";
 import { nodeState, standing } from "../ownership/report.ts";
 import { orderFor } from "../ownership/take.ts";
@@ -109,12 +110,25 @@ export class Node {
       },
     });
     this.#history = new HistoryWriter(node.id, (entries) => this.#leases.appendHistory(entries));
+    const compileCache = openCompileCache(join(node.dataDir, COMPILE_CACHE_DIR));
+    if (compileCache === null) {
+      const dir = join(node.dataDir, COMPILE_CACHE_DIR);
+      this.#log.warn(
+        `${dir} is not a directory of this user alone: gateways start some 4 s slower`,
+      );
+    }
     this.#gateways = new Gateways({
       config: () => this.#file.current,
       portBase: node.gatewayPortBase,
       modelBaseUrl: () => this.#model?.url ?? "",
+      compileCache,
       check: (release, config) =>
-        checkGatewayConfig({ release, config, scratchDir: join(node.dataDir, "nodes", node.id) }),
+        checkGatewayConfig({
+          release,
+          config,
+          compileCache,
+          scratchDir: join(node.dataDir, "nodes", node.id),
+        }),
     });
     this.#recycle = new RecycleTurns({
       node: node.id,

@@ -5,6 +5,7 @@ import { createServer } from "node:net";
 import { delimiter, dirname, join } from "node:path";
 import type { Release } from "../config.ts";
 import { GATEWAY_PORT_SPAN } from "../contract.ts";
+import { compileCacheUse } from "./compile-cache.ts";
 import { type AgentFile, OURS, tokenPath } from "./config.ts";
 import type { JsonObject } from "./json.ts";
 
@@ -15,6 +16,8 @@ export interface LaunchRequest {
   port: number;
   /** What the shard's agents want in their environment, see agentsEnv. */
   env?: Record<string, string>;
+  /** From openCompileCache. @default wherever OpenClaw has its own */
+  compileCache?: string | null;
   /** Environment of the node; only what is harmless is taken from it. @default process.env */
   inherit?: NodeJS.ProcessEnv;
 }
@@ -39,21 +42,24 @@ export function configPath(stateDir: string): string {
  * reaches the tools that agents run; OpenClaw's token is in a file (mode 0600) only.
  */
 export function gatewayLaunch(request: LaunchRequest): Launch {
-  const { release, stateDir, port, env = {}, inherit = process.env } = request;
+  const { release, stateDir, port, env = {}, compileCache, inherit = process.env } = request;
   const base: Record<string, string> = {};
   for (const name of INHERITED) {
     const value = inherit[name];
     if (value !== undefined) base[name] = value;
   }
+  const cache =
+    compileCache === undefined ? { env: {}, nodeArgs: [] } : compileCacheUse(compileCache);
   // OpenClaw starts `node` by name for helpers: it must find the one it runs under.
   base.PATH = [dirname(release.node), base.PATH ?? "/usr/local/bin:/usr/bin:/bin"].join(delimiter);
   return {
     command: release.node,
-    args: [release.openclaw, "gateway", "run", "--port", String(port)],
+    args: [...cache.nodeArgs, release.openclaw, "gateway", "run", "--port", String(port)],
     cwd: stateDir,
     env: {
       ...base,
       ...env,
+      ...cache.env,
       HOME: join(stateDir, "tmp", "home"),
       OPENCLAW_STATE_DIR: stateDir,
       OPENCLAW_CONFIG_PATH: configPath(stateDir),
@@ -183,16 +189,18 @@ export type ConfigCheck = { ok: true } | { ok: false; message: string };
 export async function checkGatewayConfig(request: {
   release: LaunchRequest["release"];
   config: JsonObject;
+  compileCache?: string | null;
   /** An existing directory of the caller's; a subdirectory is made and removed. */
   scratchDir: string;
 }): Promise<ConfigCheck> {
   const dir = join(request.scratchDir, `check-${randomBytes(6).toString("hex")}`);
   try {
     await writeGatewayConfig(dir, request.config);
-    const launch = gatewayLaunch({ release: request.release, stateDir: dir, port: 1 });
+    const { release, compileCache } = request;
+    const launch = gatewayLaunch({ release, stateDir: dir, port: 1, compileCache });
     const { code, stdout, stderr } = await run(
       launch.command,
-      [request.release.openclaw, "config", "validate", "--json"],
+      [release.openclaw, "config", "validate", "--json"],
       launch,
     );
     if (code === 0) return { ok: true };

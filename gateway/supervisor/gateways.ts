@@ -51,6 +51,7 @@ export class Gateways {
   readonly #config: () => FleetConfig;
   readonly #portBase: number;
   readonly #modelBaseUrl: () => string;
+  readonly #compileCache: string | null | undefined;
   readonly #check: CheckConfig;
   readonly #started = new Map<ShardId, Started>();
   /** What OpenClaw said of the newest settings: many shards have the same configuration. */
@@ -63,11 +64,14 @@ export class Gateways {
     portBase: number;
     /** Base URL of this node's demo model; "" when the fleet does not use it. */
     modelBaseUrl: () => string;
+    /** From openCompileCache. @default wherever OpenClaw has its own */
+    compileCache?: string | null;
     check: CheckConfig;
   }) {
     this.#config = options.config;
     this.#portBase = options.portBase;
     this.#modelBaseUrl = options.modelBaseUrl;
+    this.#compileCache = options.compileCache;
     this.#check = options.check;
   }
 
@@ -88,7 +92,8 @@ export class Gateways {
     });
     await writeGatewayToken(stateDir, token);
     await this.#write(shard, fleet);
-    return { ...gatewayLaunch({ release, stateDir, port, env }), port, token };
+    const compileCache = this.#compileCache;
+    return { ...gatewayLaunch({ release, stateDir, port, env, compileCache }), port, token };
   }
 
   /**

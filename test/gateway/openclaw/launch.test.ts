@@ -55,6 +55,26 @@ describe("the command", () => {
   });
 });
 
+test("a cache of compiled code is the one given, not one that an agent's settings name", () => {
+  const launch = gatewayLaunch({
+    release: { node: "/opt/node/bin/node", openclaw: "/opt/openclaw/openclaw.mjs" },
+    stateDir: "/data/s1",
+    port: 19_120,
+    env: { NODE_COMPILE_CACHE: "/tmp/theirs" },
+    compileCache: "/data/compile-cache",
+    inherit: {},
+  });
+  expect(launch.env.NODE_COMPILE_CACHE).toBe("/data/compile-cache");
+  // OpenClaw knows its own processes by these words, wherever they stand.
+  expect(launch.args.slice(2)).toEqual([
+    "/opt/openclaw/openclaw.mjs",
+    "gateway",
+    "run",
+    "--port",
+    "19120",
+  ]);
+});
+
 describe("writing", () => {
   test("is private, leaves nothing beside it, and happens only on a change", async () => {
     expect(await writeGatewayConfig(dir, { a: 1 })).toBe(true);

@@ -47,7 +47,8 @@ export function planAdopted(need: NetworkNeed, facts: AdoptedFacts, faults: Faul
   checkPins(need, facts, faults);
   checkZones(facts, zones, faults);
   const wanted = demands(need.load, Math.max(2, zones.length), { endpoints: 0, natGateways: 0 });
-  const notes: string[] = [];
+  // Routes may hang on tables that several subnets share, on firewalls or on other accounts.
+  const notes = ["network.adopt: that its private subnets reach the internet is taken on trust"];
   for (const demand of wanted) {
     facts.subnets[demand.kind].forEach((subnet, i) => {
       const setting = `${SETTING[demand.kind]}[${i}]`;

@@ -221,6 +221,13 @@ describe("addresses", () => {
     expect(podFaults(8, 33)).toHaveLength(1);
   });
 
+  test("a /16 holds 60 nodes of 110 pods with a zone lost, and not 61", () => {
+    const of = (nodes: number) =>
+      faultsOf({ load: { ...CLUSTER, pods: { nodes, podsPerNode: 110 } } });
+    expect(of(60)).toEqual([]);
+    expect(of(61)).toHaveLength(1);
+  });
+
   test("the remedy is a range that works", () => {
     const [fault] = podFaults(9, 32);
     expect(fault?.setting).toBe("network.cidr");

@@ -61,7 +61,7 @@ export interface SettingDoc {
 export function settingDocs(): SettingDoc[] {
   return [...walkSettings(settingsSchema)].map(({ path, schema }) => {
     const def = schema.def as { type: string; defaultValue?: unknown };
-    const hasDefault = def.type === "default";
+    const hasDefault = def.type === "default" || def.type === "prefault";
     return {
       path,
       type: typeName(schema),

@@ -1,4 +1,14 @@
 import { z } from "zod";
+import { budgetSettings } from "../components/budget/settings.ts";
+import { cacheSettings } from "../components/cache/settings.ts";
+import { clusterSettings } from "../components/cluster/settings.ts";
+import { databaseSettings } from "../components/database/settings.ts";
+import { dnsSettings } from "../components/dns/settings.ts";
+import { edgeSettings } from "../components/edge/settings.ts";
+import { filesSettings } from "../components/files/settings.ts";
+import { ec2Settings } from "../components/hosts-ec2/settings.ts";
+import { monitoringSettings } from "../components/monitoring/settings.ts";
+import { networkSettings } from "../components/network/settings.ts";
 import { DEFAULT_PORT } from "../gateway/contract.ts";
 import { adoptSettings, awsSettings, layersSetting } from "./aws/settings.ts";
 import { CAPACITY, type CapacityName } from "./capacity.ts";
@@ -182,6 +192,26 @@ export const settingsSchema = z.strictObject({
     .default([])
     .describe("Machines of target hosts: address, user, key and role of each."),
   aws: awsSettings.optional().describe("Where on AWS, and as whom (ec2, eks)."),
+  network: networkSettings.prefault({}).describe("The VPC, or one that exists (ec2, eks)."),
+  dns: dnsSettings.prefault({}).describe("The zone that domain is in (ec2, eks)."),
+  edge: edgeSettings.prefault({}).describe("The way in (ec2, eks)."),
+  cache: cacheSettings.prefault({}).describe("Valkey, where the preset has one (ec2, eks)."),
+  database: z
+    .union([z.literal(false), databaseSettings])
+    .optional()
+    .describe(
+      "PostgreSQL for what agents know: from preset medium up when left out, false for none, an object to have it in any preset (ec2, eks).",
+    ),
+  files: z
+    .union([z.literal(false), filesSettings])
+    .optional()
+    .describe(
+      "EFS for skills and knowledge that all nodes read: from preset medium up when left out, false for none, an object to have it in any preset (ec2, eks).",
+    ),
+  ec2: ec2Settings.prefault({}).describe("The machines (ec2)."),
+  cluster: clusterSettings.prefault({}).describe("The Kubernetes cluster (eks)."),
+  monitoring: monitoringSettings.prefault({}).describe("Metrics, logs, traces and alerts (eks)."),
+  budget: budgetSettings.prefault({}).describe("Whom AWS tells of the bill (ec2, eks)."),
   layers: layersSetting,
   adopt: adoptSettings.default({}).describe("Layers that exist already (ec2, eks)."),
   sizes: sizes.default({}).describe("Overrides of planned numbers."),

@@ -88,7 +88,7 @@ describe("settings", () => {
     [
       "a name like nothing known",
       { zzzzzzzzzz: 1 },
-      /zzzzzzzzzz is not a setting\. Known here: agents, budget/,
+      /zzzzzzzzzz is not a setting\. Known here: adopt, agents, aws/,
     ],
     [
       "a misspelt preset",

@@ -81,6 +81,7 @@ export const QUOTAS = {
   vpcs: { service: "vpc", code: "L-F678F1CE", name: "VPCs per Region" },
   internetGateways: { service: "vpc", code: "L-A4707A72", name: "Internet gateways per Region" },
   elasticIps: { service: "ec2", code: "L-0263D0A3", name: "EC2-VPC Elastic IPs" },
+  natGateways: { service: "vpc", code: "L-FE5A380F", name: "NAT gateways per Availability Zone" },
   interfaceEndpoints: {
     service: "vpc",
     code: "L-29B6F2EB",

@@ -49,7 +49,7 @@ export interface QuotaNeed {
   readonly service: string;
   readonly code: string;
   readonly name: string;
-  /** What this network adds. */
+  /** What this network uses in all. */
   readonly need: number;
 }
 
@@ -136,6 +136,8 @@ function planOwn(need: NetworkNeed, faults: Fault[]): NetworkPlan {
       { ...QUOTAS.vpcs, need: 1 },
       { ...QUOTAS.internetGateways, need: 1 },
       ...(natZones.length > 0 ? [{ ...QUOTAS.elasticIps, need: natZones.length }] : []),
+      // A regional gateway is in no zone's count.
+      ...(nat === "one" || nat === "per_zone" ? [{ ...QUOTAS.natGateways, need: 1 }] : []),
       ...(interfaceEndpoints.length > 0
         ? [{ ...QUOTAS.interfaceEndpoints, need: interfaceEndpoints.length }]
         : []),

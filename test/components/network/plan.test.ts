@@ -286,6 +286,8 @@ describe("the way out", () => {
       name: "EC2-VPC Elastic IPs",
       need: zones.length,
     });
+    const perZone = p.quotas.find(({ code }) => code === "L-FE5A380F");
+    expect(perZone?.need).toBe(mode === "regional" ? undefined : 1);
     expect(p.notes.some((note) => note.includes("one NAT gateway"))).toBe(mode === "one");
   });
 

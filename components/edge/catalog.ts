@@ -53,7 +53,8 @@ export type EdgePrice =
   | "firewall"
   | "firewallRule"
   | "firewallMillionRequests"
-  | "healthCheck";
+  | "healthCheck"
+  | "dataOutGb";
 
 const EVERYWHERE = {
   publicIpv4Hour: 0.005,
@@ -62,13 +63,15 @@ const EVERYWHERE = {
   firewallMillionRequests: 0.6,
   /** Of an endpoint on AWS: 0.50, and 1.00 each for HTTPS and for the fast interval. */
   healthCheck: 2.5,
+  /** To the internet, the first 10 TB of a month. */
+  dataOutGb: 0.09,
 };
 
 /** US dollars without tax. */
 export const EDGE_PRICES: PriceTable<EdgePrice> = {
   date: "2026-11-21",
   source:
-    "aws.amazon.com/elasticloadbalancing/pricing, /vpc/pricing, /waf/pricing, /route53/pricing; from memory, to be checked",
+    "aws.amazon.com/elasticloadbalancing/pricing, /vpc/pricing, /waf/pricing, /route53/pricing, /ec2/pricing/on-demand; from memory, to be checked",
   regions: {
     "us-east-1": { ...EVERYWHERE, balancerHour: 0.0225, capacityUnitHour: 0.008 },
     "eu-central-1": { ...EVERYWHERE, balancerHour: 0.027, capacityUnitHour: 0.008 },
@@ -98,7 +101,12 @@ export const USE_PER_USER = {
 export const PRICED: Readonly<Record<string, PricedBy>> = {
   "openclaw-fleet:fleet:Edge": { free: "groups resources" },
   "aws:lb/loadBalancer:LoadBalancer": {
-    lines: ["balancer hours", "balancer capacity units", "balancer's public IPv4 addresses"],
+    lines: [
+      "balancer hours",
+      "balancer capacity units",
+      "balancer's public IPv4 addresses",
+      "answers to the internet",
+    ],
   },
   "aws:lb/targetGroup:TargetGroup": { free: "part of the balancer" },
   "aws:lb/listener:Listener": { free: "part of the balancer" },
@@ -114,7 +122,7 @@ export const PRICED: Readonly<Record<string, PricedBy>> = {
     free: "the zone is priced by dns; answers that point at AWS's own balancers are free",
   },
   "aws:route53/healthCheck:HealthCheck": { lines: ["DNS health checks"] },
-  "aws:ec2/eip:Eip": { lines: ["fixed public IPv4 addresses"] },
+  "aws:ec2/eip:Eip": { lines: ["fixed public IPv4 addresses", "answers to the internet"] },
   "aws:wafv2/webAcl:WebAcl": {
     lines: ["web firewall", "web firewall rules", "web firewall requests"],
   },

@@ -44,6 +44,7 @@ function costs(plan: EdgePlan, prices: Prices<EdgePrice>): CostLine[] {
     unit,
     priceUsd: prices[price],
   });
+  const answers = line("answers to the internet", gbPerMonth(plan.users), "GB", "dataOutGb");
   if (plan.front !== "alb") {
     const count = plan.addressOf.length;
     const addresses = line(
@@ -53,13 +54,14 @@ function costs(plan: EdgePlan, prices: Prices<EdgePrice>): CostLine[] {
       "publicIpv4Hour",
     );
     return plan.front === "dns"
-      ? [addresses, line("DNS health checks", count, "check-month", "healthCheck")]
-      : [addresses];
+      ? [addresses, line("DNS health checks", count, "check-month", "healthCheck"), answers]
+      : [addresses, answers];
   }
   const lines = [
     line("balancer hours", HOURS_A_MONTH, "h", "balancerHour"),
     line("balancer capacity units", capacityUnitHours(plan.users), "LCU-h", "capacityUnitHour"),
     line("balancer's public IPv4 addresses", plan.zones * HOURS_A_MONTH, "h", "publicIpv4Hour"),
+    answers,
   ];
   if (plan.waf) {
     lines.push(
@@ -80,14 +82,17 @@ function requests(users: number): number {
   return users * USE_PER_USER.turnsPerMonth * USE_PER_USER.requestsPerTurn;
 }
 
+function gbPerMonth(users: number): number {
+  return (users * USE_PER_USER.turnsPerMonth * USE_PER_USER.kbPerTurn) / 1e6;
+}
+
 /** The dearest of the dimensions that AWS counts, over a month. */
 export function capacityUnitHours(users: number): number {
   const seconds = HOURS_A_MONTH * 3_600;
-  const gb = (users * USE_PER_USER.turnsPerMonth * USE_PER_USER.kbPerTurn) / 1e6;
   const units = Math.max(
     requests(users) / seconds / CAPACITY_UNIT.newConnectionsPerSecond,
     (users * USE_PER_USER.connections) / CAPACITY_UNIT.activeConnectionsPerMinute,
-    gb / HOURS_A_MONTH / CAPACITY_UNIT.gbPerHour,
+    gbPerMonth(users) / HOURS_A_MONTH / CAPACITY_UNIT.gbPerHour,
   );
   return units * HOURS_A_MONTH;
 }

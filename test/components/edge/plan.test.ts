@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { FLEET_NAME_MAX } from "../../../components/context.ts";
 import { monthlyUsd, PRICE_REGIONS } from "../../../components/cost.ts";
-import { AUTO_NAME_SUFFIX, LIMITS } from "../../../components/edge/catalog.ts";
+import { AUTO_NAME_SUFFIX, LIMITS, PRICED } from "../../../components/edge/catalog.ts";
 import { detectionSeconds, type EdgeNeed, planEdge } from "../../../components/edge/plan.ts";
 import { capacityUnitHours, tierEdge } from "../../../components/edge/tier.ts";
 import { ConfigError } from "../../../components/errors.ts";
@@ -160,13 +160,13 @@ test("cost never falls as users or zones rise, in every region", () => {
 test("a balancer in Frankfurt with three zones and a firewall, by hand", () => {
   const tier = tierEdge(planEdge(needOf()), "eu-central-1");
   // 730 h x 0.027; 1000 users / 3000 connections x 730 h x 0.008; 3 x 730 h x 0.005;
-  // 5; 7 rules x 1; 1000 x 2000 x 3 = 6 million x 0.60
-  expect(monthlyUsd(tier.costs)).toBe(19.71 + 1.95 + 10.95 + 5 + 7 + 3.6);
+  // 1000 x 2000 x 40 kB = 80 GB x 0.09; 5; 7 rules x 1; 1000 x 2000 x 3 = 6 million x 0.60
+  expect(monthlyUsd(tier.costs)).toBeCloseTo(19.71 + 1.95 + 10.95 + 7.2 + 5 + 7 + 3.6, 5);
 });
 
 test("three hosts behind DNS, by hand", () => {
   const tier = tierEdge(planEdge(needOf({ target: "ec2", front: "dns", waf: false })), "us-east-1");
-  expect(monthlyUsd(tier.costs)).toBe(10.95 + 7.5);
+  expect(monthlyUsd(tier.costs)).toBeCloseTo(10.95 + 7.5 + 7.2, 5);
 });
 
 test("a region without prices has no costs", () => {
@@ -175,4 +175,12 @@ test("a region without prices has no costs", () => {
 
 test("the dearest dimension makes the capacity units", () => {
   expect(capacityUnitHours(3_000)).toBeCloseTo(730);
+});
+
+test("every line that pays for a type stands in a plan", () => {
+  const plans = [planEdge(needOf()), planEdge(needOf({ target: "ec2", front: "dns", waf: false }))];
+  const lines = plans.flatMap((plan) => tierEdge(plan, "us-east-1").costs.map(({ what }) => what));
+  for (const paid of Object.values(PRICED)) {
+    if ("lines" in paid) for (const each of paid.lines) expect(lines).toContain(each);
+  }
 });

@@ -1,0 +1,61 @@
+import { type CostLine, HOURS_A_MONTH, type Prices, pricesOf, type Tier } from "../cost.ts";
+import { HOST_PRICES, type HostPrice, largeUnits, REPLICA_GB_PER_SHARD } from "./catalog.ts";
+import type { HostsPlan } from "./plan.ts";
+
+/** The hosts as a row of `fleet plan`. */
+export function tierHosts(plan: HostsPlan, region: string): Tier {
+  const prices = pricesOf(HOST_PRICES, region);
+  const { node, loss } = plan.need;
+  return {
+    tier: "hosts",
+    size: plan.class.type,
+    count: plan.hosts.length,
+    why: `${node.memoryMiB} MiB and ${node.cores} cores a node`,
+    survives: !loss.survives
+      ? "no loss of its only host; the state volume stays"
+      : loss.nodesLost === 1
+        ? "the loss of one host"
+        : `the loss of a zone (${loss.nodesLost} hosts)`,
+    costs: prices ? costs(plan, prices) : [],
+  };
+}
+
+function costs(plan: HostsPlan, prices: Prices<HostPrice>): CostLine[] {
+  const { class: hostClass, need } = plan;
+  const count = plan.hosts.length;
+  const disk = (what: string, gib: number): CostLine => ({
+    what,
+    quantity: count * gib,
+    unit: "GB-month",
+    priceUsd: prices.gp3GbMonth,
+  });
+  const lines: CostLine[] = [
+    {
+      what: "hosts",
+      quantity: count * HOURS_A_MONTH,
+      unit: "h",
+      priceUsd: largeUnits(hostClass) * prices[hostClass.family.name],
+    },
+    disk("system disks", plan.rootGiB),
+    disk("state disks", plan.stateGiB),
+  ];
+  const addresses = plan.publicHosts ? Math.max(0, count - need.addressed) : 0;
+  if (addresses > 0) {
+    lines.push({
+      what: "hosts' public IPv4 addresses",
+      quantity: addresses * HOURS_A_MONTH,
+      unit: "h",
+      priceUsd: prices.publicIpv4Hour,
+    });
+  }
+  if (count > 1) {
+    lines.push({
+      what: "replicas between zones",
+      // Paid for on the way out and on the way in.
+      quantity: 2 * need.shards * REPLICA_GB_PER_SHARD,
+      unit: "GB",
+      priceUsd: prices.crossZoneGb,
+    });
+  }
+  return lines;
+}

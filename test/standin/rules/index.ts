@@ -1,0 +1,47 @@
+import { COMPUTE } from "./compute.ts";
+import { DATA } from "./data.ts";
+import { EC2_NETWORK } from "./ec2-network.ts";
+import { EDGE } from "./edge.ts";
+import { EKS } from "./eks.ts";
+import { GONE } from "./gone.ts";
+import { IAM } from "./iam.ts";
+import { KEYS_LOGS } from "./keys-logs.ts";
+import { kubernetesRule } from "./kubernetes.ts";
+import { RANDOM } from "./random.ts";
+import { S3 } from "./s3.ts";
+import { SMALL } from "./small.ts";
+import { Refusal, type Rule, type Rules } from "./types.ts";
+
+/** Every type that is no Kubernetes object, whose kinds have rules of their own. */
+export const RULES: Rules = {
+  ...EC2_NETWORK,
+  ...IAM,
+  ...KEYS_LOGS,
+  ...S3,
+  ...DATA,
+  ...EDGE,
+  ...EKS,
+  ...COMPUTE,
+  ...SMALL,
+  ...RANDOM,
+  ...GONE,
+};
+
+const kinds = new Map<string, Rule | null>();
+
+/** The rule of a type; a type without one is refused. */
+export function ruleOf(type: string): Rule {
+  const rule = type.startsWith("kubernetes:") ? kindRule(type) : RULES[type];
+  if (!rule) {
+    const where = type.startsWith("kubernetes:") ? "kubernetes.ts or charts.ts" : "a table";
+    throw new Refusal(
+      `the stand-in has no rule for ${type}: add a row to ${where} in test/standin/rules`,
+    );
+  }
+  return rule;
+}
+
+function kindRule(type: string): Rule | null {
+  if (!kinds.has(type)) kinds.set(type, kubernetesRule(type));
+  return kinds.get(type) ?? null;
+}

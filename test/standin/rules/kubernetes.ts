@@ -1,0 +1,484 @@
+import { isObject, type Props, UNKNOWN } from "../../../plugin/values.ts";
+import type { Row, World } from "../world.ts";
+import { textAt, valuesAt } from "../world.ts";
+import { KNOWN_CHARTS } from "./charts.ts";
+import {
+  ADDON,
+  ASSOCIATION,
+  CLUSTER,
+  ENTRY,
+  ENTRY_POLICY,
+  hasAddon,
+  NODE_GROUP,
+  roleMay,
+} from "./eks.ts";
+import { need } from "./parts.ts";
+import type { Made, Need, Rule } from "./types.ts";
+
+export const RELEASE = "kubernetes:helm.sh/v3:Release";
+const NAMESPACE = "kubernetes:core/v1:Namespace";
+
+/** Kinds without a namespace, of those used here. */
+const CLUSTER_WIDE = new Set([
+  "Namespace",
+  "StorageClass",
+  "ClusterRole",
+  "ClusterRoleBinding",
+  "PriorityClass",
+  "PersistentVolume",
+  "CustomResourceDefinition",
+  "IngressClass",
+  "RuntimeClass",
+  "ValidatingAdmissionPolicy",
+  "ValidatingAdmissionPolicyBinding",
+  "MutatingWebhookConfiguration",
+  "ValidatingWebhookConfiguration",
+  "VolumeSnapshotClass",
+  "NodePool",
+  "EC2NodeClass",
+  "ClusterSecretStore",
+  "ClusterIssuer",
+  "ClusterTriggerAuthentication",
+]);
+
+/** Groups of Kubernetes itself; every other kind comes from a chart. */
+const BUILT_IN =
+  /^(core|apps|batch|autoscaling|policy|rbac\.authorization\.k8s\.io|networking\.k8s\.io|storage\.k8s\.io|scheduling\.k8s\.io|apiextensions\.k8s\.io|admissionregistration\.k8s\.io|node\.k8s\.io|coordination\.k8s\.io|discovery\.k8s\.io)\//;
+
+/** What cannot change in place, by kind; names and namespaces never can. */
+const IMMUTABLE: Readonly<Record<string, readonly string[]>> = {
+  StorageClass: ["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode", "mountOptions"],
+  Deployment: ["spec.selector"],
+  DaemonSet: ["spec.selector"],
+  StatefulSet: [
+    "spec.selector",
+    "spec.serviceName",
+    "spec.volumeClaimTemplates",
+    "spec.podManagementPolicy",
+  ],
+  Job: ["spec.template", "spec.selector", "spec.completions"],
+  ConfigMap: ["data", "binaryData"],
+  Secret: ["data", "stringData", "type"],
+  Service: ["spec.clusterIP"],
+  PersistentVolumeClaim: ["spec.accessModes", "spec.storageClassName", "spec.volumeName"],
+  RoleBinding: ["roleRef"],
+  ClusterRoleBinding: ["roleRef"],
+};
+
+/** Kinds whose pods Pulumi waits for. */
+const AWAITED = new Set(["Deployment", "StatefulSet", "Job"]);
+
+interface Kind {
+  readonly group: string;
+  readonly kind: string;
+}
+
+function kindOf(type: string): Kind {
+  const [, version = "", kind = ""] = type.split(":");
+  return {
+    group: version.includes("/") ? version.slice(0, version.lastIndexOf("/")) : version,
+    kind,
+  };
+}
+
+const nameIn = (inputs: Props) => textAt(inputs, "metadata.name") ?? "";
+const namespaceIn = (row: { inputs: Props }) =>
+  textAt(row.inputs, "metadata.namespace") ?? "default";
+
+/** The cluster a row is in. */
+function clusterOf(row: Row, world: World): Row | undefined {
+  return world.find(CLUSTER, "arn", row.scope.cluster);
+}
+
+const REACH: Need = need(
+  "the cluster is there and lets the caller in",
+  (row, world) => {
+    const cluster = clusterOf(row, world);
+    if (!cluster) return "configured Kubernetes cluster is unreachable";
+    const { caller } = row.scope;
+    const entry = world
+      .of(ENTRY)
+      .some((one) => one.inputs.clusterName === cluster.id && one.inputs.principalArn === caller);
+    const rights = world
+      .of(ENTRY_POLICY)
+      .some(
+        (one) =>
+          one.inputs.clusterName === cluster.id &&
+          one.inputs.principalArn === caller &&
+          String(one.inputs.policyArn).endsWith("AmazonEKSClusterAdminPolicy"),
+      );
+    return entry && rights
+      ? null
+      : `Unauthorized: ${caller} has no access entry with rights in ${cluster.id}`;
+  },
+  ["create", "update", "delete"],
+);
+
+const NAMESPACED: Need = need(
+  "its namespace exists",
+  (row, world) => {
+    const { kind } = kindOf(row.type);
+    if (row.type !== RELEASE && CLUSTER_WIDE.has(kind)) return null;
+    const name =
+      row.type === RELEASE ? String(row.inputs.namespace ?? "default") : namespaceIn(row);
+    if (["default", "kube-system", "kube-public", "kube-node-lease"].includes(name)) return null;
+    if (row.type === RELEASE && row.inputs.createNamespace === true) return null;
+    return inCluster(row, world, NAMESPACE).some((one) => nameIn(one.inputs) === name)
+      ? null
+      : `namespaces "${name}" not found`;
+  },
+  ["create", "update"],
+);
+
+const NODES: Need = need(
+  "there are nodes and DNS for its pods",
+  (row, world) => {
+    const cluster = clusterOf(row, world)?.id;
+    if (!world.find(NODE_GROUP, "clusterName", cluster))
+      return "timeout: its pods stay Pending, there are no nodes";
+    return hasAddon(cluster, "coredns", world)
+      ? null
+      : "timeout: its pods find no names, there is no coredns";
+  },
+  ["create", "update"],
+);
+
+function inCluster(row: Row, world: World, type: string): readonly Row[] {
+  return world.of(type).filter((one) => one.scope.cluster === row.scope.cluster);
+}
+
+/** Releases of a cluster with what their charts bring. */
+function releases(row: Row, world: World) {
+  return inCluster(row, world, RELEASE).map((release) => ({
+    release,
+    chart: KNOWN_CHARTS[String(release.inputs.chart).split("/").at(-1) as string],
+  }));
+}
+
+const crd = ({ kind, group }: Kind): Need =>
+  need(`the kind ${kind}.${group} is known to the cluster`, (row, world) => {
+    const wanted = `${kind}.${group}`;
+    const brought = releases(row, world).some(({ release, chart }) => {
+      const values = (release.inputs.values ?? {}) as Props;
+      return chart?.crds?.(values, release.inputs.skipCrds === true).includes(wanted);
+    });
+    return brought ? null : `no matches for kind "${kind}" in version "${group}"`;
+  });
+
+/** A kind that a chart controls needs it as long as it is there. */
+const controller = ({ kind, group }: Kind): Need[] => {
+  const wanted = `${kind}.${group}`;
+  const charts = Object.entries(KNOWN_CHARTS).filter(([, chart]) =>
+    chart.controls?.includes(wanted),
+  );
+  return charts.map(([name]) =>
+    need(`${wanted} has its controller, ${name}`, (row, world) =>
+      inCluster(row, world, RELEASE).some((one) => String(one.inputs.chart).endsWith(name))
+        ? null
+        : `nobody acts on ${wanted}: there is no ${name}, and its finalizer stays for ever`,
+    ),
+  );
+};
+
+/** Kinds that would leave something outside of the cluster when it is deleted with them in it. */
+const OUTSIDE: Readonly<Record<string, (row: Row) => string | null>> = {
+  "NodePool.karpenter.sh": (row) => `nodes of pool ${nameIn(row.inputs)}`,
+  "TargetGroupBinding.elbv2.k8s.aws": (row) => `targets of binding ${nameIn(row.inputs)}`,
+  "PersistentVolumeClaim.core": (row) => `volume of claim ${nameIn(row.inputs)}`,
+  "Service.core": (row) =>
+    textAt(row.inputs, "spec.type") === "LoadBalancer"
+      ? `balancer of service ${nameIn(row.inputs)}`
+      : null,
+  "Ingress.networking.k8s.io": (row) => `balancer of ingress ${nameIn(row.inputs)}`,
+};
+
+/** Rule of a Kubernetes object. Null: no such kind. */
+export function kubernetesRule(type: string): Rule | null {
+  if (type === RELEASE) return RELEASE_RULE;
+  const { group, kind } = kindOf(type);
+  const builtIn = BUILT_IN.test(type.split(":")[1] ?? "");
+  const known = Object.values(KNOWN_CHARTS).some((chart) =>
+    chart.crds?.(ALL_ON, false).includes(`${kind}.${group}`),
+  );
+  if (!builtIn && !known) return null;
+  const outside = OUTSIDE[`${kind}.${group}`];
+  const wide = CLUSTER_WIDE.has(kind);
+  return {
+    source: builtIn ? "the API server's own validation" : "the chart's CRD",
+    id: ({ inputs }: Made) =>
+      wide ? nameIn(inputs) : `${namespaceIn({ inputs })}/${nameIn(inputs)}`,
+    replaces: [
+      "apiVersion",
+      "kind",
+      "metadata.name",
+      "metadata.namespace",
+      ...(IMMUTABLE[kind] ?? []),
+    ],
+    computed: (made) => ({
+      metadata: {
+        ...(made.inputs.metadata as object),
+        ...(wide ? {} : { namespace: namespaceIn(made) }),
+        uid: made.hex(32),
+        resourceVersion: "1",
+        generation: 1,
+      },
+    }),
+    faults: (inputs) => SHAPES[`${kind}.${group}`]?.(inputs) ?? [],
+    needs: [
+      outside ? { ...REACH, when: undefined } : REACH,
+      NAMESPACED,
+      ...(builtIn ? [] : [crd({ group, kind })]),
+      ...controller({ group, kind }),
+      ...(AWAITED.has(kind) ? [NODES] : []),
+      ...(MORE[`${kind}.${group}`] ?? []),
+    ],
+    refusesDelete: (row, world) => (kind === "Namespace" ? stuck(row, world) : null),
+    takesAlong: (row, world) => (kind === "Namespace" ? within(row, world) : []),
+    leaves: (row, _, when) => {
+      const name = outside?.(row);
+      if (!name || when === "create") return [];
+      if (when === "along") return [{ kind: "orphan", name }];
+      return kind === "NodePool" ? [{ kind: "ending", name: `${row.scope.cluster} ${name}` }] : [];
+    },
+  };
+}
+
+/** Values under which every optional CRD is brought. */
+const ALL_ON: Props = { installCRDs: true, crds: { enabled: true, install: true } };
+
+function within(row: Row, world: World): Row[] {
+  return [...world.rows.values()].filter(
+    (one) =>
+      one.scope.cluster === row.scope.cluster &&
+      one.key !== row.key &&
+      one.type !== RELEASE &&
+      textAt(one.inputs, "metadata.namespace") === nameIn(row.inputs),
+  );
+}
+
+/** Why a namespace would stay in Terminating. */
+function stuck(row: Row, world: World): string | null {
+  const release = inCluster(row, world, RELEASE).find(
+    (one) => one.inputs.namespace === nameIn(row.inputs),
+  );
+  if (release) return `release ${release.id} is still in it`;
+  const held = within(row, world).find((one) => {
+    const { group, kind } = kindOf(one.type);
+    return OUTSIDE[`${kind}.${group}`]?.(one);
+  });
+  return held ? `it stays in Terminating: ${held.id} has a finalizer` : null;
+}
+
+/** What a custom object must say. */
+const SHAPES: Readonly<Record<string, (inputs: Props) => (string | null)[]>> = {
+  "NodePool.karpenter.sh": (i) => {
+    const path = "spec.template.spec.nodeClassRef";
+    return ["group", "kind", "name"].map((key) =>
+      valuesAt(i, `${path}.${key}`).length > 0 ? null : `${path}.${key} is required`,
+    );
+  },
+  "EC2NodeClass.karpenter.k8s.aws": (i) => [
+    valuesAt(i, "spec.role").length + valuesAt(i, "spec.instanceProfile").length === 1
+      ? null
+      : "spec has one of role and instanceProfile",
+    ...["amiSelectorTerms", "subnetSelectorTerms", "securityGroupSelectorTerms"].map((key) =>
+      valuesAt(i, `spec.${key}[]`).length > 0 || valuesAt(i, `spec.${key}`)[0] === UNKNOWN
+        ? null
+        : `spec.${key} is required`,
+    ),
+    ...valuesAt(i, "spec.amiSelectorTerms[].alias").map((alias) =>
+      /@latest$/.test(String(alias)) ? "an alias @latest replaces nodes by itself: pin it" : null,
+    ),
+  ],
+  "TargetGroupBinding.elbv2.k8s.aws": (i) => [
+    valuesAt(i, "spec.targetGroupARN").length > 0 || valuesAt(i, "spec.targetGroupName").length > 0
+      ? null
+      : "spec.targetGroupARN is required",
+  ],
+};
+
+const MORE: Readonly<Record<string, readonly Need[]>> = {
+  "TargetGroupBinding.elbv2.k8s.aws": [
+    need("a binding's target group exists and takes addresses", (row, world) => {
+      const group = world.find(
+        "aws:lb/targetGroup:TargetGroup",
+        "arn",
+        textAt(row.inputs, "spec.targetGroupARN"),
+      );
+      if (!group) return "TargetGroupNotFound";
+      return group.inputs.targetType === (textAt(row.inputs, "spec.targetType") ?? "instance")
+        ? null
+        : `its target group takes ${group.inputs.targetType}`;
+    }),
+    need("a binding's Service exists", (row, world) => {
+      const name = textAt(row.inputs, "spec.serviceRef.name");
+      return inCluster(row, world, "kubernetes:core/v1:Service").some(
+        (one) => nameIn(one.inputs) === name && namespaceIn(one) === namespaceIn(row),
+      )
+        ? null
+        : `services "${name}" not found`;
+    }),
+    need("the controller may change this target group", (row, world) => {
+      const arn = String(textAt(row.inputs, "spec.targetGroupARN"));
+      return world.of("aws:iam/rolePolicy:RolePolicy", "aws:iam/policy:Policy").some((one) => {
+        const text = String(one.inputs.policy);
+        return (
+          /elasticloadbalancing:(RegisterTargets|\*)/.test(text) &&
+          (text.includes(arn) || /"Resource":"\*"/.test(text))
+        );
+      })
+        ? null
+        : "AccessDenied: the controller's role may not RegisterTargets of this group";
+    }),
+  ],
+  "EC2NodeClass.karpenter.k8s.aws": [
+    need("its instance profile exists, and its nodes may join", (row, world) => {
+      const name = textAt(row.inputs, "spec.instanceProfile");
+      if (!name) return null;
+      const profile = world.find("aws:iam/instanceProfile:InstanceProfile", "id", name);
+      if (!profile) return `there is no instance profile ${name}`;
+      const role = world.find("aws:iam/role:Role", "id", profile.inputs.role);
+      const cluster = clusterOf(row, world)?.id;
+      const entry = world
+        .of(ENTRY)
+        .some(
+          (one) =>
+            one.inputs.clusterName === cluster &&
+            one.inputs.principalArn === role?.state.arn &&
+            one.inputs.type === "EC2_LINUX",
+        );
+      const group = world.of(NODE_GROUP).some((one) => one.inputs.nodeRoleArn === role?.state.arn);
+      if (!entry && !group)
+        return `its nodes cannot join: role ${role?.id} has no access entry of type EC2_LINUX`;
+      return roleMay(role?.state.arn, /AmazonEKSWorkerNode(Minimal)?Policy$/, world)
+        ? null
+        : `role ${role?.id} lacks AmazonEKSWorkerNodePolicy`;
+    }),
+  ],
+  "NodePool.karpenter.sh": [
+    need("its node class exists", (row, world) => {
+      const name = textAt(row.inputs, "spec.template.spec.nodeClassRef.name");
+      return inCluster(row, world, "kubernetes:karpenter.k8s.aws/v1:EC2NodeClass").some(
+        (one) => nameIn(one.inputs) === name,
+      )
+        ? null
+        : `node class ${name} not found`;
+    }),
+  ],
+  "StorageClass.storage.k8s.io": [
+    need(
+      "its provisioner is installed",
+      (row, world) => {
+        const addon = {
+          "ebs.csi.aws.com": "aws-ebs-csi-driver",
+          "efs.csi.aws.com": "aws-efs-csi-driver",
+        }[String(row.inputs.provisioner)];
+        return !addon || hasAddon(clusterOf(row, world)?.id, addon, world)
+          ? null
+          : `nobody makes its volumes: there is no ${addon}`;
+      },
+      ["create"],
+    ),
+  ],
+  "PersistentVolumeClaim.core": [
+    need("its driver is there, to make and to delete its volume", (_row, world) =>
+      world.of(ADDON).some((one) => /csi-driver$/.test(String(one.inputs.addonName)))
+        ? null
+        : "nobody makes or deletes its volume: there is no CSI driver",
+    ),
+  ],
+};
+
+const RELEASE_RULE: Rule = {
+  source: "pulumi-kubernetes, provider/pkg/provider/helm_release.go",
+  id: ({ inputs }) => `${inputs.namespace ?? "default"}/${inputs.name}`,
+  name: { property: "name", max: 53, pattern: /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/ },
+  replaces: ["name", "namespace"],
+  faults: (i) => {
+    if (typeof i.chart !== "string") return ["chart is required"];
+    const chart = KNOWN_CHARTS[i.chart.split("/").at(-1) as string];
+    if (!chart) return [`chart ${i.chart} has no row: add it to test/standin/rules/charts.ts`];
+    const unnamed = (chart.wants ?? []).filter((path) => valuesAt(i.values, path).length === 0);
+    return [
+      unnamed.length > 0 ? `its pods crash: values ${unnamed.join(", ")} are missing` : null,
+      /^(v?\d+\.){2}\d+/.test(String(i.version))
+        ? null
+        : `version ${i.version} is no exact version`,
+    ];
+  },
+  needs: [
+    REACH,
+    NAMESPACED,
+    NODES,
+    need("a chart that calls AWS has its role, and the agent that hands it out", (row, world) => {
+      const chart = KNOWN_CHARTS[String(row.inputs.chart).split("/").at(-1) as string];
+      const account = chart?.identity?.(
+        (row.inputs.values ?? {}) as Props,
+        String(row.inputs.name),
+      );
+      if (!account) return null;
+      const cluster = clusterOf(row, world)?.id;
+      const namespace = row.inputs.namespace ?? "default";
+      const association = world
+        .of(ASSOCIATION)
+        .find(
+          (one) =>
+            one.inputs.clusterName === cluster &&
+            one.inputs.namespace === namespace &&
+            one.inputs.serviceAccount === account,
+        );
+      if (!association)
+        return `AccessDenied: service account ${namespace}/${account} has no pod identity association`;
+      if (!roleMay(association.inputs.roleArn, null, world))
+        return `AccessDenied: the role of ${namespace}/${account} has no policy`;
+      return hasAddon(cluster, "eks-pod-identity-agent", world)
+        ? null
+        : "its pods start without credentials: there is no eks-pod-identity-agent";
+    }),
+    need("its interruption queue exists", (row, world) => {
+      const queue = textAt(row.inputs, "values.settings.interruptionQueue");
+      return !queue || world.find("aws:sqs/queue:Queue", "name", queue)
+        ? null
+        : `there is no queue ${queue}`;
+    }),
+    need(
+      "its volumes have a driver",
+      (row, world) => {
+        const chart = KNOWN_CHARTS[String(row.inputs.chart).split("/").at(-1) as string];
+        const claims = chart?.claims?.((row.inputs.values ?? {}) as Props) ?? [];
+        return claims.length === 0 ||
+          hasAddon(clusterOf(row, world)?.id, "aws-ebs-csi-driver", world)
+          ? null
+          : "its volumes stay Pending: there is no aws-ebs-csi-driver";
+      },
+      ["create"],
+    ),
+  ],
+  computed: (made) => ({
+    status: {
+      name: made.inputs.name,
+      namespace: made.inputs.namespace ?? "default",
+      revision: 1,
+      status: "deployed",
+      version: made.inputs.version,
+    },
+    resourceNames: {},
+  }),
+  refusesDelete: (row, world) => {
+    const ending = [...world.residue.values()].find(
+      (one) => one.kind === "ending" && one.name.startsWith(`${row.scope.cluster} `),
+    );
+    return ending && String(row.inputs.chart).endsWith("karpenter")
+      ? `its work is not done: ${ending.name}`
+      : null;
+  },
+  leaves: (row, _, when) => {
+    if (when === "create") return [];
+    const chart = KNOWN_CHARTS[String(row.inputs.chart).split("/").at(-1) as string];
+    const values = isObject(row.inputs.values) ? row.inputs.values : {};
+    return (chart?.claims?.(values) ?? []).map((claim) => ({
+      kind: "orphan",
+      name: `volume of ${claim} of ${row.id}`,
+    }));
+  },
+};

@@ -39,8 +39,11 @@ function countFiles(dir: string, enough: number): number {
   return count;
 }
 
-/** After a gateway's start and its first turns, and once more for what is loaded later, seconds. */
-const FILL_AFTER_S = [30, 600];
+/**
+ * Seconds after a gateway's start: about when it serves, soon enough for one that is killed early; after
+ * its first turns; and for what is loaded later.
+ */
+const FILL_AFTER_S = [10, 40, 600];
 
 /**
  * Node writes its cache when a process ends by itself, which a gateway that is killed never does. This

@@ -1,0 +1,14 @@
+/** What rules and dashboards say about one fleet; the same on every target. */
+export interface FleetFacts {
+  readonly fleet: string;
+  readonly nodes: readonly string[];
+  readonly shards: readonly { readonly id: string; readonly recycleMiB: number }[];
+  /** Shards have a replica elsewhere. */
+  readonly replicated: boolean;
+  /** What the plan costs; null without prices. */
+  readonly monthlyUsd: number | null;
+  /** Hours after which a node in maintenance is reminded of. */
+  readonly maintenanceHours: number;
+  /** US dollars for a million tokens, by kind. */
+  readonly tokenPricesUsdPerMillion: Readonly<Record<string, number>>;
+}

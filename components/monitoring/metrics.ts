@@ -1,0 +1,81 @@
+/**
+ * Every metric that a rule or a dashboard may name, with the labels it may be asked by. The fleet's
+ * own are docs/metrics.md; the others are held against their exporter's list by a test.
+ */
+export const METRICS = {
+  openclaw_fleet_requests_total: ["route", "code"],
+  openclaw_fleet_request_duration_seconds_bucket: ["le"],
+  openclaw_fleet_held_requests: [],
+  openclaw_fleet_shard_state: ["shard", "state"],
+  openclaw_fleet_lease_epoch: ["shard"],
+  openclaw_fleet_failovers_total: ["shard", "reason"],
+  openclaw_fleet_failover_duration_seconds_bucket: ["le"],
+  openclaw_fleet_gateway_restarts_total: ["shard", "reason"],
+  openclaw_fleet_gateway_memory_bytes: ["shard"],
+  openclaw_fleet_tokens_total: ["agent", "kind"],
+  openclaw_fleet_sessions_active: ["agent"],
+  openclaw_fleet_tool_calls_total: ["agent", "kind"],
+  openclaw_fleet_replica_lag_seconds: ["shard"],
+  openclaw_fleet_history_lost_total: ["shard"],
+  openclaw_fleet_store_up: [],
+  openclaw_fleet_node_state: ["node", "state"],
+
+  /** OpenClaw's own, through the collector: dots become underscores, no suffix is added. */
+  openclaw_model_call_duration_ms_bucket: [
+    "openclaw_provider",
+    "openclaw_model",
+    "openclaw_model_call_observation_unit",
+    "le",
+  ],
+  openclaw_model_call_duration_ms_count: [
+    "openclaw_provider",
+    "openclaw_model",
+    "openclaw_errorCategory",
+  ],
+  openclaw_model_failover: ["openclaw_provider", "openclaw_failover_to_provider"],
+  openclaw_cost_usd: ["openclaw_provider", "openclaw_model"],
+  openclaw_queue_depth_bucket: ["openclaw_lane", "le"],
+  openclaw_queue_wait_ms_bucket: ["openclaw_lane", "le"],
+
+  /** Of node-exporter and the kubelet. */
+  node_cpu_seconds_total: ["mode", "instance"],
+  node_memory_MemAvailable_bytes: ["instance"],
+  node_memory_MemTotal_bytes: ["instance"],
+  node_filesystem_avail_bytes: ["fstype", "mountpoint", "instance"],
+  node_filesystem_size_bytes: ["fstype", "mountpoint", "instance"],
+  kubelet_volume_stats_available_bytes: ["namespace", "persistentvolumeclaim"],
+  kubelet_volume_stats_capacity_bytes: ["namespace", "persistentvolumeclaim"],
+
+  /** Prometheus's own, for every target. */
+  up: ["job", "instance"],
+} as const satisfies Readonly<Record<string, readonly string[]>>;
+
+export type Metric = keyof typeof METRICS;
+export type LabelOf<M extends Metric> = (typeof METRICS)[M][number];
+
+/** How a label is asked for: `=` when it is one word, else with its operator. */
+type Match = string | { readonly re: string } | { readonly not: string };
+
+/** A selector: `metric("up", { job: "x" })` is `up{job="x"}`. */
+export function metric<M extends Metric>(
+  name: M,
+  labels: Partial<Record<LabelOf<M>, Match>> = {},
+): string {
+  const parts = Object.entries(labels as Record<string, Match>).map(([label, match]) => {
+    if (typeof match === "string") return `${label}=${JSON.stringify(match)}`;
+    return "re" in match
+      ? `${label}=~${JSON.stringify(match.re)}`
+      : `${label}!=${JSON.stringify(match.not)}`;
+  });
+  return parts.length > 0 ? `${name}{${parts.join(",")}}` : name;
+}
+
+/** The value under which `share` (0–1) of a histogram's observations lie, over a window. */
+export function quantile(
+  share: number,
+  bucket: string,
+  window: string,
+  by: readonly string[] = [],
+): string {
+  return `histogram_quantile(${share}, sum by (${["le", ...by].join(", ")}) (rate(${bucket}[${window}])))`;
+}

@@ -1,0 +1,168 @@
+import { type CostLine, HOURS_A_MONTH, pricesOf, type Tier } from "../cost.ts";
+import { ConfigError, type Fault } from "../errors.ts";
+import { LINES, PRICES, SIZING } from "./catalog.ts";
+import type { FleetFacts } from "./facts.ts";
+import type { MonitoringSettings } from "./settings.ts";
+
+export interface MonitoringNeed {
+  readonly fleet: string;
+  readonly nodes: readonly string[];
+  readonly shards: readonly { readonly id: string; readonly recycleMiB: number }[];
+  readonly users: number;
+  /** Shards have a replica elsewhere: the lag is measured, and its absence is an alarm. */
+  readonly replicated: boolean;
+  /** The loss of a zone leaves somebody who tells of it: Prometheus and Alertmanager run twice. */
+  readonly survivesZone: boolean;
+  /** The plan's own sum, for the cost dashboard; null without prices. */
+  readonly monthlyUsd: number | null;
+  readonly settings: MonitoringSettings;
+}
+
+export interface MonitoringPlan {
+  readonly fleet: string;
+  readonly settings: MonitoringSettings;
+  /** What rules and dashboards are made from. */
+  readonly facts: FleetFacts;
+  readonly metrics: {
+    readonly replicas: 1 | 2;
+    /** Active time series. */
+    readonly series: number;
+    readonly days: number;
+    /** Of each replica. */
+    readonly volumeGiB: number;
+    readonly memoryMiB: number;
+  };
+  readonly logs: { readonly days: number; readonly mibPerDay: number; readonly volumeGiB: number };
+  /** Null: not kept. */
+  readonly traces: { readonly days: number; readonly volumeGiB: number } | null;
+  readonly alertVolumeGiB: number;
+  /** Nodes that write to the bucket. */
+  readonly writers: number;
+  /** What a person should know, without being an error. */
+  readonly notes: readonly string[];
+}
+
+const GIB = 2 ** 30;
+const DAY_SECONDS = 86_400;
+
+/** Sizes of monitoring. Throws ConfigError with every fault. */
+export function planMonitoring(need: MonitoringNeed): MonitoringPlan {
+  const { settings } = need;
+  checkSecrets(need);
+  const series =
+    SIZING.seriesOfCluster +
+    SIZING.seriesPerNode * need.nodes.length +
+    SIZING.seriesPerShard * need.shards.length;
+  const samples = (series * settings.metricsDays * DAY_SECONDS) / SIZING.scrapeSeconds;
+  const mibPerDay =
+    settings.logMiBPerDay ??
+    SIZING.logMiBPerNodeDay * need.nodes.length + SIZING.logMiBPerUserDay * need.users;
+  const hotMiB = (perDay: number) => perDay * SIZING.hotDays;
+  const traceMiB = hotMiB(SIZING.traceMiBPerUserDay * need.users);
+  const { alerts } = settings;
+  return {
+    fleet: need.fleet,
+    settings,
+    facts: {
+      fleet: need.fleet,
+      shards: need.shards,
+      nodes: need.nodes,
+      replicated: need.replicated,
+      monthlyUsd: need.monthlyUsd,
+      maintenanceHours: settings.maintenanceHours,
+      tokenPricesUsdPerMillion: settings.tokenPricesUsdPerMillion,
+    },
+    metrics: {
+      replicas: need.survivesZone ? 2 : 1,
+      series,
+      days: settings.metricsDays,
+      volumeGiB: volume(samples * SIZING.bytesPerSample),
+      memoryMiB: Math.ceil((series * SIZING.bytesPerSeries) / 2 ** 20),
+    },
+    logs: {
+      days: SIZING.hotDays,
+      mibPerDay,
+      volumeGiB: volume(hotMiB(mibPerDay) * SIZING.logCompression * 2 ** 20),
+    },
+    traces: settings.traces
+      ? { days: SIZING.hotDays, volumeGiB: volume(traceMiB * 2 ** 20) }
+      : null,
+    alertVolumeGiB: 1,
+    writers: need.nodes.length,
+    notes:
+      alerts.slack || alerts.pagerDuty || alerts.email
+        ? []
+        : ["monitoring.alerts names nobody: alerts are seen in Grafana only"],
+  };
+}
+
+/** Whole GiB for so many bytes, with headroom and above the least. */
+function volume(bytes: number): number {
+  return Math.max(SIZING.minVolumeGiB, Math.ceil((bytes * SIZING.diskHeadroom) / GIB));
+}
+
+/** The role that reads secrets may read those whose names begin with the fleet's. */
+function checkSecrets({ fleet, settings }: MonitoringNeed): void {
+  const { alerts } = settings;
+  const faults: Fault[] = [];
+  for (const kind of ["slack", "pagerDuty", "email"] as const) {
+    const secret = alerts[kind]?.secret;
+    if (secret === undefined || secret.startsWith(`${fleet}-`)) continue;
+    faults.push({
+      setting: `monitoring.alerts.${kind}.secret`,
+      problem: `is ${secret}, and only secrets whose names begin with ${fleet}- can be read`,
+      remedy: `Store it as ${fleet}-${secret}, and name it so here`,
+    });
+  }
+  if (alerts.email?.username !== undefined && alerts.email.secret === undefined) {
+    faults.push({
+      setting: "monitoring.alerts.email.secret",
+      problem: "is missing, and username is set",
+      remedy: "Name the secret with the account's password, or leave username out",
+    });
+  }
+  if (faults.length > 0) throw new ConfigError(faults);
+}
+
+/** Its row of `fleet plan`. What it runs on is a line of the cluster's. */
+export function tierMonitoring(plan: MonitoringPlan, region: string): Tier {
+  const { metrics, logs, traces } = plan;
+  return {
+    tier: "monitoring",
+    size: `${metrics.volumeGiB} GiB metrics, ${logs.volumeGiB} GiB logs${
+      traces ? `, ${traces.volumeGiB} GiB traces` : ""
+    }`,
+    count: metrics.replicas,
+    why: `${metrics.series} series for ${metrics.days} days, ${Math.round(logs.mibPerDay)} MiB of logs a day`,
+    survives:
+      metrics.replicas > 1
+        ? "the loss of one zone: metrics and alerts go on, recent logs wait for their volume's zone"
+        : "no loss of its node: what runs goes on unwatched until it is back",
+    costs: costs(plan, region),
+  };
+}
+
+function costs({ metrics, logs, traces, alertVolumeGiB, writers }: MonitoringPlan, region: string) {
+  const prices = pricesOf(PRICES, region);
+  if (!prices) return [];
+  const disk = (what: string, quantity: number): CostLine => ({
+    what,
+    quantity,
+    unit: "GB-month",
+    priceUsd: prices.gp3GbMonth,
+  });
+  const objects = (writers * HOURS_A_MONTH * 3600) / SIZING.archiveSeconds;
+  return [
+    disk(LINES.metrics, metrics.volumeGiB * metrics.replicas),
+    disk(LINES.alerts, alertVolumeGiB * metrics.replicas),
+    disk(LINES.logs, logs.volumeGiB),
+    ...(traces ? [disk(LINES.traces, traces.volumeGiB)] : []),
+    {
+      what: LINES.archive,
+      quantity: objects / 1000,
+      unit: "1000 requests",
+      priceUsd: prices.s3PutThousand,
+    },
+    { what: LINES.secret, quantity: 1, unit: "secret-month", priceUsd: prices.secretMonth },
+  ];
+}

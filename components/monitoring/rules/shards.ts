@@ -1,0 +1,119 @@
+import type { FleetFacts } from "../facts.ts";
+import { metric } from "../metrics.ts";
+import type { Alert, RuleGroup } from "./types.ts";
+
+/** Share of the recycle limit at which a gateway is near its restart. */
+const NEAR_RECYCLE = 0.9;
+/** Seconds a change may wait for its replica before somebody should look; planned is less than one. */
+const LAG_SECONDS = 15;
+
+const serving = metric("openclaw_fleet_shard_state", { state: "serving" });
+
+/** What happens to shards: the unit of ownership and of loss. */
+export function shardRules(facts: FleetFacts): RuleGroup {
+  const alerts: Alert[] = [
+    {
+      name: "FleetShardWithoutOwner",
+      // Who served within the hour and does not now; a shard taken out of the fleet is forgotten after it.
+      expr: `(max by (shard) (max_over_time(${serving}[1h])) == 1) unless (max by (shard) (${serving}) == 1)`,
+      forSeconds: 90,
+      severity: "critical",
+      summary: "Nobody serves shard {{ $labels.shard }}",
+      effect: "Its requests wait for up to 60 s, then get 503.",
+      command: "./fleet status --wide",
+      runbook: "a-shard-has-no-owner",
+    },
+    {
+      name: "FleetShardsMissing",
+      expr: `(count(max by (shard) (${serving}) == 1) or vector(0)) < ${facts.shards.length}`,
+      forSeconds: 600,
+      severity: "critical",
+      summary: `{{ $value }} of ${facts.shards.length} shards are served`,
+      effect: "Agents of the others do not answer.",
+      command: "./fleet status",
+      runbook: "a-shard-has-no-owner",
+    },
+    {
+      name: "FleetShardFailed",
+      expr: `max by (shard) (${metric("openclaw_fleet_shard_state", { state: "failed" })}) == 1`,
+      forSeconds: 30,
+      severity: "critical",
+      summary: "Shard {{ $labels.shard }} is failed: OpenClaw did not start on two nodes",
+      effect: "Its requests get 503 shard_failed at once.",
+      command: "./fleet logs {{ $labels.shard }} -n 50",
+      runbook: "a-shard-is-failed",
+    },
+    {
+      name: "FleetGatewayRestarts",
+      expr: `sum by (shard) (increase(${metric("openclaw_fleet_gateway_restarts_total")}[30m])) > 3`,
+      forSeconds: 60,
+      severity: "warning",
+      summary: "The gateway of shard {{ $labels.shard }} restarts again and again",
+      effect: "Each restart makes its requests wait for one boot.",
+      command: "./fleet history",
+      runbook: "a-gateway-restarts-again-and-again",
+    },
+    {
+      name: "FleetMemoryNearRecycle",
+      expr: nearRecycle(facts),
+      forSeconds: 900,
+      severity: "info",
+      summary: "Shard {{ $labels.shard }} is near the memory at which it is restarted",
+      effect:
+        "It is drained and restarted by itself; often, when its agents need more than planned.",
+      command: "./fleet plan",
+      runbook: "memory-is-near-the-limit",
+    },
+    {
+      name: "FleetSlowFailover",
+      expr: `increase(${metric("openclaw_fleet_failover_duration_seconds_bucket", { le: "+Inf" })}[1h]) - ignoring (le) increase(${metric("openclaw_fleet_failover_duration_seconds_bucket", { le: "45" })}[1h]) > 0`,
+      forSeconds: 0,
+      severity: "warning",
+      summary: "A shard came back only after more than 45 s",
+      effect: "Requests to it waited that long.",
+      command: "./fleet history",
+      runbook: "a-failover-was-slow",
+    },
+    {
+      name: "FleetHistoryLost",
+      // A counter that begins with its first loss has no increase yet.
+      expr: `sum by (shard) (increase(${lost}[1h])) > 0 or (max by (shard) (${lost}) > 0 unless max by (shard) (${lost} offset 1h))`,
+      forSeconds: 0,
+      severity: "critical",
+      summary: "Answers of shard {{ $labels.shard }} are missing from what was restored",
+      effect: "People saw answers that the agent does not remember.",
+      command: "./fleet history",
+      runbook: "answers-were-lost",
+    },
+  ];
+  return { name: "openclaw-shards", alerts: facts.replicated ? [...alerts, replicaLag] : alerts };
+}
+
+const lost = metric("openclaw_fleet_history_lost_total");
+
+const replicaLag: Alert = {
+  name: "FleetReplicaLag",
+  expr: `max by (shard) (${metric("openclaw_fleet_replica_lag_seconds")}) > ${LAG_SECONDS}`,
+  forSeconds: 120,
+  severity: "warning",
+  summary: "The replica of shard {{ $labels.shard }} is {{ $value | humanizeDuration }} behind",
+  effect: "If its node is lost now, that much of its conversations is lost.",
+  command: "./fleet status --wide",
+  runbook: "a-replica-is-behind",
+};
+
+/** Each shard against its own limit. */
+function nearRecycle({ shards }: FleetFacts): string {
+  const limits = new Map<number, string[]>();
+  for (const { id, recycleMiB } of shards) {
+    limits.set(recycleMiB, [...(limits.get(recycleMiB) ?? []), id]);
+  }
+  return [...limits]
+    .map(([recycleMiB, ids]) => {
+      const memory = metric("openclaw_fleet_gateway_memory_bytes", {
+        shard: { re: ids.join("|") },
+      });
+      return `max by (shard) (${memory}) > ${Math.round(recycleMiB * NEAR_RECYCLE * 2 ** 20)}`;
+    })
+    .join(" or ");
+}

@@ -146,7 +146,12 @@ export class Cache extends pulumi.ComponentResource {
         maintenanceWindow: "sun:03:30-sun:04:30",
         tags: tags("valkey"),
       },
-      { ...child, protect: lifetime.protect },
+      {
+        ...child,
+        protect: lifetime.protect,
+        // AWS does not take a store from one mode to the other in one step: it is made anew beside the old one.
+        replaceOnChanges: ["clusterMode"],
+      },
     );
 
     this.port = CACHE_PORT;

@@ -22,6 +22,7 @@ export interface Registered {
     readonly retainOnDelete: boolean;
     readonly deleteBeforeReplace: boolean;
     readonly ignoreChanges: readonly string[];
+    readonly replaceOnChanges: readonly string[];
     readonly deletedWith: string;
   };
 }
@@ -149,6 +150,7 @@ function watch(resources: Registered[]): void {
             retainOnDelete: request.getRetainondelete(),
             deleteBeforeReplace: request.getDeletebeforereplace(),
             ignoreChanges: request.getIgnorechangesList(),
+            replaceOnChanges: request.getReplaceonchangesList(),
             deletedWith: request.getDeletedwith(),
           },
         });

@@ -97,6 +97,12 @@ describe("Cache", () => {
     expect(inputs.autoMinorVersionUpgrade).toBe(false);
   });
 
+  it("makes a store anew when its mode changes, since AWS takes none from one to the other at once", async () => {
+    const { options } = (await built(planned("single"))).one(STORE);
+    expect(options.replaceOnChanges).toEqual(["clusterMode"]);
+    expect(options.deleteBeforeReplace).toBe(false);
+  });
+
   it("hides behind one host which endpoint it is", async () => {
     const cluster = await built(planned("single"));
     expect(await settled(cluster.value.host)).toBe("clustercfg.valkey.example");

@@ -66,6 +66,19 @@ export const SIZING = {
   archiveSeconds: 300,
 } as const;
 
+/** What each pod asks of a system node; Prometheus's memory follows its series. From memory, to be measured. */
+export const PODS = {
+  prometheus: { cpuMilli: 250, memoryMiB: 400 },
+  alertmanager: { cpuMilli: 10, memoryMiB: 64 },
+  operator: { cpuMilli: 50, memoryMiB: 100 },
+  stateMetrics: { cpuMilli: 20, memoryMiB: 64 },
+  grafana: { cpuMilli: 50, memoryMiB: 256 },
+  loki: { cpuMilli: 100, memoryMiB: 512 },
+  tempo: { cpuMilli: 100, memoryMiB: 512 },
+  collector: { cpuMilli: 50, memoryMiB: 256 },
+  vector: { cpuMilli: 50, memoryMiB: 128 },
+} as const;
+
 export type MonitoringPrice = "gp3GbMonth" | "secretMonth" | "s3PutThousand";
 
 /** Dollars by region. */

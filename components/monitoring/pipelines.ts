@@ -1,8 +1,9 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { Values } from "../release.ts";
-import { SERVICES } from "./catalog.ts";
+import { ON_SYSTEM_NODES, podResources } from "../system-pods.ts";
+import { PODS, SERVICES } from "./catalog.ts";
 import type { MonitoringPlan } from "./plan.ts";
-import { memory, type Place, retention } from "./values.ts";
+import { type Place, retention } from "./values.ts";
 
 /** One Loki on one volume, for the days that are searched; older logs are in the bucket. */
 export function lokiValues({ logs }: MonitoringPlan, place: Place): Values {
@@ -29,7 +30,8 @@ export function lokiValues({ logs }: MonitoringPlan, place: Place): Values {
     },
     singleBinary: {
       replicas: 1,
-      resources: memory(512, 100),
+      resources: podResources(PODS.loki),
+      ...ON_SYSTEM_NODES,
       persistence: {
         enabled: true,
         size: `${logs.volumeGiB}Gi`,
@@ -57,8 +59,9 @@ export function tempoValues(
     tempo: {
       retention: `${days * 24}h`,
       reportingEnabled: false,
-      resources: memory(512, 100),
+      resources: podResources(PODS.tempo),
     },
+    ...ON_SYSTEM_NODES,
     persistence: {
       enabled: true,
       size: `${volumeGiB}Gi`,
@@ -89,7 +92,8 @@ export function collectorValues(plan: MonitoringPlan): Values {
       repository:
         "ghcr.io/open-telemetry/opentelemetry-collector-releases/opentelemetry-collector-contrib",
     },
-    resources: memory(256, 50),
+    resources: podResources(PODS.collector),
+    ...ON_SYSTEM_NODES,
     config: {
       exporters: {
         prometheus: {
@@ -150,7 +154,7 @@ export function vectorValues({ bucket, region, keyArn, seconds }: Archive): Valu
     containerPorts: [{ name: "prom-exporter", containerPort: 9090, protocol: "TCP" }],
     podMonitor: { enabled: true },
     tolerations: [{ operator: "Exists" }],
-    resources: memory(128, 50),
+    resources: podResources(PODS.vector),
     customConfig: {
       data_dir: "/vector-data-dir",
       sources: {

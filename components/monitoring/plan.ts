@@ -1,6 +1,7 @@
 import { type CostLine, HOURS_A_MONTH, pricesOf, type Tier } from "../cost.ts";
 import { ConfigError, type Fault } from "../errors.ts";
-import { LINES, PRICES, SIZING } from "./catalog.ts";
+import { type PodLoad, sumLoad } from "../system-pods.ts";
+import { LINES, PODS, PRICES, SIZING } from "./catalog.ts";
 import type { FleetFacts } from "./facts.ts";
 import type { MonitoringSettings } from "./settings.ts";
 
@@ -30,12 +31,15 @@ export interface MonitoringPlan {
     readonly days: number;
     /** Of each replica. */
     readonly volumeGiB: number;
-    readonly memoryMiB: number;
+    /** What a replica asks of its node. */
+    readonly pod: PodLoad;
   };
   readonly logs: { readonly days: number; readonly mibPerDay: number; readonly volumeGiB: number };
   /** Null: not kept. */
   readonly traces: { readonly days: number; readonly volumeGiB: number } | null;
   readonly alertVolumeGiB: number;
+  /** What all of it asks of the system nodes, apart from the agents on every node. */
+  readonly load: PodLoad;
   /** Nodes that write to the bucket. */
   readonly writers: number;
   /** What a person should know, without being an error. */
@@ -60,6 +64,14 @@ export function planMonitoring(need: MonitoringNeed): MonitoringPlan {
   const hotMiB = (perDay: number) => perDay * SIZING.hotDays;
   const traceMiB = hotMiB(SIZING.traceMiBPerUserDay * need.users);
   const { alerts } = settings;
+  const replicas = need.survivesZone ? 2 : 1;
+  const pod: PodLoad = {
+    cpuMilli: PODS.prometheus.cpuMilli,
+    memoryMiB: Math.max(
+      PODS.prometheus.memoryMiB,
+      Math.ceil((series * SIZING.bytesPerSeries) / 2 ** 20),
+    ),
+  };
   return {
     fleet: need.fleet,
     settings,
@@ -73,11 +85,11 @@ export function planMonitoring(need: MonitoringNeed): MonitoringPlan {
       tokenPricesUsdPerMillion: settings.tokenPricesUsdPerMillion,
     },
     metrics: {
-      replicas: need.survivesZone ? 2 : 1,
+      replicas,
       series,
       days: settings.metricsDays,
       volumeGiB: volume(samples * SIZING.bytesPerSample),
-      memoryMiB: Math.ceil((series * SIZING.bytesPerSeries) / 2 ** 20),
+      pod,
     },
     logs: {
       days: SIZING.hotDays,
@@ -88,6 +100,16 @@ export function planMonitoring(need: MonitoringNeed): MonitoringPlan {
       ? { days: SIZING.hotDays, volumeGiB: volume(traceMiB * 2 ** 20) }
       : null,
     alertVolumeGiB: 1,
+    load: sumLoad([
+      [replicas, pod],
+      [replicas, PODS.alertmanager],
+      [1, PODS.operator],
+      [1, PODS.stateMetrics],
+      [1, PODS.grafana],
+      [1, PODS.loki],
+      [settings.traces ? 1 : 0, PODS.tempo],
+      [1, PODS.collector],
+    ]),
     writers: need.nodes.length,
     notes:
       alerts.slack || alerts.pagerDuty || alerts.email

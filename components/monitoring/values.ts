@@ -1,6 +1,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { Values } from "../release.ts";
-import { NAMESPACES, SECRETS, SECRETS_DIR, SERVICES, STACK } from "./catalog.ts";
+import { ON_SYSTEM_NODES, podResources } from "../system-pods.ts";
+import { NAMESPACES, PODS, SECRETS, SECRETS_DIR, SERVICES, STACK } from "./catalog.ts";
 import type { MonitoringPlan } from "./plan.ts";
 import { alertmanagerConfig } from "./receivers.ts";
 
@@ -20,12 +21,6 @@ const HIDDEN_BY_EKS = {
   kubeSchedulerRecording: false,
   kubeProxy: false,
 };
-
-/** What a pod asks for and may take at most. */
-export const memory = (mib: number, milliCores: number) => ({
-  requests: { cpu: `${milliCores}m`, memory: `${mib}Mi` },
-  limits: { memory: `${mib * 2}Mi` },
-});
 
 /** What becomes of the claims of a StatefulSet. */
 export const retention = ({ deleteVolumes }: Place) => ({
@@ -66,7 +61,12 @@ export function stackValues(plan: MonitoringPlan, place: Place, hasReceivers: bo
     kubeProxy: { enabled: false },
     kubeScheduler: { enabled: false },
     "prometheus-node-exporter": { namespaceOverride: NAMESPACES.agents },
-    prometheusOperator: { admissionWebhooks: { certManager: { enabled: true } } },
+    "kube-state-metrics": { resources: podResources(PODS.stateMetrics), ...ON_SYSTEM_NODES },
+    prometheusOperator: {
+      admissionWebhooks: { certManager: { enabled: true } },
+      resources: podResources(PODS.operator),
+      ...ON_SYSTEM_NODES,
+    },
     prometheus: {
       prometheusSpec: {
         replicas: metrics.replicas,
@@ -79,7 +79,8 @@ export function stackValues(plan: MonitoringPlan, place: Place, hasReceivers: bo
         ruleSelectorNilUsesHelmValues: false,
         serviceMonitorSelectorNilUsesHelmValues: false,
         podMonitorSelectorNilUsesHelmValues: false,
-        resources: memory(metrics.memoryMiB, 250),
+        resources: podResources(metrics.pod),
+        ...ON_SYSTEM_NODES,
         storageSpec: claim(place, metrics.volumeGiB),
         persistentVolumeClaimRetentionPolicy: retention(place),
       },
@@ -92,7 +93,8 @@ export function stackValues(plan: MonitoringPlan, place: Place, hasReceivers: bo
         secrets: hasReceivers ? [SECRETS.receivers] : [],
         storage: claim(place, alertVolumeGiB),
         persistentVolumeClaimRetentionPolicy: retention(place),
-        resources: memory(64, 10),
+        resources: podResources(PODS.alertmanager),
+        ...ON_SYSTEM_NODES,
       },
     },
   };
@@ -109,7 +111,8 @@ export function grafanaValues(plan: MonitoringPlan): Values {
     persistence: { enabled: false },
     testFramework: { enabled: false },
     rbac: { namespaced: true },
-    resources: memory(256, 50),
+    resources: podResources(PODS.grafana),
+    ...ON_SYSTEM_NODES,
     sidecar: { dashboards: { enabled: true, label: "grafana_dashboard", labelValue: "1" } },
     "grafana.ini": {
       analytics: { reporting_enabled: false, check_for_updates: false },

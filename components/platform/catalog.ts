@@ -1,8 +1,12 @@
 import type { ChartName } from "../charts.ts";
 import type { PricedBy } from "../cost.ts";
+import type { PodLoad } from "../system-pods.ts";
 
-/** What runs beside the fleet in its cluster, with its consumer and what one copy asks of a node. */
-export interface Controller {
+/**
+ * What runs beside the fleet in its cluster, with its consumer and what one pod asks of a node (from
+ * memory, to be measured).
+ */
+export interface Controller extends PodLoad {
   readonly chart: ChartName;
   /** Who would miss it. */
   readonly consumer: string;
@@ -10,9 +14,6 @@ export interface Controller {
   readonly podsTwice: number;
   /** Further pods of the chart, once. */
   readonly podsOnce: number;
-  /** Requested memory of a pod, MiB, from the charts' own examples; dated by the pins. */
-  readonly memoryMiB: number;
-  readonly milliCores: number;
 }
 
 export const CONTROLLERS = {
@@ -22,7 +23,7 @@ export const CONTROLLERS = {
     podsTwice: 1,
     podsOnce: 0,
     memoryMiB: 128,
-    milliCores: 50,
+    cpuMilli: 50,
   },
   secrets: {
     chart: "externalSecrets",
@@ -30,7 +31,7 @@ export const CONTROLLERS = {
     podsTwice: 2,
     podsOnce: 1,
     memoryMiB: 96,
-    milliCores: 25,
+    cpuMilli: 25,
   },
   certificates: {
     chart: "certManager",
@@ -38,7 +39,7 @@ export const CONTROLLERS = {
     podsTwice: 2,
     podsOnce: 1,
     memoryMiB: 96,
-    milliCores: 25,
+    cpuMilli: 25,
   },
   scaling: {
     chart: "keda",
@@ -46,7 +47,7 @@ export const CONTROLLERS = {
     podsTwice: 2,
     podsOnce: 1,
     memoryMiB: 128,
-    milliCores: 50,
+    cpuMilli: 50,
   },
 } as const satisfies Readonly<Record<string, Controller>>;
 
@@ -85,9 +86,6 @@ export const FLEET_CA = "fleet-ca";
 
 /** Ports at which the API server calls webhooks and metrics of the controllers' charts (their own defaults). */
 export const WEBHOOK_PORTS = [9443, 10250, 6443] as const;
-
-/** Tells the controllers from other pods on nodes that take nothing else. */
-export const SYSTEM_TOLERATIONS = [{ key: "CriticalAddonsOnly", operator: "Exists" }] as const;
 
 const IN_CLUSTER = { free: "an object in the cluster; what it runs on is priced there" };
 

@@ -123,8 +123,8 @@ export class Platform extends pulumi.ComponentResource {
         after(platform, ...needs),
       );
     const size = (controller: ControllerName) => {
-      const { memoryMiB, milliCores } = CONTROLLERS[controller];
-      return { replicas: plan.replicas, memoryMiB, milliCores };
+      const { memoryMiB, cpuMilli } = CONTROLLERS[controller];
+      return { replicas: plan.replicas, memoryMiB, cpuMilli };
     };
     const identity = { context, clusterName, namespace: NAMESPACES.platform };
 

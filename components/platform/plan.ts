@@ -1,4 +1,5 @@
 import type { Tier } from "../cost.ts";
+import { type PodLoad, sumLoad } from "../system-pods.ts";
 import { CONTROLLERS, type ControllerName } from "./catalog.ts";
 
 export interface PlatformNeed {
@@ -14,25 +15,24 @@ export interface PlatformPlan {
   readonly replicas: 1 | 2;
   readonly devicePlugin: boolean;
   /** What all controllers together ask of the system nodes. */
-  readonly memoryMiB: number;
-  readonly milliCores: number;
+  readonly load: PodLoad;
 }
 
 /** Controllers beside the fleet, and how often each runs. */
 export function planPlatform(need: PlatformNeed): PlatformPlan {
   const controllers = Object.keys(CONTROLLERS) as ControllerName[];
   const replicas = need.nodes > 1 ? 2 : 1;
-  const sum = (of: "memoryMiB" | "milliCores") =>
-    controllers.reduce((total, name) => {
+  const load = sumLoad(
+    controllers.map((name) => {
       const each = CONTROLLERS[name];
-      return total + (each.podsTwice * replicas + each.podsOnce) * each[of];
-    }, 0);
+      return [each.podsTwice * replicas + each.podsOnce, each] as const;
+    }),
+  );
   return {
     controllers,
     replicas,
     devicePlugin: need.gpu === "al2023",
-    memoryMiB: sum("memoryMiB"),
-    milliCores: sum("milliCores"),
+    load,
   };
 }
 
@@ -40,7 +40,7 @@ export function planPlatform(need: PlatformNeed): PlatformPlan {
 export function tierPlatform(plan: PlatformPlan): Tier {
   return {
     tier: "platform",
-    size: `${plan.memoryMiB} MiB, ${plan.milliCores / 1000} cores on system nodes`,
+    size: `${plan.load.memoryMiB} MiB, ${plan.load.cpuMilli / 1000} cores on system nodes`,
     count: plan.controllers.length,
     why: `${plan.replicas} of each controller`,
     survives:

@@ -1,33 +1,12 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { Values } from "../release.ts";
-import { NAMESPACES, SERVICE_ACCOUNTS, SYSTEM_TOLERATIONS } from "./catalog.ts";
+import { ON_SYSTEM_NODES, type PodLoad, podResources } from "../system-pods.ts";
+import { NAMESPACES, SERVICE_ACCOUNTS } from "./catalog.ts";
 
-/** System nodes are preferred, since nothing takes them away; any other will do. */
-const SYSTEM_FIRST = {
-  nodeAffinity: {
-    preferredDuringSchedulingIgnoredDuringExecution: [
-      {
-        weight: 100,
-        preference: {
-          // EKS writes this label on nodes of managed node groups.
-          matchExpressions: [{ key: "eks.amazonaws.com/nodegroup", operator: "Exists" }],
-        },
-      },
-    ],
-  },
-};
-const tolerations = SYSTEM_TOLERATIONS;
-const affinity = SYSTEM_FIRST;
+const { tolerations, affinity } = ON_SYSTEM_NODES;
 
-const asks = (memoryMiB: number, milliCores: number) => ({
-  requests: { cpu: `${milliCores}m`, memory: `${memoryMiB}Mi` },
-  limits: { memory: `${memoryMiB * 3}Mi` },
-});
-
-export interface Size {
+export interface Size extends PodLoad {
   readonly replicas: number;
-  readonly memoryMiB: number;
-  readonly milliCores: number;
 }
 
 /**
@@ -62,14 +41,14 @@ export function loadBalancerControllerValues(
     enableWafv2: false,
     // Who may reach the routers is said by a rule of ours, so it needs no right to change any.
     enableBackendSecurityGroup: false,
-    resources: asks(args.memoryMiB, args.milliCores),
+    resources: podResources(args, 3),
     tolerations,
     affinity,
   };
 }
 
-export function externalSecretsValues({ replicas, memoryMiB, milliCores }: Size): Values {
-  const resources = asks(memoryMiB, milliCores);
+export function externalSecretsValues({ replicas, ...load }: Size): Values {
+  const resources = podResources(load, 3);
   return {
     installCRDs: true,
     replicaCount: replicas,
@@ -88,11 +67,11 @@ export function externalSecretsValues({ replicas, memoryMiB, milliCores }: Size)
 }
 
 export function certManagerValues(
-  { replicas, memoryMiB, milliCores }: Size,
+  { replicas, ...load }: Size,
   /** CRDs, and with them every certificate, stay when the chart goes. */
   keepCrds: boolean,
 ): Values {
-  const resources = asks(memoryMiB, milliCores);
+  const resources = podResources(load, 3);
   return {
     crds: { enabled: true, keep: keepCrds },
     replicaCount: replicas,
@@ -105,8 +84,8 @@ export function certManagerValues(
   };
 }
 
-export function kedaValues({ replicas, memoryMiB, milliCores }: Size): Values {
-  const each = asks(memoryMiB, milliCores);
+export function kedaValues({ replicas, ...load }: Size): Values {
+  const each = podResources(load, 3);
   return {
     crds: { install: true },
     watchNamespace: NAMESPACES.fleet,

@@ -24,7 +24,9 @@ test("more nodes never ask less of the system nodes", () => {
     fc.property(fc.integer({ min: 1, max: 50 }), fc.integer({ min: 0, max: 50 }), (nodes, more) => {
       const small = planPlatform({ nodes, gpu: "none" });
       const large = planPlatform({ nodes: nodes + more, gpu: "none" });
-      return large.memoryMiB >= small.memoryMiB && large.milliCores >= small.milliCores;
+      return (
+        large.load.memoryMiB >= small.load.memoryMiB && large.load.cpuMilli >= small.load.cpuMilli
+      );
     }),
   );
 });

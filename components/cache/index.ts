@@ -69,8 +69,9 @@ export class Cache extends pulumi.ComponentResource {
       },
       child,
     );
+    // One for each mode: a group in use does not change its mode.
     const parameters = new aws.elasticache.ParameterGroup(
-      `${name}-parameters`,
+      `${name}-parameters${plan.clusterMode ? "" : "-plain"}`,
       {
         family: plan.family,
         description: `Valkey of ${context.fleet}`,

@@ -100,7 +100,10 @@ describe("Cache", () => {
   it("makes a store anew when its mode changes, since AWS takes none from one to the other at once", async () => {
     const { options } = (await built(planned("single"))).one(STORE);
     expect(options.replaceOnChanges).toEqual(["clusterMode"]);
-    expect(options.deleteBeforeReplace).toBe(false);
+    const group = "aws:elasticache/parameterGroup:ParameterGroup";
+    const cluster = await built(planned("single"));
+    const plain = await built(planned("single", 0, false));
+    expect(cluster.one(group).name).not.toBe(plain.one(group).name); // one in use does not change its mode
   });
 
   it("hides behind one host which endpoint it is", async () => {

@@ -1,7 +1,7 @@
 /** Timings of a shard's gateway, milliseconds unless the name says otherwise. */
 export const RUNNER = {
   /** Pause between two looks at a gateway that boots: what it adds to a boot is half of it. */
-  bootProbeMs: 250,
+  bootProbeMs: 100,
   /**
    * A gateway that does not serve this long after its start failed to start. A cold boot takes about 10 s,
    * and took 88 s where eight programs shared each core.

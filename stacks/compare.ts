@@ -16,17 +16,19 @@ const ANYWHERE = {
   environment: "prod",
 } as const;
 
+const ADMIN = "arn:aws:iam::123456789012:role/deploy";
+
 /** Every preset on every target of machines of its own, cheapest kind first. */
 export function comparedPlans({ region, hostMonthlyUsd }: CompareOptions): StackPlan[] {
   const aws = { region, accountId: "123456789012" };
   const targets = [
     { target: "hosts", sizes: hostMonthlyUsd === undefined ? {} : { hostMonthlyUsd } },
     { target: "ec2", aws },
-    { target: "eks", aws, cluster: { access: "private" } },
+    { target: "eks", aws, cluster: { access: "private", admins: [ADMIN] } },
   ];
   return PRESETS.flatMap(({ name }) =>
     targets.map((target) =>
-      planStack(settingsSchema.parse({ ...ANYWHERE, ...target, preset: name })),
+      planStack("compare", settingsSchema.parse({ ...ANYWHERE, ...target, preset: name })),
     ),
   );
 }

@@ -1,5 +1,6 @@
 import { monthlyUsd, type Tier } from "../components/cost.ts";
 import { ConfigError } from "../components/errors.ts";
+import type { AwsFacts } from "./aws/facts.ts";
 import { type AwsPlan, isAwsTarget, planAws } from "./aws/plan.ts";
 import type { AgentPlace } from "./placement.ts";
 import { type FleetPlan, planFleet } from "./presets.ts";
@@ -24,16 +25,19 @@ export interface StackPlan {
 }
 
 /**
- * Plans a stack of any target. Pure. `recorded` is where agents live already.
+ * Plans the stack `name` of any target. Pure. `recorded` is where agents live already; `facts` is what
+ * was asked of AWS, or nothing: then a plan needs no credentials.
  * Throws ConfigError with every fault that one step of the planning finds.
  */
 export function planStack(
+  name: string,
   settings: Settings,
   recorded: Readonly<Record<string, AgentPlace>> = {},
+  facts?: AwsFacts,
 ): StackPlan {
   const { budgetMonthlyUsd, target } = settings;
   if (isAwsTarget(target)) {
-    const aws = planAws({ ...settings, target }, recorded);
+    const aws = planAws(name, { ...settings, target }, recorded, facts);
     const { fleet, tiers, cost } = aws;
     const notes = [...aws.notes, ...overBudget(settings, cost?.monthlyUsd ?? 0)];
     return { fleet, tiers, cost, budgetMonthlyUsd, notes, aws };

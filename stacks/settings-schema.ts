@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { bucketsSettings } from "../components/buckets/settings.ts";
 import { budgetSettings } from "../components/budget/settings.ts";
 import { cacheSettings } from "../components/cache/settings.ts";
 import { clusterSettings } from "../components/cluster/settings.ts";
@@ -9,6 +10,7 @@ import { filesSettings } from "../components/files/settings.ts";
 import { ec2Settings } from "../components/hosts-ec2/settings.ts";
 import { monitoringSettings } from "../components/monitoring/settings.ts";
 import { networkSettings } from "../components/network/settings.ts";
+import { gpuSettings, karpenterSettings } from "../components/nodes/settings.ts";
 import { DEFAULT_PORT } from "../gateway/contract.ts";
 import { adoptSettings, awsSettings, layersSetting } from "./aws/settings.ts";
 import { CAPACITY, type CapacityName } from "./capacity.ts";
@@ -208,8 +210,11 @@ export const settingsSchema = z.strictObject({
     .describe(
       "EFS for skills and knowledge that all nodes read: from preset medium up when left out, false for none, an object to have it in any preset (ec2, eks).",
     ),
+  buckets: bucketsSettings.prefault({}).describe("Replicas and chat logs in S3 (ec2, eks)."),
   ec2: ec2Settings.prefault({}).describe("The machines (ec2)."),
   cluster: clusterSettings.prefault({}).describe("The Kubernetes cluster (eks)."),
+  karpenter: karpenterSettings.prefault({}).describe("Who makes the cluster's nodes (eks)."),
+  gpu: gpuSettings.optional().describe("Machines with GPUs, made when a pod asks (eks)."),
   monitoring: monitoringSettings.prefault({}).describe("Metrics, logs, traces and alerts (eks)."),
   budget: budgetSettings.prefault({}).describe("Whom AWS tells of the bill (ec2, eks)."),
   layers: layersSetting,

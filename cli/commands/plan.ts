@@ -20,9 +20,9 @@ interface Options {
   hostPrice?: number;
 }
 
-function planOf(settings: Settings): StackPlan {
+function planOf(stack: string, settings: Settings): StackPlan {
   try {
-    return planStack(settings);
+    return planStack(stack, settings);
   } catch (error) {
     throw asCommandFailed(error);
   }
@@ -63,7 +63,7 @@ export function register(program: Command): void {
       if (options.svg !== undefined || options.hostPrice !== undefined) {
         throw new UsageError("--svg and --host-price are for --compare");
       }
-      const plan = planOf(stackSettings(options.stack));
+      const plan = planOf(options.stack, stackSettings(options.stack));
       result(Boolean(options.json), planFacts(plan), () => planText(plan));
     });
 }

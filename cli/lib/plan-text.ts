@@ -68,17 +68,20 @@ function sizeTable(fleet: FleetPlan): string {
 }
 
 function tierTable(tiers: readonly Tier[]): string {
-  return table(
-    ["TIER", "SIZE", "COUNT", "A MONTH", "SURVIVES", "WHY"],
-    tiers.map((tier) => [
-      tier.tier,
-      tier.size,
-      String(tier.count),
-      tier.costs.length === 0 ? "–" : usd(monthlyUsd(tier.costs)),
-      tier.survives,
-      tier.why,
+  const costs = table(
+    ["TIER", "COUNT", "A MONTH", "SIZE"],
+    tiers.map(({ tier, size, count, costs }) => [
+      tier,
+      String(count),
+      costs.length === 0 ? "–" : usd(monthlyUsd(costs)),
+      size,
     ]),
   );
+  const reasons = table(
+    ["TIER", "SURVIVES; WHY THIS SIZE"],
+    tiers.map(({ tier, survives, why }) => [tier, `${survives}; ${why}`]),
+  );
+  return `${costs}\n\n${reasons}`;
 }
 
 function costSentence({ fleet, cost, budgetMonthlyUsd }: StackPlan): string {

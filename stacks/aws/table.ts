@@ -1,3 +1,5 @@
+import type { EndpointService } from "../../components/network/catalog.ts";
+import type { NatMode } from "../../components/network/settings.ts";
 import type { PresetName, RedisMode } from "../preset-table.ts";
 
 export type AwsTarget = "ec2" | "eks";
@@ -18,10 +20,10 @@ export type Front =
 export interface AwsShape {
   readonly zones: 2 | 3;
   /** Way out of private subnets; `none`: what needs the internet has a public address of its own. */
-  readonly natGateways: "none" | "one" | "per_zone";
+  readonly natGateways: NatMode;
   /** Hosts in public subnets, with nothing inbound but the front. */
   readonly publicHosts: boolean;
-  readonly interfaceEndpoints: readonly string[];
+  readonly interfaceEndpoints: readonly EndpointService[];
   readonly flowLogs: boolean;
   readonly front: Front;
   readonly waf: boolean;
@@ -38,7 +40,13 @@ export interface AwsShape {
 }
 
 /** Services that private nodes talk to all the time; each endpoint costs by the hour and zone. */
-const ENDPOINTS = ["ecr.api", "ecr.dkr", "logs", "secretsmanager", "sts"];
+const ENDPOINTS: readonly EndpointService[] = [
+  "ecr.api",
+  "ecr.dkr",
+  "logs",
+  "secretsmanager",
+  "sts",
+];
 
 const SOLO = {
   zones: 2,
@@ -72,7 +80,7 @@ export const AWS_SHAPES: Readonly<Record<AwsTarget, Readonly<Record<PresetName, 
   ec2: {
     solo: { ...SOLO, ...BARE, front: "address" },
     small: { ...SMALL, ...BARE, front: "dns" },
-    medium: { ...MEDIUM, ...NAT_ONE, monitoring: false, front: "alb" },
+    medium: { ...MEDIUM, ...NAT_ZONES, monitoring: false, front: "alb" },
     enterprise: { ...ENTERPRISE, ...NAT_ZONES, monitoring: false, front: "alb" },
   },
   eks: {

@@ -3,7 +3,7 @@ import { ConfigError } from "../../components/errors.ts";
 import { planStack } from "../../stacks/plan.ts";
 import { settingsSchema } from "../../stacks/settings-schema.ts";
 
-const plan = (settings: object) => planStack(settingsSchema.parse(settings));
+const plan = (settings: object) => planStack("team", settingsSchema.parse(settings));
 
 describe("what a stack costs", () => {
   test("this machine is there already", () => {

@@ -1,0 +1,31 @@
+import type { CachePlan } from "../../components/cache/plan.ts";
+import type { DatabaseMark } from "../../components/database/plan.ts";
+import type { HostsRecord } from "../../components/hosts-ec2/plan.ts";
+import { SERVICE_ROLES, type ServiceRole } from "../../components/keys/catalog.ts";
+import type { AdoptedFacts } from "../../components/network/plan.ts";
+
+/** What a stack remembers of itself, because it cannot be taken back. One of its outputs. */
+export interface Recorded {
+  readonly cache?: CachePlan | null;
+  readonly database?: DatabaseMark | null;
+  readonly hosts?: HostsRecord;
+}
+
+/** What was asked before planning. Plain data; a plan without an account takes {@link NOT_ASKED}. */
+export interface AwsFacts {
+  /** Service-linked roles that the account has. */
+  readonly serviceRoles: readonly ServiceRole[];
+  /** Who deploys, as STS says it. */
+  readonly callerArn?: string;
+  /** The VPC in `network.adopt`. */
+  readonly adoptedNetwork?: AdoptedFacts;
+  /** Minor of Kubernetes that runs now. */
+  readonly clusterVersion?: string;
+  readonly recorded: Recorded;
+}
+
+/** Everything a new account would answer: what `fleet plan` shows needs no credentials. */
+export const NOT_ASKED: AwsFacts = {
+  serviceRoles: Object.keys(SERVICE_ROLES) as ServiceRole[],
+  recorded: {},
+};

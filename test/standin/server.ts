@@ -238,8 +238,9 @@ export class StandInServer {
     asked: Asked,
     work: (cloud: Cloud) => { id: string; state: Props },
   ): Promise<{ id: string; state: Props }> {
-    const { seed, delayMs, fault } = this.#settings;
-    await sleep(delayOf(seed, op, asked.urn, delayMs));
+    const { seed, delayMs, slow, fault } = this.#settings;
+    const factor = slow && asked.type.includes(slow) ? 10 : 1;
+    await sleep(factor * delayOf(seed, op, asked.urn, delayMs));
     return this.#work((cloud, world) => {
       const n = (world.counts[op] ?? 0) + 1;
       world.counts[op] = n;

@@ -11,6 +11,8 @@ export interface StandInSettings {
   readonly seed: string;
   /** Longest delay of an answer, ms. */
   readonly delayMs: number;
+  /** Part of types whose answers take ten times as long; empty for none. */
+  readonly slow: string;
   readonly fault: FaultPlan | null;
   /** Ends of URNs that are answered as made, and are not. */
   readonly ghosts: readonly string[];
@@ -29,6 +31,7 @@ export function settingsFrom(env: NodeJS.ProcessEnv): StandInSettings {
     caller: env.STANDIN_CALLER ?? `arn:aws:iam::${accountId}:role/deployer`,
     seed: env.STANDIN_SEED ?? "1",
     delayMs: Number(env.STANDIN_DELAY_MS ?? 0),
+    slow: env.STANDIN_SLOW ?? "",
     fault: parseFault(env.STANDIN_FAULT),
     ghosts: (env.STANDIN_GHOSTS ?? "").split(",").filter(Boolean),
   };

@@ -68,8 +68,10 @@ export interface AwsStack {
   destroy(options?: RunOptions): Promise<Run>;
   pulumi(args: readonly string[], options?: RunOptions): Promise<Run>;
   settings(lines: readonly string[]): void;
-  /** The exported state as text, and its resources. */
-  state(): Promise<{ text: string; resources: readonly StateResource[] }>;
+  /** The exported state as text, and its resources; with secrets opened when asked. */
+  state(options?: {
+    secrets?: boolean;
+  }): Promise<{ text: string; resources: readonly StateResource[] }>;
   /** Looks into the account, or changes it behind the stack's back. */
   account<T>(look: (world: World) => T): T;
   remove(): void;
@@ -183,8 +185,9 @@ export async function awsStack(options: StackOptions = {}): Promise<AwsStack> {
       const text = ["config:", ...lines.map((line) => `  ${line}`), salt ?? ""].join("\n");
       writeFileSync(stackFile, `${text}\n`);
     },
-    async state() {
-      const { stdout } = await pulumi(["stack", "export", "--stack", stack]);
+    async state({ secrets = false } = {}) {
+      const show = secrets ? ["--show-secrets"] : [];
+      const { stdout } = await pulumi(["stack", "export", "--stack", stack, ...show]);
       const { deployment } = JSON.parse(stdout) as {
         deployment: { resources?: StateResource[] };
       };

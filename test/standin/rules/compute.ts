@@ -183,6 +183,7 @@ export const COMPUTE: Rules = {
     id: ec2Id("eni"),
     replaces: ["interfaceType", "subnetId"],
     needs: [ref("subnetId", SUBNET), groupNeed("securityGroups[]")],
+    computed: (made, id) => ({ arn: arnOf(made, "ec2", `network-interface/${id}`) }),
   },
   "aws:ec2/placementGroup:PlacementGroup": {
     source: "ec2/ec2_placement_group.go",
@@ -190,12 +191,14 @@ export const COMPUTE: Rules = {
     name: { property: "name", max: 255 },
     replaces: ["name", "partitionCount", "spreadLevel", "strategy"],
     values: { strategy: ["cluster", "partition", "spread"] },
+    computed: (made, id) => ({ arn: arnOf(made, "ec2", `placement-group/${id}`) }),
   },
   "aws:ec2/keyPair:KeyPair": {
     source: "ec2/ec2_key_pair.go",
     id: (made) => String(made.inputs.keyName),
     name: { property: "keyName", max: 255 },
     replaces: ["keyName", "keyNamePrefix", "publicKey"],
+    computed: (made, id) => ({ arn: arnOf(made, "ec2", `key-pair/${id}`) }),
   },
   "aws:ec2/tag:Tag": {
     source: "ec2/tag.go",

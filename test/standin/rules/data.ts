@@ -141,7 +141,8 @@ export const DATA: Rules = {
     source: "elasticache/cluster.go",
     id: idFrom("clusterId"),
     name: { property: "clusterId", max: 50, lower: true },
-    replaces: ["clusterId", "engine", "kmsKeyId", "port", "subnetGroupName"],
+    replaces: ["clusterId", "engine", "port", "subnetGroupName"],
+    computed: (made, id) => ({ arn: cacheArn(made, "cluster", id) }),
     faults: (i) => [
       i.engine === "valkey"
         ? "CreateCacheCluster does not take engine valkey: use a replication group"

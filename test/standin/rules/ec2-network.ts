@@ -340,12 +340,14 @@ export const EC2_NETWORK: Rules = {
     id: idFrom("defaultNetworkAclId"),
     replaces: ["defaultNetworkAclId"],
     needs: [ref("defaultNetworkAclId", VPC, { by: "defaultNetworkAclId" })],
+    computed: (made, id) => ({ arn: arnOf(made, "ec2", `network-acl/${id}`) }),
   },
   "aws:ec2/defaultRouteTable:DefaultRouteTable": {
     source: "ec2/vpc_default_route_table.go",
     id: idFrom("defaultRouteTableId"),
     replaces: ["defaultRouteTableId"],
     needs: [ref("defaultRouteTableId", VPC, { by: "defaultRouteTableId" })],
+    computed: (made, id) => ({ arn: arnOf(made, "ec2", `route-table/${id}`) }),
   },
   [GROUP]: {
     source: "ec2/vpc_security_group.go",

@@ -12,7 +12,7 @@ const VERSIONING = "aws:s3/bucketVersioning:BucketVersioning";
 const part = (file: string, more: Partial<Rule> = {}): Rule => ({
   source: `s3/${file}.go`,
   id: idFrom("bucket"),
-  replaces: ["bucket", "expectedBucketOwner"],
+  replaces: ["bucket"],
   unique: [["bucket"]],
   ...more,
   needs: [ref("bucket", BUCKET), ...(more.needs ?? [])],

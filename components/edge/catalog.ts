@@ -29,6 +29,16 @@ export const LIMITS = {
   zones: 2,
 } as const;
 
+/** Quotas that an edge uses up. Source: the Service Quotas pages of EC2 and Elastic Load Balancing (2026-11-21). */
+export const QUOTAS = {
+  balancers: {
+    service: "elasticloadbalancing",
+    code: "L-53DA6B97",
+    name: "Application Load Balancers per Region",
+  },
+  addresses: { service: "ec2", code: "L-0263D0A3", name: "EC2-VPC Elastic IPs" },
+} as const;
+
 /**
  * Route 53 health checks: an endpoint must take the connection within 4 s and answer within 2 s after it.
  * Source: docs.aws.amazon.com/Route53/latest/DeveloperGuide/dns-failover-determining-health-of-endpoints.html (2026-11-21).

@@ -1,6 +1,6 @@
 import { FRONT } from "../../gateway/contract.ts";
 import { ConfigError, type Fault } from "../errors.ts";
-import { DNS_CHECK, LIMITS } from "./catalog.ts";
+import { DNS_CHECK, LIMITS, QUOTAS } from "./catalog.ts";
 import type { EdgeSettings } from "./settings.ts";
 import { planWaf, type WafPlan } from "./waf.ts";
 
@@ -26,6 +26,15 @@ export interface EdgeNeed {
   /** Port of the routers. */
   readonly port: number;
   readonly settings: EdgeSettings;
+}
+
+/** What the account must allow. */
+export interface QuotaNeed {
+  readonly service: string;
+  readonly code: string;
+  readonly name: string;
+  /** What this edge adds. */
+  readonly need: number;
 }
 
 export interface EdgePlan {
@@ -58,6 +67,7 @@ export interface EdgePlan {
   readonly detectionSeconds: number | null;
   readonly zones: number;
   readonly users: number;
+  readonly quotas: readonly QuotaNeed[];
   readonly notes: readonly string[];
 }
 
@@ -77,6 +87,7 @@ export function planEdge(need: EdgeNeed): EdgePlan {
   const domain = need.domain ?? null;
   const names = domain === null ? [] : [...new Set([domain, ...settings.alternativeNames])];
   const { probe } = FRONT;
+  const addressOf = front === "alb" ? [] : front === "dns" ? need.nodes : need.nodes.slice(0, 1);
   return {
     front,
     domain,
@@ -84,7 +95,7 @@ export function planEdge(need: EdgeNeed): EdgePlan {
     validationNames: [...new Set(names.map((name) => name.replace(/^\*\./, "")))],
     targetType: target === "eks" ? "ip" : "instance",
     port: need.port,
-    addressOf: front === "alb" ? [] : front === "dns" ? need.nodes : need.nodes.slice(0, 1),
+    addressOf,
     publicTo: [...new Set(settings.publicTo)],
     idleSeconds: FRONT.idleMs / 1_000,
     drainSeconds: FRONT.drainMs / 1_000,
@@ -102,6 +113,10 @@ export function planEdge(need: EdgeNeed): EdgePlan {
     detectionSeconds: detectionSeconds(front),
     zones: need.zones,
     users: need.users,
+    quotas:
+      front === "alb"
+        ? [{ ...QUOTAS.balancers, need: 1 }]
+        : [{ ...QUOTAS.addresses, need: addressOf.length }],
     notes: notesOf(need, front, waf),
   };
 }

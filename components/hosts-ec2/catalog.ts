@@ -116,6 +116,13 @@ export const IMAGE = {
   } satisfies Record<Architecture, string>,
 } as const;
 
+/** Quota that hosts use up, in vCPUs. Source: docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html (2026-11-21). */
+export const QUOTA = {
+  service: "ec2",
+  code: "L-1216C47A",
+  name: "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances",
+} as const;
+
 /** What shards send between zones to keep their replicas, GB a month each; an assumption, not measured. */
 export const REPLICA_GB_PER_SHARD = 5;
 

@@ -7,6 +7,7 @@ import {
   HOST_PRICES,
   type HostClass,
   largeUnits,
+  QUOTA,
   STATE_GROWTH,
   STATE_MIN_GIB,
   SYSTEM_MIB,
@@ -53,6 +54,15 @@ export interface HostPlan {
   readonly zone: number;
 }
 
+/** What the account must allow. */
+export interface QuotaNeed {
+  readonly service: string;
+  readonly code: string;
+  readonly name: string;
+  /** What these hosts add. */
+  readonly need: number;
+}
+
 export interface HostsPlan {
   readonly hosts: readonly HostPlan[];
   readonly class: HostClass;
@@ -64,6 +74,7 @@ export interface HostsPlan {
   readonly port: number;
   readonly need: HostsNeed;
   readonly record: HostsRecord;
+  readonly quotas: readonly QuotaNeed[];
   readonly notes: readonly string[];
 }
 
@@ -97,6 +108,8 @@ export function planHosts(need: HostsNeed): HostsPlan {
     port: need.port,
     need,
     record: { architecture: settings.architecture, stateGiB },
+    // A host goes before its successor comes: never one more than the plan has.
+    quotas: [{ ...QUOTA, need: need.nodes.length * hostClass.cores }],
     notes,
   };
 }

@@ -70,6 +70,8 @@ describe("a balancer", () => {
       desyncMitigationMode: "defensive",
       xffHeaderProcessingMode: "append",
       accessLogs: { bucket: "logs", enabled: true },
+      preserveHostHeader: true,
+      enableWafFailOpen: true,
       enableDeletionProtection: true,
       tags: { fleet: "prod", Name: "prod-edge-lb" },
     });
@@ -392,6 +394,26 @@ test("records go to the zone's own provider, and nothing else does", async () =>
   for (const each of made.resources.filter(({ type }) => type.startsWith("aws:"))) {
     expect(each.provider.includes("::zone::"), each.name).toBe(each.type === RECORD);
   }
+});
+
+test("a preview registers the same resources, while nothing is known of them", async () => {
+  const build = (preview: boolean) =>
+    record(
+      () =>
+        new Edge("prod-edge", {
+          context,
+          plan: planEdge(needOf({}, { alternativeNames: ["*.chat.example.com"] })),
+          vpcId: "vpc-1",
+          vpcCidr: "10.0.0.0/16",
+          publicSubnetIds: ["subnet-a", "subnet-b"],
+          zoneId: "Z1",
+          runtime: true,
+        }),
+      { computed, preview },
+    );
+  const names = async (preview: boolean) =>
+    (await build(preview)).resources.map(({ urn }) => urn).sort();
+  expect(await names(true)).toEqual(await names(false));
 });
 
 test("every type that can be registered is priced or free with a reason", async () => {

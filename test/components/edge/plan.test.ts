@@ -184,3 +184,11 @@ test("every line that pays for a type stands in a plan", () => {
     if ("lines" in paid) for (const each of paid.lines) expect(lines).toContain(each);
   }
 });
+
+test("asks the account for a balancer, or for an address a host", () => {
+  const quotas = (changes: Partial<EdgeNeed>) =>
+    planEdge(needOf(changes)).quotas.map(({ code, need }) => [code, need]);
+  expect(quotas({})).toEqual([["L-53DA6B97", 1]]);
+  expect(quotas({ target: "ec2", front: "dns", waf: false })).toEqual([["L-0263D0A3", 3]]);
+  expect(quotas({ target: "ec2", front: "address", waf: false })).toEqual([["L-0263D0A3", 1]]);
+});

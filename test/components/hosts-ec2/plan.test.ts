@@ -277,3 +277,8 @@ test("the plan says which failure it survives", () => {
   expect(survives({ survives: true, nodesLost: 2 })).toBe("the loss of a zone (2 hosts)");
   expect(survives({ survives: false, nodesLost: 1 })).toContain("no loss");
 });
+
+test("asks the account for the cores of all hosts", () => {
+  const { quotas } = planHosts(needOf({ node: { memoryMiB: 4_000, cores: 8 } }));
+  expect(quotas.map(({ code, need }) => [code, need])).toEqual([["L-1216C47A", 24]]);
+});

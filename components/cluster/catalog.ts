@@ -109,9 +109,6 @@ export const SYSTEM_TAINT = "CriticalAddonsOnly";
  */
 export const SYSTEM_PODS = { cpuMilli: 1_600, memoryMiB: 2_400 } as const;
 
-/** Daemons on every node: CNI, kube-proxy, identity agent, EBS driver, log and metric collectors. */
-export const DAEMONS = { cpuMilli: 300, memoryMiB: 400 } as const;
-
 export interface SystemType {
   readonly type: string;
   readonly architecture: Architecture;

@@ -1,5 +1,6 @@
 import { HOURS_A_MONTH, pricesOf, type Tier } from "../cost.ts";
 import { ConfigError, type Fault } from "../errors.ts";
+import type { NodeLoad } from "../kubelet.ts";
 import type { Admin } from "./admins.ts";
 import {
   ADDONS_AFTER_NODES,
@@ -18,7 +19,7 @@ import {
 } from "./catalog.ts";
 import { checkAccess, checkAdmins, checkServices, checkUpgrade } from "./checks.ts";
 import type { ClusterSettings } from "./settings.ts";
-import { type NodeLoad, planSystemNodes, type SystemNodes } from "./system-plan.ts";
+import { planSystemNodes, type SystemNodes } from "./system-plan.ts";
 
 /** What a cluster's plan is made of. */
 export interface ClusterNeed {

@@ -1,12 +1,12 @@
 import type { Fault } from "../errors.ts";
-import { DAEMONS, SYSTEM_PODS, SYSTEM_TYPES, type SystemTypeName } from "./catalog.ts";
+import { allocatable, DAEMONS, type NodeLoad } from "../kubelet.ts";
+import { SYSTEM_PODS, SYSTEM_TYPES, type SystemTypeName } from "./catalog.ts";
 import type { ClusterSettings } from "./settings.ts";
 
-/** Requests of pods. */
-export interface NodeLoad {
-  readonly cpuMilli: number;
-  readonly memoryMiB: number;
-}
+/** Pods of a node with prefix delegation, below 30 vCPUs. Source: github.com/aws/amazon-vpc-cni-k8s, docs/prefix-and-ip-target.md. */
+const MAX_PODS = 110;
+/** Of a machine's memory, what firmware and hypervisor keep: up to 3 % on the listed types. */
+const UNSEEN_PERCENT = 3;
 
 /** The nodes of the cluster's own pods. */
 export interface SystemNodes {
@@ -31,7 +31,7 @@ export function planSystemNodes(
     memoryMiB: SYSTEM_PODS.memoryMiB + further.memoryMiB,
   };
   const holds = (type: { cores: number; memoryMiB: number }) => {
-    const one = allocatable(type);
+    const one = allocatable({ ...type, maxPods: MAX_PODS, unseenPercent: UNSEEN_PERCENT });
     return (
       (count - 1) * (one.cpuMilli - DAEMONS.cpuMilli) >= load.cpuMilli &&
       (count - 1) * (one.memoryMiB - DAEMONS.memoryMiB) >= load.memoryMiB
@@ -76,26 +76,4 @@ function named(architecture: string): string {
   return SYSTEM_TYPES.filter((t) => t.architecture === architecture)
     .map((t) => t.type)
     .join(", ");
-}
-
-/** Pods of a node with prefix delegation, below 30 vCPUs. Source: github.com/aws/amazon-vpc-cni-k8s, docs/prefix-and-ip-target.md. */
-const MAX_PODS = 110;
-
-/**
- * What kubelet leaves to pods: memory less 255 MiB, 11 MiB a pod and 100 MiB before eviction; cores less
- * 6 % of the first, 1 % of the second, 0.5 % of the next two, 0.25 % of the rest.
- * Source: github.com/awslabs/amazon-eks-ami, nodeadm's defaults. Of a machine's memory about 3 % never
- * reaches Linux.
- */
-export function allocatable(type: {
-  readonly cores: number;
-  readonly memoryMiB: number;
-}): NodeLoad {
-  const reserved = [60, 10, 5, 5];
-  let cpu = type.cores * 1000;
-  for (let core = 0; core < type.cores; core += 1) cpu -= reserved[core] ?? 2.5;
-  return {
-    cpuMilli: Math.floor(cpu),
-    memoryMiB: Math.floor(type.memoryMiB * 0.97) - 255 - 11 * MAX_PODS - 100,
-  };
 }

@@ -11,6 +11,7 @@ import { findBackend, prepareBackend, pulumiVariables } from "../toolchain/pulum
 import { CommandFailed, UsageError } from "./lib/errors.ts";
 import { firstSettings } from "./lib/first-settings.ts";
 import { awaitFree, lockedBy, lockFolder, readLocks } from "./operation-lock.ts";
+import { saltFirst, secretsProviderOf, withoutUnusedProvider } from "./stack-secrets.ts";
 
 /** Name of the Pulumi project; its stacks and settings are filed under it. */
 const PROJECT = "openclaw-fleet";
@@ -176,7 +177,9 @@ export function createStack(runner: PulumiRunner, stack: string): void {
     process.stderr.write(`fleet: wrote Pulumi.${stack}.yaml with the first settings\n`);
   }
   if (stackExists(runner, stack)) return;
-  const result = spawnSync(runner.pulumi, ["stack", "init", stack, "--non-interactive"], {
+  const provider = providerOption(readFileSync(file, "utf8"));
+  const args = ["stack", "init", stack, ...provider, "--non-interactive"];
+  const result = spawnSync(runner.pulumi, args, {
     cwd: PROJECT_ROOT,
     env: runner.env,
     encoding: "utf8",
@@ -192,6 +195,12 @@ export function createStack(runner: PulumiRunner, stack: string): void {
   putSaltFirst(stack);
 }
 
+/** `stack init` asks for who encrypts secrets and does not look into the file, where a person wrote it. */
+function providerOption(text: string): string[] {
+  const provider = secretsProviderOf(text);
+  return provider === undefined ? [] : ["--secrets-provider", provider];
+}
+
 /** See {@link saltFirst}. Called when Pulumi may have written to the stack's file. */
 export function putSaltFirst(stack: string): void {
   const file = settingsFile(stack);
@@ -199,17 +208,6 @@ export function putSaltFirst(stack: string): void {
   const text = readFileSync(file, "utf8");
   const better = saltFirst(text);
   if (better !== text) writeFileSync(file, better);
-}
-
-/**
- * Pulumi appends its salt to the file, below `config:`, and the next setting that a person adds at the
- * end would be no setting. So it is put first.
- */
-export function saltFirst(text: string): string {
-  const found = /^encryptionsalt: .*\n?$/m.exec(text);
-  if (!found || text.slice(found.index + found[0].length).trim() !== "") return text;
-  const rest = text.slice(0, found.index);
-  return `# Pulumi's, for the secrets in this file. Leave it as it is.\n${found[0].trimEnd()}\n\n${rest}`;
 }
 
 function noSettings(stack: string): CommandFailed {
@@ -232,9 +230,10 @@ export function throwawayStack(
   if (!existsSync(existing) && stack !== "dev") throw noSettings(stack);
   const folder = mkdtempSync(join(tmpdir(), "openclaw-fleet-preview-"));
   const file = join(folder, `Pulumi.${stack}.yaml`);
-  writeFileSync(file, existsSync(existing) ? readFileSync(existing, "utf8") : FIRST_SETTINGS, {
-    mode: 0o600,
-  });
+  const text = existsSync(existing)
+    ? withoutUnusedProvider(readFileSync(existing, "utf8"))
+    : FIRST_SETTINGS;
+  writeFileSync(file, text, { mode: 0o600 });
   // `stack init` takes no other settings file, so it runs in a project that has only a name.
   writeFileSync(join(folder, "Pulumi.yaml"), `name: ${PROJECT}\nruntime: nodejs\n`);
   const env: NodeJS.ProcessEnv = { ...runner.env, PULUMI_BACKEND_URL: `file://${folder}` };
@@ -246,7 +245,7 @@ export function throwawayStack(
   const args = ["--config-file", file];
   const remove = () => rmSync(folder, { recursive: true, force: true });
   const inner = { ...runner, env };
-  if (askPulumi(inner, ["stack", "init", stack], folder) === null) {
+  if (askPulumi(inner, ["stack", "init", stack, ...providerOption(text)], folder) === null) {
     remove();
     throw new CommandFailed(
       `Stack ${stack} does not exist, and cannot be tried out`,

@@ -2,15 +2,10 @@ import { isCancel, text } from "@clack/prompts";
 import type { Command } from "commander";
 import { CommandFailed, UsageError } from "../lib/errors.ts";
 import { canAsk, withStack, withWait } from "../lib/options.ts";
-import {
-  askPulumi,
-  checkStackName,
-  type PulumiRunner,
-  preparePulumi,
-  requireStack,
-  runForStack,
-} from "../pulumi.ts";
-import { keepsData, rawSettings } from "../settings.ts";
+import { outputsOf } from "../lib/stack-outputs.ts";
+import { placeOf, whatDies } from "../lib/what-dies.ts";
+import { checkStackName, preparePulumi, requireStack, runForStack } from "../pulumi.ts";
+import { rawSettings } from "../settings.ts";
 
 export function register(program: Command): void {
   withWait(withStack(program.command("destroy")))
@@ -34,7 +29,8 @@ export function register(program: Command): void {
         refuseProtected(stack);
         const runner = await preparePulumi({ release: true });
         requireStack(runner, stack);
-        process.stderr.write(`${whatDies(runner, stack)}\n`);
+        const outputs = outputsOf(runner, stack);
+        process.stderr.write(`${whatDies(stack, outputs, rawSettings(stack))}\n`);
         if (!yes) await confirmByName(stack);
         await runForStack(runner, "destroy", stack, ["--yes", ...args], wait);
       },
@@ -43,30 +39,14 @@ export function register(program: Command): void {
 
 /** A production stack is destroyed in two steps, so that one wrong word cannot do it. */
 function refuseProtected(stack: string): void {
-  if (rawSettings(stack).environment !== "prod") return;
+  const settings = rawSettings(stack);
+  if (settings.environment !== "prod") return;
+  const place = placeOf(settings);
   throw new CommandFailed(
-    `Stack ${stack} is protected`,
+    `Stack ${stack}${place ? ` in ${place}` : ""} is protected`,
     `openclaw-fleet:environment is prod in Pulumi.${stack}.yaml`,
-    `set it to staging, run ./fleet up --stack ${stack}, then destroy again`,
+    `1. set it to staging, with openclaw-fleet:keepData: true to keep what people said, and run ./fleet up --stack ${stack}; 2. ./fleet destroy --stack ${stack}`,
   );
-}
-
-/** What there is to lose, as the stack's own outputs and settings say. */
-function whatDies(runner: PulumiRunner, stack: string): string {
-  const found = askPulumi(runner, ["stack", "output", "--json", "--stack", stack]);
-  const outputs = JSON.parse(found ?? "{}") as Record<string, unknown>;
-  const list = (name: string) => (Array.isArray(outputs[name]) ? (outputs[name] as string[]) : []);
-  const nodes = list("nodes");
-  const shards = list("shards");
-  const kept = keepsData(rawSettings(stack));
-  return [
-    `Stack ${stack}${outputs.endpoint ? `, serving at ${String(outputs.endpoint)}` : ""}:`,
-    `  nodes that stop:  ${nodes.join(", ") || "none recorded"}`,
-    `  shards that stop: ${shards.join(", ") || "none recorded"}`,
-    kept
-      ? "  conversations, memories and configuration are KEPT on disk, as keepData says"
-      : "  conversations, memories and configuration on them are DELETED (keepData: true keeps them)",
-  ].join("\n");
 }
 
 async function confirmByName(stack: string): Promise<void> {

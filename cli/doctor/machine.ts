@@ -4,7 +4,8 @@ import { dirname, join } from "node:path";
 import { findCgroupBase } from "../../gateway/keeper/cage-cgroup.ts";
 import { availableMemory, portFault, portHolder } from "../../plugin/preflight.ts";
 import { localDataDir } from "../../stacks/data-dir.ts";
-import { planFleet } from "../../stacks/presets.ts";
+import { planStack } from "../../stacks/plan.ts";
+import type { Settings } from "../../stacks/settings.ts";
 import { dataDir, PROJECT_ROOT } from "../../toolchain/paths.ts";
 import { CHECKED } from "../../toolchain/pins.ts";
 import { asCommandFailed, stackSettings } from "../lib/stack-settings.ts";
@@ -22,25 +23,32 @@ interface Wanted {
   port: number;
 }
 
-/** Has this machine what the stack's fleet needs? */
-export async function machineChecks(stack: string): Promise<Check[]> {
-  const { wanted, check } = readPlan(stack);
+/** Has this machine what the stack's fleet needs? Of fleets elsewhere only the settings are judged here. */
+export async function machineChecks(
+  stack: string,
+): Promise<{ target: Settings["target"] | null; checks: Check[] }> {
+  const { wanted, target, check } = readPlan(stack);
   const checks: Check[] = [check];
+  if (target !== null && target !== "local") return { target, checks: [...checks, clock()] };
   if (wanted) {
     const holder = portHolder(wanted.port);
     const running = holder !== null && isOurs(holder.pid);
     checks.push(await port(wanted, holder, running), memory(wanted, running));
     checks.push(disk(wanted, localDataDir(stack)), cores(wanted));
   }
-  return [...checks, cgroups(), clock()];
+  return { target, checks: [...checks, cgroups(), clock()] };
 }
 
-function readPlan(stack: string): { wanted: Wanted | null; check: Check } {
+function readPlan(stack: string): {
+  wanted: Wanted | null;
+  target: Settings["target"] | null;
+  check: Check;
+} {
   const id = "settings";
   const file = `Pulumi.${stack}.yaml`;
   try {
     const settings = stackSettings(stack);
-    const { nodes, shards, machine } = planFleet(settings);
+    const { nodes, shards, machine } = planStack(stack, settings).fleet;
     const counts = `stack ${stack}: ${nodes.length} nodes, ${shards.length} shards`;
     const written = existsSync(join(PROJECT_ROOT, file));
     return {
@@ -51,12 +59,14 @@ function readPlan(stack: string): { wanted: Wanted | null; check: Check } {
         host: settings.host,
         port: settings.port,
       },
+      target: settings.target,
       check: { id, state: "ok", text: written ? counts : `${counts} (no ${file}: the defaults)` },
     };
   } catch (error) {
     const known = asCommandFailed(error);
     const text = known instanceof Error ? known.message : String(known);
-    return { wanted: null, check: { id, state: "fail", text, fix: `edit ${file}` } };
+    const fix = `edit ${file}`;
+    return { wanted: null, target: null, check: { id, state: "fail", text, fix } };
   }
 }
 

@@ -182,6 +182,7 @@ export class Monitoring extends pulumi.ComponentResource {
         clusterName: args.clusterName,
         namespace: NAMESPACES.agents,
         serviceAccount: "vector",
+        dependsOn: args.ready,
         statements: archiveStatements(args),
       },
       this,

@@ -15,7 +15,7 @@ export function machineRules(): RuleGroup {
         severity: "critical",
         summary: "{{ $labels.mountpoint }} on {{ $labels.instance }} is nearly full",
         effect: "Turns that must write fail, and shards cannot change their owner.",
-        command: "df -h",
+        command: "df -h {{ $labels.mountpoint }}",
         runbook: "the-disk-is-full",
       },
       {

@@ -1,0 +1,153 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type Alert, fleetRules, ruleFile } from "../../../components/monitoring/rules/index.ts";
+import { page } from "../../docs/pages.ts";
+import { promtool } from "../../support/promtool.ts";
+import { CASES } from "./rule-cases.ts";
+import { plan } from "./sample.ts";
+
+const { facts } = plan();
+const places = ["cluster", "hosts"] as const;
+const alerts = new Map<string, Alert>(
+  places.flatMap((where) =>
+    fleetRules(facts, where).flatMap((group) =>
+      group.alerts.map((alert) => [alert.name, alert] as const),
+    ),
+  ),
+);
+
+let tool: string;
+let folder: string;
+beforeAll(async () => {
+  tool = await promtool();
+  // The tool compares sentences too; which alerts fire is asked for without them.
+  const bare = new Map<string, ReturnType<typeof ruleFile>["groups"][number]["rules"][number]>();
+  folder = mkdtempSync(join(tmpdir(), "openclaw-fleet-rules-"));
+  for (const where of places) {
+    const { groups } = ruleFile(fleetRules(facts, where));
+    writeFileSync(join(folder, `${where}.json`), JSON.stringify({ groups }));
+    for (const { rules } of groups) for (const rule of rules) bare.set(rule.alert, rule);
+  }
+  const rules = [...bare.values()].map(({ annotations: _, ...rule }) => rule);
+  writeFileSync(
+    join(folder, "all-bare.json"),
+    JSON.stringify({ groups: [{ name: "all", rules }] }),
+  );
+}, 300_000);
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+test("promtool finds nothing wrong with the rules", () => {
+  for (const where of places) {
+    execFileSync(
+      tool,
+      ["check", "rules", "--lint=all", "--lint-fatal", join(folder, `${where}.json`)],
+      {
+        stdio: "pipe",
+      },
+    );
+  }
+});
+
+test.each(CASES)("$alert: $title", ({ alert, series, at, fires }) => {
+  const { severity } = alerts.get(alert) as Alert;
+  const file = join(folder, `${alert}-${CASES.findIndex((c) => c.series === series)}.json`);
+  const test = {
+    rule_files: [join(folder, "all-bare.json")],
+    evaluation_interval: "15s",
+    tests: [
+      {
+        interval: "15s",
+        input_series: Object.entries(series).map(([name, values]) => ({ series: name, values })),
+        alert_rule_test: [
+          {
+            eval_time: at,
+            alertname: alert,
+            exp_alerts: fires.map((labels) => ({ exp_labels: { severity, ...labels } })),
+          },
+        ],
+      },
+    ],
+  };
+  writeFileSync(file, JSON.stringify(test));
+  check(file, alert);
+});
+
+function check(file: string, alert: string): void {
+  try {
+    execFileSync(tool, ["test", "rules", file], { stdio: "pipe" });
+  } catch (error) {
+    const { stdout, stderr } = error as { stdout: Buffer; stderr: Buffer };
+    throw new Error(`${alert}: ${stdout}${stderr}`);
+  }
+}
+
+test("sentences are filled in with the labels and the value", () => {
+  const file = join(folder, "sentences.json");
+  const { effect, command } = alerts.get("FleetReplicaLag") as Alert;
+  writeFileSync(
+    file,
+    JSON.stringify({
+      rule_files: [join(folder, "cluster.json")],
+      tests: [
+        {
+          interval: "15s",
+          input_series: [
+            { series: 'openclaw_fleet_replica_lag_seconds{shard="s1"}', values: "90x40" },
+          ],
+          alert_rule_test: [
+            {
+              eval_time: "5m",
+              alertname: "FleetReplicaLag",
+              exp_alerts: [
+                {
+                  exp_labels: { severity: "warning", shard: "s1" },
+                  exp_annotations: {
+                    summary: "The replica of shard s1 is 1m 30s behind",
+                    description: effect,
+                    command,
+                    runbook: "docs/operations.md#a-replica-is-behind",
+                  },
+                },
+              ],
+            },
+          ],
+        },
+      ],
+    }),
+  );
+  check(file, "FleetReplicaLag");
+});
+
+test("every alert has a case in which it fires and one in which it does not", () => {
+  for (const name of alerts.keys()) {
+    const own = CASES.filter(({ alert }) => alert === name);
+    expect([name, own.some((c) => c.fires.length > 0)]).toEqual([name, true]);
+    expect([name, own.some((c) => c.fires.length === 0)]).toEqual([name, true]);
+  }
+});
+
+test("every alert says cause, effect, first command and a runbook that exists", () => {
+  const { text } = page("docs/operations.md");
+  const anchors = new Set(
+    [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) =>
+      heading
+        .toLowerCase()
+        .replace(/[^\w\- ]/g, "")
+        .replaceAll(" ", "-"),
+    ),
+  );
+  for (const { name, summary, effect, command, runbook } of alerts.values()) {
+    expect([name, anchors.has(runbook)]).toEqual([name, true]);
+    for (const words of [summary, effect, command]) expect(words.length, name).toBeGreaterThan(5);
+  }
+});
+
+test("lag is an alarm only where shards have a replica", () => {
+  const names = (replicated: boolean) =>
+    fleetRules(plan({ replicated }).facts, "cluster").flatMap((g) => g.alerts.map((a) => a.name));
+  expect(names(true)).toContain("FleetReplicaLag");
+  expect(names(false)).not.toContain("FleetReplicaLag");
+});

@@ -3,8 +3,11 @@ import { dirname, join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { ConfigError } from "../components/errors.ts";
 import { nodeConfig, type Release } from "../gateway/config.ts";
-import { deployLocal, type StackOutputs } from "./local.ts";
-import { planFleet } from "./presets.ts";
+import { deployAws } from "./aws/deploy.ts";
+import { isAwsTarget } from "./aws/plan.ts";
+import { deployLocal } from "./local.ts";
+import type { StackOutputs } from "./outputs.ts";
+import { planStack } from "./plan.ts";
 import { sealWith, secretAt } from "./secrets.ts";
 import { loadSettings, locate } from "./settings.ts";
 import { readStackFile } from "./stack-file.ts";
@@ -15,15 +18,19 @@ async function deploy(): Promise<StackOutputs> {
   const file = readStackFile(join(projectDir(), `Pulumi.${stack}.yaml`));
   const config = pulumi.runtime.allConfig();
   const { settings, fromEnv } = loadSettings({ config, file, env: process.env });
-  if (settings.target !== "local") {
+  const { target } = settings;
+  if (isAwsTarget(target)) {
+    return await located(() => deployAws({ stack, settings: { ...settings, target } }));
+  }
+  if (target !== "local") {
     const fault = {
       setting: "target",
-      problem: `is ${settings.target}, and this version deploys to local only.`,
-      remedy: "Set it to local",
+      problem: `is ${target}, and this version deploys to local, ec2 and eks.`,
+      remedy: "Set it to one of them",
     };
     throw locate(new ConfigError([fault]), file);
   }
-  const plan = planned(() => planFleet(settings));
+  const plan = (await located(() => planStack(stack, settings))).fleet;
   const secret = secretAt({
     secure: file?.secure ?? [],
     fromEnv,
@@ -38,9 +45,9 @@ async function deploy(): Promise<StackOutputs> {
     seal: sealWith(secret, (value) => pulumi.secret(value)),
   });
 
-  function planned<T>(work: () => T): T {
+  async function located<T>(work: () => T | Promise<T>): Promise<T> {
     try {
-      return work();
+      return await work();
     } catch (error) {
       throw error instanceof ConfigError ? locate(error, file) : error;
     }
@@ -78,4 +85,5 @@ async function main(): Promise<StackOutputs> {
   }
 }
 
-export const { endpoint, token, adminToken, target, preset, nodes, shards } = await main();
+// As a default, since targets export more than what every stack has.
+export default await main();

@@ -4,6 +4,7 @@ import { reachable } from "../plugin/api.ts";
 import { Fleet, Node } from "../plugin/resources.ts";
 import { LOCAL_PORT_BASE } from "./capacity.ts";
 import { localDataDir } from "./data-dir.ts";
+import type { StackOutputs } from "./outputs.ts";
 import { DEFAULT_AGENT } from "./placement.ts";
 import { type FleetPlan, nodeIds } from "./presets.ts";
 import type { Settings } from "./settings.ts";
@@ -17,16 +18,6 @@ export interface LocalArgs {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Wraps what is secret, at any depth below a setting. */
   readonly seal: (value: unknown, path: readonly PropertyKey[]) => unknown;
-}
-
-export interface StackOutputs {
-  readonly endpoint: pulumi.Input<string>;
-  readonly token: pulumi.Output<string>;
-  readonly adminToken: pulumi.Output<string>;
-  readonly target: string;
-  readonly preset: string;
-  readonly nodes: string[];
-  readonly shards: string[];
 }
 
 /** Ports from one node's base to the next: room for ten gateways before bases overlap. */

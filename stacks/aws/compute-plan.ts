@@ -37,6 +37,8 @@ interface ComputeCommon {
   readonly pods?: NetworkLoad["pods"];
   /** Some machines are spot ones. */
   readonly spot: boolean;
+  /** Types that must be offered in every zone. */
+  readonly machines: readonly string[];
   readonly tiers: readonly Tier[];
   readonly notes: readonly string[];
 }
@@ -86,6 +88,7 @@ function planEc2({ settings, fleet, shape, zones, edge, facts }: ComputeNeed): H
     publicHosts: publicHosts ? fleet.nodes.length : 0,
     privateHosts: publicHosts ? 0 : fleet.nodes.length,
     spot: false,
+    machines: [hosts.class.type],
     tiers: [tierHosts(hosts, region)],
     notes: hosts.notes,
   };
@@ -147,6 +150,7 @@ function planEks(need: ComputeNeed): ClusterComputePlan {
       nodes: (cluster.systemNodes?.count ?? 0) + fleet.nodes.length + WORKER_NODES,
       podsPerNode: PODS_PER_NODE,
     },
+    machines: cluster.systemNodes ? [cluster.systemNodes.type] : [],
     spot: settings.karpenter.workers.spot || (gpu?.spot ?? false),
     tiers: [
       ...tierCluster(cluster, region),

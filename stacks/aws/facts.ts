@@ -9,6 +9,10 @@ export interface Recorded {
   readonly cache?: CachePlan | null;
   readonly database?: DatabaseMark | null;
   readonly hosts?: HostsRecord;
+  /** Minor of Kubernetes. */
+  readonly clusterVersion?: string;
+  /** Ids of the zones, in their order. */
+  readonly zones?: readonly string[];
 }
 
 /** What was asked before planning. Plain data; a plan without an account takes {@link NOT_ASKED}. */

@@ -1,0 +1,57 @@
+import * as aws from "@pulumi/aws";
+import * as pulumi from "@pulumi/pulumi";
+import type { Zone } from "../../components/context.ts";
+import { lookUpServiceRoles } from "../../components/keys/lookup.ts";
+import { lookUpAdopted, lookUpOffering, lookUpZones } from "../../components/network/lookup.ts";
+import { chooseZones, zonesOfAdopted } from "../../components/network/plan.ts";
+import type { AwsFacts, Recorded } from "./facts.ts";
+import type { AwsPlan, AwsStackSettings } from "./plan.ts";
+
+/** Asks AWS what the plan depends on. Changes nothing. */
+export async function lookUpFacts(
+  settings: AwsStackSettings,
+  opts: pulumi.InvokeOptions,
+): Promise<AwsFacts> {
+  const { adopt } = settings.network;
+  const [serviceRoles, caller, adoptedNetwork, recorded] = await Promise.all([
+    lookUpServiceRoles(opts),
+    aws.getCallerIdentity({}, opts),
+    adopt ? lookUpAdopted(adopt, opts) : null,
+    readRecord(),
+  ]);
+  return {
+    serviceRoles,
+    callerArn: caller.arn,
+    ...(adoptedNetwork ? { adoptedNetwork } : {}),
+    ...(recorded.clusterVersion ? { clusterVersion: recorded.clusterVersion } : {}),
+    recorded,
+  };
+}
+
+/** The zones of a plan, pinned or chosen among those where its machines are offered. */
+export async function lookUpZonesOf(
+  plan: AwsPlan,
+  { adoptedNetwork }: AwsFacts,
+  opts: pulumi.InvokeOptions,
+): Promise<Zone[]> {
+  const { region, zones: pinned } = plan.aws;
+  if (adoptedNetwork) return zonesOfAdopted(adoptedNetwork, pinned);
+  const [offered, offerings] = await Promise.all([
+    lookUpZones(opts),
+    Promise.all(plan.compute.machines.map((type) => lookUpOffering(type, opts))),
+  ]);
+  return chooseZones({
+    region,
+    count: plan.zones,
+    offered,
+    offerings,
+    ...(pinned ? { pinned } : {}),
+  });
+}
+
+/** What the last `up` of this very stack wrote down, in its output `recorded`; nothing before the first. */
+async function readRecord(): Promise<Recorded> {
+  const name = `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`;
+  const { value } = await new pulumi.StackReference(name).getOutputDetails("recorded");
+  return (value ?? {}) as Recorded;
+}

@@ -13,7 +13,7 @@ export interface Statement {
 
 export interface PodIdentityArgs {
   readonly context: AwsContext;
-  /** As the cluster's own output, so that the association waits for the cluster. */
+  /** As the cluster's own output, so that the association waits for the cluster; plain with `dependsOn`. */
   readonly clusterName: pulumi.Input<string>;
   readonly namespace: string;
   readonly serviceAccount: string;
@@ -21,6 +21,8 @@ export interface PodIdentityArgs {
   readonly policies?: Readonly<Record<string, pulumi.Input<string>>>;
   /** A policy of the role's own. */
   readonly statements?: readonly Statement[];
+  /** What the association waits for, where `clusterName` is plain: the cluster. @default nothing */
+  readonly dependsOn?: readonly pulumi.Resource[];
 }
 
 export interface PodIdentity {
@@ -82,7 +84,7 @@ export function podIdentity(
       roleArn: role.arn,
       tags: { ...context.tags, Name: `${name}-association` },
     },
-    { parent, dependsOn: permissions },
+    { parent, dependsOn: [...permissions, ...(args.dependsOn ?? [])] },
   );
   return { role, ready: [association, ...permissions] };
 }

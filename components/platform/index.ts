@@ -126,7 +126,7 @@ export class Platform extends pulumi.ComponentResource {
       const { memoryMiB, cpuMilli } = CONTROLLERS[controller];
       return { replicas: plan.replicas, memoryMiB, cpuMilli };
     };
-    const identity = { context, clusterName, namespace: NAMESPACES.platform };
+    const identity = { context, clusterName, namespace: NAMESPACES.platform, dependsOn: ready };
 
     const balancer = podIdentity(
       `${name}-load-balancer`,

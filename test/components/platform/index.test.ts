@@ -137,6 +137,7 @@ test("a chart with a role waits for its association and its policies", () => {
     const policy = made.one("aws:iam/rolePolicy:RolePolicy", `prod-platform-${role}-policy`);
     expect(dependencies).toEqual(expect.arrayContaining([association.urn, policy.urn]));
     expect(association.inputs).toMatchObject({ clusterName: "prod", namespace: "platform" });
+    expect(association.dependencies).toContain(made.one("aws:eks/accessEntry:AccessEntry").urn);
     expect(release(name).inputs.values.serviceAccount.name).toBe(association.inputs.serviceAccount);
   }
 });

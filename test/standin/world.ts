@@ -49,6 +49,8 @@ export interface Entry {
 export interface AccountSettings {
   /** Service quotas by `<service> <code>`. */
   readonly quotas?: Readonly<Record<string, number>>;
+  /** Roles of AWS's own services, as `[service, name]`; those of an account in use when left out. */
+  readonly serviceRoles?: readonly (readonly [string, string])[];
 }
 
 /** All that exists. Reading is free; changes are collected, so that a store can write them down. */

@@ -13,8 +13,14 @@ export interface Chart {
   readonly identity?: (values: Props, release: string) => string | null;
   /** Values without which its pods do not start (hop limit 1 hides instance metadata from them). */
   readonly wants?: readonly string[];
-  /** Claims of its stateful sets that Helm leaves behind, by its values. */
-  readonly claims?: (values: Props) => readonly string[];
+  /** Volumes of its stateful sets, by its values: Helm leaves them behind unless they are told to go. */
+  readonly claims?: (values: Props) => readonly Claim[];
+}
+
+export interface Claim {
+  readonly name: string;
+  /** It stays when the stateful set goes. */
+  readonly kept: boolean;
 }
 
 const folder =
@@ -49,6 +55,13 @@ const KARPENTER = [
   "EC2NodeClass.karpenter.k8s.aws",
 ];
 const BALANCER = ["TargetGroupBinding.elbv2.k8s.aws", "IngressClassParams.elbv2.k8s.aws"];
+
+/** A volume of one of the operator's own sets. */
+function claim(values: Props, name: string, spec: string, template: string): Claim[] {
+  if (valuesAt(values, `${spec}.${template}`).length === 0) return [];
+  const policy = textAt(values, `${spec}.persistentVolumeClaimRetentionPolicy.whenDeleted`);
+  return [{ name, kept: policy !== "Delete" }];
+}
 
 /** Every chart that may be installed; another is refused. */
 export const KNOWN_CHARTS: Readonly<Record<string, Chart>> = {
@@ -112,20 +125,18 @@ export const KNOWN_CHARTS: Readonly<Record<string, Chart>> = {
     source: "github.com/prometheus-community/helm-charts kube-prometheus-stack/",
     crds: (values, skip) => (skip ? [] : when("crds.enabled", true, ...MONITORING)(values)),
     claims: (values) => [
-      ...(valuesAt(values, "prometheus.prometheusSpec.storageSpec.volumeClaimTemplate")[0] &&
-      textAt(
+      ...claim(
         values,
-        "prometheus.prometheusSpec.persistentVolumeClaimRetentionPolicy.whenDeleted",
-      ) !== "Delete"
-        ? ["prometheus"]
-        : []),
-      ...(valuesAt(values, "alertmanager.alertmanagerSpec.storage.volumeClaimTemplate")[0] &&
-      textAt(
+        "prometheus",
+        "prometheus.prometheusSpec",
+        "storageSpec.volumeClaimTemplate",
+      ),
+      ...claim(
         values,
-        "alertmanager.alertmanagerSpec.persistentVolumeClaimRetentionPolicy.whenDeleted",
-      ) !== "Delete"
-        ? ["alertmanager"]
-        : []),
+        "alertmanager",
+        "alertmanager.alertmanagerSpec",
+        "storage.volumeClaimTemplate",
+      ),
     ],
   },
   grafana: { source: "github.com/grafana-community/helm-charts grafana/" },
@@ -134,24 +145,35 @@ export const KNOWN_CHARTS: Readonly<Record<string, Chart>> = {
     identity: (values) =>
       textAt(values, "loki.storage.type") === "s3" ? account("loki")(values) : null,
     claims: (values) =>
-      ["singleBinary", "write", "backend", "read"].filter((role) => {
+      ["singleBinary", "write", "backend", "read"].flatMap((role) => {
         const on = Number(valuesAt(values, `${role}.replicas`)[0] ?? 0) > 0;
-        const kept = valuesAt(values, `${role}.persistence.enabled`)[0] !== false;
-        const dropped =
-          valuesAt(values, `${role}.persistence.enableStatefulSetAutoDeletePVC`)[0] === true ||
-          textAt(values, `${role}.persistence.whenDeleted`) === "Delete";
-        return on && kept && !dropped;
+        const stored = valuesAt(values, `${role}.persistence.enabled`)[0] !== false;
+        if (!on || !stored) return [];
+        const goes =
+          valuesAt(values, `${role}.persistence.enableStatefulSetAutoDeletePVC`)[0] === true &&
+          textAt(values, `${role}.persistence.whenDeleted`) !== "Retain";
+        return [{ name: role, kept: !goes }];
       }),
   },
-  vector: { source: "github.com/vectordotdev/helm-charts charts/vector" },
+  vector: {
+    source: "github.com/vectordotdev/helm-charts charts/vector",
+    identity: (values) =>
+      JSON.stringify(values.customConfig ?? {}).includes("aws_s3")
+        ? account("vector")(values)
+        : null,
+  },
   tempo: {
     source: "github.com/grafana-community/helm-charts tempo/",
     identity: (values) =>
       textAt(values, "tempo.storage.trace.backend") === "s3" ? account("tempo")(values) : null,
     claims: (values) =>
-      valuesAt(values, "persistence.enabled")[0] === true &&
-      valuesAt(values, "persistence.enableStatefulSetAutoDeletePVC")[0] !== true
-        ? ["tempo"]
+      valuesAt(values, "persistence.enabled")[0] === true
+        ? [
+            {
+              name: "tempo",
+              kept: valuesAt(values, "persistence.enableStatefulSetAutoDeletePVC")[0] !== true,
+            },
+          ]
         : [],
   },
   "opentelemetry-collector": {

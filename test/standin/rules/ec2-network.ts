@@ -85,6 +85,21 @@ export const EC2_NETWORK: Rules = {
       availabilityZone: made.inputs.availabilityZone ?? `${made.scope.region}a`,
     }),
   },
+  "aws:ec2/subnetCidrReservation:SubnetCidrReservation": {
+    source: "ec2/vpc_subnet_cidr_reservation.go",
+    id: ec2Id("scr"),
+    replaces: ["cidrBlock", "description", "reservationType", "subnetId"],
+    values: { reservationType: ["prefix", "explicit"] },
+    needs: [
+      ref("subnetId", SUBNET),
+      need("a reservation lies within its subnet", (row, world) => {
+        const subnet = world.find(SUBNET, "id", row.inputs.subnetId);
+        return within(row.inputs.cidrBlock, subnet?.inputs.cidrBlock)
+          ? null
+          : `InvalidSubnetCidrReservation: ${row.inputs.cidrBlock} is not within ${subnet?.inputs.cidrBlock}`;
+      }),
+    ],
+  },
   "aws:ec2/internetGateway:InternetGateway": {
     source: "ec2/vpc_internet_gateway.go",
     id: ec2Id("igw"),
@@ -152,6 +167,7 @@ export const EC2_NETWORK: Rules = {
       ref("subnetId", SUBNET),
       ref("vpcId", VPC),
       ref("allocationId", "aws:ec2/eip:Eip"),
+      ref("availabilityZoneAddresses[].allocationIds[]", "aws:ec2/eip:Eip"),
       need("a public gateway's VPC has an internet gateway", (row, world) => {
         if (row.inputs.connectivityType === "private") return null;
         const subnet = world.find(SUBNET, "id", row.inputs.subnetId);

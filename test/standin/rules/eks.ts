@@ -355,6 +355,14 @@ export const EKS: Rules = {
     computed: (made, id) => ({
       arn: arnOf(made, "eks", `addon/${id.replace(":", "/")}/${made.hex(12)}`),
     }),
+    refusesDelete: (row, world) => {
+      const volume = [...world.residue.values()].find(
+        ({ kind, name }) => kind === "ending" && name.includes(" volume "),
+      );
+      return volume && /csi-driver$/.test(String(row.inputs.addonName))
+        ? `its work is not done: ${volume.name}`
+        : null;
+    },
   },
   [ENTRY]: {
     source: "eks/access_entry.go",

@@ -23,6 +23,13 @@ export const GONE: Rules = {
         ["delete"],
       ),
     ],
-    settles: (_, world) => [...world.residue.values()].filter(({ kind }) => kind === "ending"),
+    settles: (row, world) => {
+      const what = { NodeClaim: " nodes ", PersistentVolumeClaim: " volume " }[
+        String(row.inputs.kind)
+      ];
+      return [...world.residue.values()].filter(
+        ({ kind, name }) => kind === "ending" && what !== undefined && name.includes(what),
+      );
+    },
   },
 };

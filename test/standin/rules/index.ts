@@ -4,6 +4,7 @@ import { EC2_NETWORK } from "./ec2-network.ts";
 import { EDGE } from "./edge.ts";
 import { EKS } from "./eks.ts";
 import { GONE } from "./gone.ts";
+import { RELEASE, RELEASE_RULE } from "./helm.ts";
 import { IAM } from "./iam.ts";
 import { KEYS_LOGS } from "./keys-logs.ts";
 import { kubernetesRule } from "./kubernetes.ts";
@@ -25,13 +26,14 @@ export const RULES: Rules = {
   ...SMALL,
   ...RANDOM,
   ...GONE,
+  [RELEASE]: RELEASE_RULE,
 };
 
 const kinds = new Map<string, Rule | null>();
 
 /** The rule of a type; a type without one is refused. */
 export function ruleOf(type: string): Rule {
-  const rule = type.startsWith("kubernetes:") ? kindRule(type) : RULES[type];
+  const rule = RULES[type] ?? (type.startsWith("kubernetes:") ? kindRule(type) : null);
   if (!rule) {
     const where = type.startsWith("kubernetes:") ? "kubernetes.ts or charts.ts" : "a table";
     throw new Refusal(

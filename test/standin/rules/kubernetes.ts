@@ -1,45 +1,23 @@
-import { isObject, type Props, UNKNOWN } from "../../../plugin/values.ts";
+import { type Props, UNKNOWN } from "../../../plugin/values.ts";
 import type { Row, World } from "../world.ts";
 import { textAt, valuesAt } from "../world.ts";
 import { KNOWN_CHARTS } from "./charts.ts";
+import { ADDON, ENTRY, hasAddon, NODE_GROUP, roleMay } from "./eks.ts";
 import {
-  ADDON,
-  ASSOCIATION,
-  CLUSTER,
-  ENTRY,
-  ENTRY_POLICY,
-  hasAddon,
-  NODE_GROUP,
-  roleMay,
-} from "./eks.ts";
+  CLUSTER_WIDE,
+  chartName,
+  clusterOf,
+  identityFault,
+  inCluster,
+  NAMESPACED,
+  NODES,
+  nameIn,
+  namespaceIn,
+  REACH,
+  RELEASE,
+} from "./helm.ts";
 import { need } from "./parts.ts";
 import type { Made, Need, Rule } from "./types.ts";
-
-export const RELEASE = "kubernetes:helm.sh/v3:Release";
-const NAMESPACE = "kubernetes:core/v1:Namespace";
-
-/** Kinds without a namespace, of those used here. */
-const CLUSTER_WIDE = new Set([
-  "Namespace",
-  "StorageClass",
-  "ClusterRole",
-  "ClusterRoleBinding",
-  "PriorityClass",
-  "PersistentVolume",
-  "CustomResourceDefinition",
-  "IngressClass",
-  "RuntimeClass",
-  "ValidatingAdmissionPolicy",
-  "ValidatingAdmissionPolicyBinding",
-  "MutatingWebhookConfiguration",
-  "ValidatingWebhookConfiguration",
-  "VolumeSnapshotClass",
-  "NodePool",
-  "EC2NodeClass",
-  "ClusterSecretStore",
-  "ClusterIssuer",
-  "ClusterTriggerAuthentication",
-]);
 
 /** Groups of Kubernetes itself; every other kind comes from a chart. */
 const BUILT_IN =
@@ -81,77 +59,11 @@ function kindOf(type: string): Kind {
   };
 }
 
-const nameIn = (inputs: Props) => textAt(inputs, "metadata.name") ?? "";
-const namespaceIn = (row: { inputs: Props }) =>
-  textAt(row.inputs, "metadata.namespace") ?? "default";
-
-/** The cluster a row is in. */
-function clusterOf(row: Row, world: World): Row | undefined {
-  return world.find(CLUSTER, "arn", row.scope.cluster);
-}
-
-const REACH: Need = need(
-  "the cluster is there and lets the caller in",
-  (row, world) => {
-    const cluster = clusterOf(row, world);
-    if (!cluster) return "configured Kubernetes cluster is unreachable";
-    const { caller } = row.scope;
-    const entry = world
-      .of(ENTRY)
-      .some((one) => one.inputs.clusterName === cluster.id && one.inputs.principalArn === caller);
-    const rights = world
-      .of(ENTRY_POLICY)
-      .some(
-        (one) =>
-          one.inputs.clusterName === cluster.id &&
-          one.inputs.principalArn === caller &&
-          String(one.inputs.policyArn).endsWith("AmazonEKSClusterAdminPolicy"),
-      );
-    return entry && rights
-      ? null
-      : `Unauthorized: ${caller} has no access entry with rights in ${cluster.id}`;
-  },
-  ["create", "update", "delete"],
-);
-
-const NAMESPACED: Need = need(
-  "its namespace exists",
-  (row, world) => {
-    const { kind } = kindOf(row.type);
-    if (row.type !== RELEASE && CLUSTER_WIDE.has(kind)) return null;
-    const name =
-      row.type === RELEASE ? String(row.inputs.namespace ?? "default") : namespaceIn(row);
-    if (["default", "kube-system", "kube-public", "kube-node-lease"].includes(name)) return null;
-    if (row.type === RELEASE && row.inputs.createNamespace === true) return null;
-    return inCluster(row, world, NAMESPACE).some((one) => nameIn(one.inputs) === name)
-      ? null
-      : `namespaces "${name}" not found`;
-  },
-  ["create", "update"],
-);
-
-const NODES: Need = need(
-  "there are nodes and DNS for its pods",
-  (row, world) => {
-    const cluster = clusterOf(row, world)?.id;
-    if (!world.find(NODE_GROUP, "clusterName", cluster))
-      return "timeout: its pods stay Pending, there are no nodes";
-    return hasAddon(cluster, "coredns", world)
-      ? null
-      : "timeout: its pods find no names, there is no coredns";
-  },
-  ["create", "update"],
-);
-
-function inCluster(row: Row, world: World, type: string): readonly Row[] {
-  return world.of(type).filter((one) => one.scope.cluster === row.scope.cluster);
-}
-
 /** Releases of a cluster with what their charts bring. */
 function releases(row: Row, world: World) {
   return inCluster(row, world, RELEASE).map((release) => ({
     release,
-    chart: KNOWN_CHARTS[String(release.inputs.chart).split("/").at(-1) as string],
+    chart: KNOWN_CHARTS[chartName(release.inputs)],
   }));
 }
 
@@ -165,18 +77,19 @@ const crd = ({ kind, group }: Kind): Need =>
     return brought ? null : `no matches for kind "${kind}" in version "${group}"`;
   });
 
-/** A kind that a chart controls needs it as long as it is there. */
+/** A kind that a chart controls needs it, and its rights, as long as it is there. */
 const controller = ({ kind, group }: Kind): Need[] => {
   const wanted = `${kind}.${group}`;
   const charts = Object.entries(KNOWN_CHARTS).filter(([, chart]) =>
     chart.controls?.includes(wanted),
   );
   return charts.map(([name]) =>
-    need(`${wanted} has its controller, ${name}`, (row, world) =>
-      inCluster(row, world, RELEASE).some((one) => String(one.inputs.chart).endsWith(name))
-        ? null
-        : `nobody acts on ${wanted}: there is no ${name}, and its finalizer stays for ever`,
-    ),
+    need(`${wanted} has its controller, ${name}, with its rights`, (row, world) => {
+      const release = inCluster(row, world, RELEASE).find((one) => chartName(one.inputs) === name);
+      return release
+        ? identityFault(release, world)
+        : `nobody acts on ${wanted}: there is no ${name}, and its finalizer stays for ever`;
+    }),
   );
 };
 
@@ -194,7 +107,6 @@ const OUTSIDE: Readonly<Record<string, (row: Row) => string | null>> = {
 
 /** Rule of a Kubernetes object. Null: no such kind. */
 export function kubernetesRule(type: string): Rule | null {
-  if (type === RELEASE) return RELEASE_RULE;
   const { group, kind } = kindOf(type);
   const builtIn = BUILT_IN.test(type.split(":")[1] ?? "");
   const known = Object.values(KNOWN_CHARTS).some((chart) =>
@@ -387,98 +299,4 @@ const MORE: Readonly<Record<string, readonly Need[]>> = {
         : "nobody makes or deletes its volume: there is no CSI driver",
     ),
   ],
-};
-
-const RELEASE_RULE: Rule = {
-  source: "pulumi-kubernetes, provider/pkg/provider/helm_release.go",
-  id: ({ inputs }) => `${inputs.namespace ?? "default"}/${inputs.name}`,
-  name: { property: "name", max: 53, pattern: /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/ },
-  replaces: ["name", "namespace"],
-  faults: (i) => {
-    if (typeof i.chart !== "string") return ["chart is required"];
-    const chart = KNOWN_CHARTS[i.chart.split("/").at(-1) as string];
-    if (!chart) return [`chart ${i.chart} has no row: add it to test/standin/rules/charts.ts`];
-    const unnamed = (chart.wants ?? []).filter((path) => valuesAt(i.values, path).length === 0);
-    return [
-      unnamed.length > 0 ? `its pods crash: values ${unnamed.join(", ")} are missing` : null,
-      /^(v?\d+\.){2}\d+/.test(String(i.version))
-        ? null
-        : `version ${i.version} is no exact version`,
-    ];
-  },
-  needs: [
-    REACH,
-    NAMESPACED,
-    NODES,
-    need("a chart that calls AWS has its role, and the agent that hands it out", (row, world) => {
-      const chart = KNOWN_CHARTS[String(row.inputs.chart).split("/").at(-1) as string];
-      const account = chart?.identity?.(
-        (row.inputs.values ?? {}) as Props,
-        String(row.inputs.name),
-      );
-      if (!account) return null;
-      const cluster = clusterOf(row, world)?.id;
-      const namespace = row.inputs.namespace ?? "default";
-      const association = world
-        .of(ASSOCIATION)
-        .find(
-          (one) =>
-            one.inputs.clusterName === cluster &&
-            one.inputs.namespace === namespace &&
-            one.inputs.serviceAccount === account,
-        );
-      if (!association)
-        return `AccessDenied: service account ${namespace}/${account} has no pod identity association`;
-      if (!roleMay(association.inputs.roleArn, null, world))
-        return `AccessDenied: the role of ${namespace}/${account} has no policy`;
-      return hasAddon(cluster, "eks-pod-identity-agent", world)
-        ? null
-        : "its pods start without credentials: there is no eks-pod-identity-agent";
-    }),
-    need("its interruption queue exists", (row, world) => {
-      const queue = textAt(row.inputs, "values.settings.interruptionQueue");
-      return !queue || world.find("aws:sqs/queue:Queue", "name", queue)
-        ? null
-        : `there is no queue ${queue}`;
-    }),
-    need(
-      "its volumes have a driver",
-      (row, world) => {
-        const chart = KNOWN_CHARTS[String(row.inputs.chart).split("/").at(-1) as string];
-        const claims = chart?.claims?.((row.inputs.values ?? {}) as Props) ?? [];
-        return claims.length === 0 ||
-          hasAddon(clusterOf(row, world)?.id, "aws-ebs-csi-driver", world)
-          ? null
-          : "its volumes stay Pending: there is no aws-ebs-csi-driver";
-      },
-      ["create"],
-    ),
-  ],
-  computed: (made) => ({
-    status: {
-      name: made.inputs.name,
-      namespace: made.inputs.namespace ?? "default",
-      revision: 1,
-      status: "deployed",
-      version: made.inputs.version,
-    },
-    resourceNames: {},
-  }),
-  refusesDelete: (row, world) => {
-    const ending = [...world.residue.values()].find(
-      (one) => one.kind === "ending" && one.name.startsWith(`${row.scope.cluster} `),
-    );
-    return ending && String(row.inputs.chart).endsWith("karpenter")
-      ? `its work is not done: ${ending.name}`
-      : null;
-  },
-  leaves: (row, _, when) => {
-    if (when === "create") return [];
-    const chart = KNOWN_CHARTS[String(row.inputs.chart).split("/").at(-1) as string];
-    const values = isObject(row.inputs.values) ? row.inputs.values : {};
-    return (chart?.claims?.(values) ?? []).map((claim) => ({
-      kind: "orphan",
-      name: `volume of ${claim} of ${row.id}`,
-    }));
-  },
 };

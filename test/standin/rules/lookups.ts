@@ -23,6 +23,12 @@ const LACKING: Readonly<Record<string, RegExp>> = { "us-east-1e": /^(m7g|r7g|g6)
 /** Quotas of a fresh account, by service and code. Source: AWS Service Quotas console, defaults. */
 export const DEFAULT_QUOTAS: Readonly<Record<string, number>> = {
   "vpc L-F678F1CE": 5,
+  "vpc L-A4707A72": 5,
+  "vpc L-FE5A380F": 5,
+  "vpc L-29B6F2EB": 50,
+  "eks L-1194D53C": 100,
+  "elasticloadbalancing L-53DA6B97": 50,
+  "rds L-7B6409FD": 40,
   "ec2 L-0263D0A3": 5,
   "ec2 L-1216C47A": 32,
   "ec2 L-34B43A08": 32,
@@ -42,8 +48,58 @@ export const LOOKUPS: Readonly<Record<string, Lookup>> = {
       reverseDnsPrefix: "com.amazonaws",
     });
   },
+  // A role is seen by its session, as STS says it.
   "aws:index/getCallerIdentity:getCallerIdentity": (_, __, { account, caller }) =>
-    found(account, { accountId: account, arn: caller, userId: "AROAEXAMPLE:deploy" }),
+    found(account, {
+      accountId: account,
+      arn: caller
+        .replace(":iam:", ":sts:")
+        .replace(/:role\/(.*\/)?/, ":assumed-role/")
+        .replace(/$/, "/run"),
+      userId: "AROAEXAMPLE:run",
+    }),
+  "aws:iam/getSessionContext:getSessionContext": (args, _, { caller }) =>
+    found(String(args.arn), {
+      arn: args.arn,
+      issuerArn: caller,
+      issuerId: "AROAEXAMPLE",
+      issuerName: caller.split("/").at(-1),
+      sessionName: "run",
+    }),
+  "aws:iam/getPrincipalPolicySimulation:getPrincipalPolicySimulation": (args) =>
+    found("-", {
+      ...args,
+      allAllowed: true,
+      results: ((args.actionNames ?? []) as string[]).map((actionName) => ({
+        actionName,
+        allowed: true,
+        decision: "allowed",
+        decisionDetails: {},
+        matchedStatements: [],
+        missingContextKeys: [],
+        resourceArn: "*",
+      })),
+    }),
+  "aws:iam/getRoles:getRoles": (args, world, { account, region }) => {
+    const made = world.of("aws:iam/role:Role", "aws:iam/serviceLinkedRole:ServiceLinkedRole");
+    const names = [...(world.settings.serviceRoles ?? SERVICE_ROLES)];
+    const path = String(args.pathPrefix ?? "/");
+    const standing = names.map(([service, name]) => ({
+      name,
+      arn: `arn:${partitionOf(region)}:iam::${account}:role/aws-service-role/${service}/${name}`,
+    }));
+    const all = [
+      ...standing,
+      ...made.map((row) => ({ name: String(row.state.name), arn: String(row.state.arn) })),
+    ].filter(({ name, arn }) => {
+      return arn.includes(`:role${path}`) && new RegExp(String(args.nameRegex ?? "")).test(name);
+    });
+    return found(region, {
+      ...args,
+      names: all.map(({ name }) => name),
+      arns: all.map(({ arn }) => arn),
+    });
+  },
   "aws:index/getRegion:getRegion": (_, __, { region }) =>
     found(region, {
       name: region,
@@ -171,10 +227,62 @@ export const LOOKUPS: Readonly<Record<string, Lookup>> = {
       },
     );
   },
+  ...counted("aws:ec2/getVpcs:getVpcs", "ids", "aws:ec2/vpc:Vpc"),
+  ...counted("aws:ec2/getEips:getEips", "allocationIds", "aws:ec2/eip:Eip"),
+  ...counted("aws:ec2/getNatGateways:getNatGateways", "ids", "aws:ec2/natGateway:NatGateway"),
+  ...counted("aws:ec2/getInstances:getInstances", "ids", "aws:ec2/instance:Instance"),
+  ...counted("aws:lb/getLbs:getLbs", "arns", "aws:lb/loadBalancer:LoadBalancer"),
+  ...counted(
+    "aws:rds/getInstances:getInstances",
+    "instanceIdentifiers",
+    "aws:rds/instance:Instance",
+  ),
+  ...counted("aws:eks/getClusters:getClusters", "names", CLUSTER),
+  "aws:ec2/getInstance:getInstance": (args, world) => {
+    const row = world.find("aws:ec2/instance:Instance", "id", args.instanceId);
+    if (!row) throw new Refusal(`no matching EC2 Instance found: ${args.instanceId}`);
+    return found(row.id, { ...row.state, instanceId: row.id });
+  },
+  "aws:ec2/getInstanceType:getInstanceType": (args) =>
+    found(String(args.instanceType), { ...args, defaultVcpus: vcpusOf(String(args.instanceType)) }),
   "aws:iam/getPolicyDocument:getPolicyDocument": () => {
     throw new Refusal("policies are written as JSON here, not looked up");
   },
 };
+
+/** Lists of what there is, all of it or what carries a tag. */
+function counted(token: string, property: string, type: string): Record<string, Lookup> {
+  return {
+    [token]: (args, world, scope) => {
+      const wanted = Object.entries((args.tags ?? args.instanceTags ?? {}) as Props);
+      const spot = filterOf(args, "instance-lifecycle").includes("spot");
+      const rows = world.of(type).filter((row) => {
+        const tags = (row.inputs.tags ?? {}) as Props;
+        const here = row.scope.account === scope.account && row.scope.region === scope.region;
+        return here && !spot && wanted.every(([key, value]) => tags[key] === value);
+      });
+      return found(scope.region, { ...args, [property]: rows.map(({ id }) => id) });
+    },
+  };
+}
+
+/** Enough for the families used here: size names double from `large` on. */
+function vcpusOf(type: string): number {
+  const size = type.split(".")[1] ?? "";
+  const times = Number(/^(\d+)xlarge$/.exec(size)?.[1] ?? 0);
+  return times > 0 ? times * 4 : size === "xlarge" ? 4 : 2;
+}
+
+/** Roles of AWS's own services that an account in use has. */
+const SERVICE_ROLES = [
+  ["autoscaling.amazonaws.com", "AWSServiceRoleForAutoScaling"],
+  ["spot.amazonaws.com", "AWSServiceRoleForEC2Spot"],
+  ["eks.amazonaws.com", "AWSServiceRoleForAmazonEKS"],
+  ["eks-nodegroup.amazonaws.com", "AWSServiceRoleForAmazonEKSNodegroup"],
+  ["elasticloadbalancing.amazonaws.com", "AWSServiceRoleForElasticLoadBalancing"],
+  ["elasticache.amazonaws.com", "AWSServiceRoleForElastiCache"],
+  ["rds.amazonaws.com", "AWSServiceRoleForRDS"],
+] as const;
 
 function filterOf(args: Props, name: string): string[] {
   const filters = (args.filters ?? []) as { name: string; values: string[] }[];

@@ -38,7 +38,6 @@ export const METRICS = {
   openclaw_queue_wait_ms_bucket: ["openclaw_lane", "le"],
 
   /** Of node-exporter and the kubelet. */
-  node_cpu_seconds_total: ["mode", "instance"],
   node_memory_MemAvailable_bytes: ["instance"],
   node_memory_MemTotal_bytes: ["instance"],
   node_filesystem_avail_bytes: ["fstype", "mountpoint", "instance"],

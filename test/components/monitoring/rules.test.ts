@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { fleetDashboards } from "../../../components/monitoring/dashboards/index.ts";
 import { type Alert, fleetRules, ruleFile } from "../../../components/monitoring/rules/index.ts";
 import { page } from "../../docs/pages.ts";
 import { promtool } from "../../support/promtool.ts";
@@ -49,6 +50,22 @@ test("promtool finds nothing wrong with the rules", () => {
       },
     );
   }
+});
+
+test("promtool can read every query of every dashboard", () => {
+  const file = join(folder, "queries.json");
+  const priced = plan({}, { tokenPricesUsdPerMillion: { input: 3, output: 15 } });
+  const rules = fleetDashboards(priced.facts).flatMap(({ uid, panels }) =>
+    panels.flatMap(({ queries }, i) =>
+      queries.map(({ expr }, j) => ({
+        record: `${uid.replaceAll("-", "_")}:panel_${i}:query_${j}`,
+        expr,
+      })),
+    ),
+  );
+  writeFileSync(file, JSON.stringify({ groups: [{ name: "queries", rules }] }));
+  execFileSync(tool, ["check", "rules", file], { stdio: "pipe" });
+  expect(rules.length).toBeGreaterThan(30);
 });
 
 test.each(CASES)("$alert: $title", ({ alert, series, at, fires }) => {

@@ -77,7 +77,14 @@ export function grafana({ uid, title, panels }: Dashboard) {
   };
 }
 
-function panelJson(panel: Panel, id: number, gridPos: object) {
+interface Place {
+  readonly x: number;
+  readonly y: number;
+  readonly w: number;
+  readonly h: number;
+}
+
+function panelJson(panel: Panel, id: number, gridPos: Place) {
   const { kind, title, description, unit, thresholds, queries } = panel;
   const instant = kind !== "timeseries";
   return {

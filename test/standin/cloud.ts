@@ -48,7 +48,8 @@ export class Cloud {
     return previewState(type, ruleOf(type), this.#made(type, urn, inputs, scope, 0), old);
   }
 
-  create({ type, urn, scope }: Asked, inputs: Props): { id: string; state: Props } {
+  create(asked: Asked, inputs: Props): { id: string; state: Props } {
+    const { type, urn, scope } = asked;
     const rule = ruleOf(type);
     const incarnation = this.world.counts[`urn ${urn}`] ?? 0;
     const made = this.#made(type, urn, inputs, scope, incarnation);
@@ -56,7 +57,7 @@ export class Cloud {
     const ghost = this.#ghosts.some((end) => urn.endsWith(end));
     const id = rule.id(made);
     const state = stateOf(type, rule, made, id);
-    const key = keyOf(type, id, scope);
+    const key = keyOf(asked, id);
     const turn = this.world.log.length + 1;
     const row: Row = { key, type, urn, id, scope, inputs, state, incarnation, turn };
     if (!ghost) {
@@ -71,14 +72,15 @@ export class Cloud {
     return { id, state };
   }
 
-  read({ type, scope }: Asked, id: string): { state: Props; inputs: Props } | null {
-    const row = this.world.rows.get(keyOf(type, id, scope));
+  read(asked: Asked, id: string): { state: Props; inputs: Props } | null {
+    const row = this.world.rows.get(keyOf(asked, id));
     return row ? { state: row.state, inputs: row.inputs } : null;
   }
 
-  update({ type, urn, scope }: Asked, id: string, news: Props): Props {
+  update(asked: Asked, id: string, news: Props): Props {
+    const { type, urn, scope } = asked;
     const rule = ruleOf(type);
-    const row = this.world.rows.get(keyOf(type, id, scope));
+    const row = this.world.rows.get(keyOf(asked, id));
     if (!row) throw new Refusal(`there is no ${type} ${id}`);
     for (const property of rule.grows ?? []) {
       const [from, to] = [Number(row.inputs[property]), Number(news[property])];
@@ -97,9 +99,10 @@ export class Cloud {
     return state;
   }
 
-  delete({ type, scope }: Asked, id: string): void {
+  delete(asked: Asked, id: string): void {
+    const { type } = asked;
     const rule = ruleOf(type);
-    const row = this.world.rows.get(keyOf(type, id, scope));
+    const row = this.world.rows.get(keyOf(asked, id));
     if (!row) return;
     if (!row.ghost) {
       if (rule.guard !== undefined && row.inputs[rule.guard] === true) {
@@ -210,11 +213,14 @@ function samePlace(a: Row, b: Row): boolean {
   return GLOBAL.test(a.type) || a.scope.region === b.scope.region;
 }
 
+/** Types whose ids say nothing: passwords are all called `none`, validations by their time. */
+const NAMELESS = /^random:|CertificateValidation$/;
+
 /** Identity of a resource in the world. */
-export function keyOf(type: string, id: string, scope: Scope): string {
+export function keyOf({ type, urn, scope }: Asked, id: string): string {
   const place =
     scope.cluster ?? (GLOBAL.test(type) ? scope.account : `${scope.account}/${scope.region}`);
-  return `${place}|${type}|${id}`;
+  return NAMELESS.test(type) ? `${place}|${type}|${urn}` : `${place}|${type}|${id}`;
 }
 
 /** Last part of a URN: what a person called it. */

@@ -271,7 +271,8 @@ export const EDGE: Rules = {
   },
   [VALIDATION]: {
     source: "acm/certificate_validation.go",
-    id: () => "2026-11-21 00:00:00 +0000 UTC",
+    // The time at which AWS issued it: another one for each.
+    id: (made) => `2026-11-21 00:00:00.${made.number(1_000_000_000)} +0000 UTC`,
     replaces: ["certificateArn", "validationRecordFqdns"],
     needs: [
       ref("certificateArn", CERTIFICATE, { by: "arn" }),
@@ -329,6 +330,16 @@ export const EDGE: Rules = {
     needs: [
       ref("zoneId", ZONE),
       ref("healthCheckId", HEALTH),
+      need("records of one name and type are all simple, or all of one policy", (row, world) => {
+        const same = (one: Row) =>
+          ["zoneId", "name", "type"].every((key) => one.inputs[key] === row.inputs[key]);
+        const other = world
+          .of(RECORD)
+          .find((one) => one.key !== row.key && same(one) && policyOf(one) !== policyOf(row));
+        return other
+          ? `InvalidChangeBatch: ${row.inputs.name} has a conflicting ${row.inputs.type} record`
+          : null;
+      }),
       need("a record is within its zone", (row, world) => {
         const zone = String(world.find(ZONE, "id", row.inputs.zoneId)?.state.name ?? "").replace(
           /\.$/,
@@ -456,6 +467,12 @@ export const EDGE: Rules = {
     ],
   },
 };
+
+/** How a record answers beside others of its name. */
+function policyOf({ inputs }: Row): string {
+  const policies = Object.keys(inputs).filter((key) => /Polic(y|ies)$/.test(key));
+  return policies.find((key) => present(inputs[key]) && inputs[key] !== false) ?? "simple";
+}
 
 function CONTENT_TYPES() {
   return ["text/plain", "text/css", "text/html", "application/javascript", "application/json"];

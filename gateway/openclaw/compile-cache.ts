@@ -43,12 +43,12 @@ function countFiles(dir: string, enough: number): number {
  * Seconds after a gateway's start: about when it serves, soon enough for one that is killed early; after
  * its first turns; and for what is loaded later.
  */
-const FILL_AFTER_S = [10, 40, 600];
+const FILL_AFTER_S = [10, 15, 20, 40, 600];
 
 /**
  * Node writes its cache when a process ends by itself, which a gateway that is killed never does. This
  * module, loaded before OpenClaw, writes it while the gateway runs; the first time that holds its main
- * thread for about 0.8 s, later ones find little to write. Threads and helpers leave it to the gateway.
+ * thread for about 0.8 s, later ones for a millisecond or two. Threads and helpers leave it to the gateway.
  */
 const FILL = [
   'import { flushCompileCache } from "node:module";',

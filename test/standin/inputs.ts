@@ -19,7 +19,7 @@ export function checkInputs(
   const fail = (property: string, reason: string) => failures.push({ property, reason });
   const inputs: Props = { ...news };
   nameIt(rule, urn, inputs, olds, seed);
-  const typing = type.startsWith("kubernetes:") ? null : typingOf(type);
+  const typing = typingOf(type);
   for (const [property, required] of typing?.inputs ?? []) {
     if (required && inputs[property] === undefined) fail(property, `${property} is required`);
   }
@@ -81,7 +81,7 @@ export function stateOf(type: string, rule: Rule, made: Made, id: string): Props
     Object.entries(made.inputs).filter(([key]) => !key.startsWith("__")),
   );
   const computed = rule.computed?.(made, id) ?? {};
-  const outputs = type.startsWith("kubernetes:") ? null : typingOf(type)?.outputs;
+  const outputs = typingOf(type)?.outputs;
   const state: Props = {};
   for (const [property, typing] of outputs ?? []) {
     if (typing.optional || property in computed || property in inputs) continue;
@@ -104,7 +104,7 @@ export function previewState(type: string, rule: Rule, made: Made, old?: Props):
     Object.entries(made.inputs).filter(([key]) => !key.startsWith("__")),
   );
   const computed = rule.computed?.(made, UNKNOWN) ?? {};
-  const outputs = type.startsWith("kubernetes:") ? null : typingOf(type)?.outputs;
+  const outputs = typingOf(type)?.outputs;
   const unknown: Props = {};
   for (const [property, { optional }] of outputs ?? []) if (!optional) unknown[property] = UNKNOWN;
   for (const key of Object.keys(computed)) unknown[key] = UNKNOWN;

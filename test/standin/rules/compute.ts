@@ -1,8 +1,7 @@
-import { valuesAt } from "../world.ts";
 import { groupNeed } from "./ec2-network.ts";
 import { keyRef } from "./keys-logs.ts";
-import { arnOf, ec2Id, exclusive, need, oneOf, present, ref } from "./parts.ts";
-import type { Rules } from "./types.ts";
+import { arnOf, cidrRange, ec2Id, exclusive, need, oneOf, present, ref } from "./parts.ts";
+import type { Made, Rules } from "./types.ts";
 
 const SUBNET = "aws:ec2/subnet:Subnet";
 const PROFILE = "aws:iam/instanceProfile:InstanceProfile";
@@ -74,7 +73,7 @@ export const COMPUTE: Rules = {
     ],
     computed: (made, id) => ({
       arn: arnOf(made, "ec2", `instance/${id}`),
-      privateIp: made.inputs.privateIp ?? `10.0.${made.number(200)}.${1 + made.number(250)}`,
+      privateIp: made.inputs.privateIp ?? addressIn(made),
       privateDns: `ip-10-0-0-${made.number(250)}.${made.scope.region}.compute.internal`,
       publicIp:
         made.inputs.associatePublicIpAddress === true ? `198.51.100.${made.number(250)}` : "",
@@ -222,7 +221,11 @@ export const COMPUTE: Rules = {
   },
 };
 
-/** Path of the trust policy's service, e.g. `ec2.amazonaws.com`. */
-export function trusts(policy: unknown, service: string): boolean {
-  return valuesAt({ policy }, "policy").some((text) => String(text).includes(service));
+/** An address of the machine's subnet; the first four are AWS's own. */
+function addressIn(made: Made): string {
+  const subnet = made.world.find(SUBNET, "id", made.inputs.subnetId);
+  const range = cidrRange(subnet?.inputs.cidrBlock);
+  if (!range) return "10.0.0.4";
+  const at = range.first + 4 + made.number(range.last - range.first - 5);
+  return [24, 16, 8, 0].map((bits) => Math.floor(at / 2 ** bits) % 256).join(".");
 }

@@ -11,6 +11,7 @@ import {
 import type { NetworkLoad } from "../../components/network/plan.ts";
 import { type NodesPlan, planNodes, tierNodes } from "../../components/nodes/plan.ts";
 import { type PlatformPlan, planPlatform, tierPlatform } from "../../components/platform/plan.ts";
+import { sumLoad } from "../../components/system-pods.ts";
 import { CAPACITY } from "../capacity.ts";
 import type { FleetPlan } from "../presets.ts";
 import type { AwsFacts } from "./facts.ts";
@@ -122,7 +123,11 @@ function planEks(need: ComputeNeed): ClusterComputePlan {
     ...(facts.adoptedNetwork ? { vpcCidr: facts.adoptedNetwork.cidr } : {}),
     ...(facts.clusterVersion ? { deployedVersion: facts.clusterVersion } : {}),
     ...(facts.callerArn ? { callerArn: facts.callerArn } : {}),
-    systemPods: platform.load,
+    // Monitoring prefers nodes that nothing takes away, and is paid for where it is counted.
+    systemPods: sumLoad([
+      [1, platform.load],
+      ...(monitoring ? [[1, monitoring.load] as const] : []),
+    ]),
   });
   const shardDisk = settings.sizes.shardDiskMiB ?? CAPACITY.shardDiskMiB.value;
   const nodes = planNodes({
@@ -162,7 +167,7 @@ function planEks(need: ComputeNeed): ClusterComputePlan {
   };
 }
 
-/** Nodes that Karpenter adds for browsers, jobs and monitoring at most, for the network's addresses. */
+/** Nodes that Karpenter adds for browsers and jobs at most, for the network's addresses. */
 const WORKER_NODES = 10;
 /** Pods of a node with prefix delegation, below 30 vCPUs.
  *  Source: github.com/aws/amazon-vpc-cni-k8s, docs/prefix-and-ip-target.md. */

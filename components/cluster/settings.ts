@@ -30,7 +30,7 @@ const systemNodes = z.strictObject({
     .enum(SYSTEM_TYPE_NAMES)
     .optional()
     .describe(
-      "EC2 type of the system nodes; the smallest that holds them with one node lost when left out. A change replaces them one at a time.",
+      "EC2 type of the system nodes; the cheapest that holds their pods with one node away when left out. A change makes new nodes before the old ones go.",
     ),
   diskGiB: z.int().min(20).optional().describe("Disk of a system node, GiB; 30 when left out."),
 });

@@ -3,7 +3,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import { DNS_CHECK } from "./catalog.ts";
 import { inZone } from "./certificate.ts";
 import type { EdgeArgs } from "./index.ts";
-import { slug } from "./slug.ts";
+import { oneOfSeveral, slug } from "./names.ts";
 
 /** A fixed public address that waits for its host. */
 export interface FixedAddress {
@@ -58,13 +58,8 @@ export function addresses(
           type: "A",
           ttl: DNS_CHECK.ttlSeconds,
           records: [eip.publicIp],
-          ...(check
-            ? {
-                setIdentifier: node,
-                multivalueAnswerRoutingPolicy: true,
-                healthCheckId: check.id,
-              }
-            : {}),
+          ...oneOfSeveral(node),
+          ...(check ? { healthCheckId: check.id } : {}),
         },
         inZone(parent, args.zoneProvider),
       );

@@ -1,7 +1,7 @@
 import * as aws from "@pulumi/aws";
 import type * as pulumi from "@pulumi/pulumi";
+import { slug } from "./names.ts";
 import type { EdgePlan } from "./plan.ts";
-import { slug } from "./slug.ts";
 
 export interface CertificateArgs {
   readonly plan: EdgePlan;

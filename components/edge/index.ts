@@ -4,8 +4,8 @@ import type { AwsContext } from "../context.ts";
 import { addresses, type FixedAddress } from "./addresses.ts";
 import { balancer } from "./balancer.ts";
 import { certificate, inZone } from "./certificate.ts";
+import { oneOfSeveral, slug } from "./names.ts";
 import type { EdgePlan } from "./plan.ts";
-import { slug } from "./slug.ts";
 import { webAcl } from "./web-acl.ts";
 
 export interface EdgeArgs {
@@ -156,6 +156,7 @@ export class Edge extends pulumi.ComponentResource {
             zoneId: zoneId as pulumi.Input<string>,
             name: each,
             type,
+            ...oneOfSeveral("alb"),
             aliases: [{ name: lb.dnsName, zoneId: lb.zoneId, evaluateTargetHealth: true }],
           },
           inZone(this, zoneProvider),

@@ -311,6 +311,21 @@ describe("a firewall", () => {
   });
 });
 
+test("records of every front can stand beside each other, so that one can follow another", async () => {
+  const fronts = [
+    await build({ target: "ec2", waf: false }),
+    await build({ target: "ec2", front: "dns", waf: false }),
+  ];
+  const records = fronts
+    .flatMap((made) => made.of(RECORD))
+    .filter(({ inputs }) => inputs.name === "chat.example.com" && inputs.type === "A");
+  const identifiers = records.map(({ inputs }) => inputs.setIdentifier);
+  expect(identifiers.sort()).toEqual(["a", "alb", "b", "c"]);
+  for (const { inputs } of records) {
+    expect(inputs.weightedRoutingPolicies).toEqual([{ weight: 1 }]);
+  }
+});
+
 describe("hosts that clients reach directly", () => {
   test("have no balancer; each has an address, a check and a record of its own", async () => {
     const made = await build({ target: "ec2", front: "dns", waf: false, nodes: ["a", "b"] });
@@ -337,14 +352,14 @@ describe("hosts that clients reach directly", () => {
       ttl: 5,
       records: ["198.51.100.7"],
       setIdentifier: "b",
-      multivalueAnswerRoutingPolicy: true,
+      weightedRoutingPolicies: [{ weight: 1 }],
       healthCheckId: "prod-edge-check-b-id",
     });
     expect(made.value.targetGroupArn).toBeNull();
     expect(Object.keys(made.value.addresses)).toEqual(["a", "b"]);
   });
 
-  test("one host has one plain record and nothing that checks it", async () => {
+  test("one host has one record and nothing that checks it", async () => {
     const made = await build({ target: "ec2", front: "address", waf: false, nodes: ["a"] });
     expect(made.of("aws:route53/healthCheck:HealthCheck")).toEqual([]);
     expect(made.one(RECORD).inputs).toEqual({
@@ -353,6 +368,8 @@ describe("hosts that clients reach directly", () => {
       type: "A",
       ttl: 5,
       records: ["198.51.100.7"],
+      setIdentifier: "a",
+      weightedRoutingPolicies: [{ weight: 1 }],
     });
   });
 

@@ -14,8 +14,6 @@ export interface MonitoringNeed {
   readonly replicated: boolean;
   /** The loss of a zone leaves somebody who tells of it: Prometheus and Alertmanager run twice. */
   readonly survivesZone: boolean;
-  /** The plan's own sum, for the cost dashboard; null without prices. */
-  readonly monthlyUsd: number | null;
   readonly settings: MonitoringSettings;
 }
 
@@ -80,7 +78,7 @@ export function planMonitoring(need: MonitoringNeed): MonitoringPlan {
       shards: need.shards,
       nodes: need.nodes,
       replicated: need.replicated,
-      monthlyUsd: need.monthlyUsd,
+      monthlyUsd: null,
       maintenanceHours: settings.maintenanceHours,
       tokenPricesUsdPerMillion: settings.tokenPricesUsdPerMillion,
     },
@@ -116,6 +114,11 @@ export function planMonitoring(need: MonitoringNeed): MonitoringPlan {
         ? []
         : ["monitoring.alerts names nobody: alerts are seen in Grafana only"],
   };
+}
+
+/** The same plan, told what the whole stack costs: its cost dashboard shows it. */
+export function knowingCost(plan: MonitoringPlan, monthlyUsd: number | null): MonitoringPlan {
+  return { ...plan, facts: { ...plan.facts, monthlyUsd } };
 }
 
 /** Whole GiB for so many bytes, with headroom and above the least. */

@@ -6,6 +6,7 @@ import { tierHosts } from "../../components/hosts-ec2/tier.ts";
 import {
   type MonitoringPlan,
   planMonitoring,
+  knowingCost as tellCost,
   tierMonitoring,
 } from "../../components/monitoring/plan.ts";
 import type { NetworkLoad } from "../../components/network/plan.ts";
@@ -61,6 +62,12 @@ export interface ClusterComputePlan extends ComputeCommon {
 /** Where the fleet's processes run. */
 export type ComputePlan = HostsComputePlan | ClusterComputePlan;
 
+/** The same plan, its dashboards told what the whole stack costs; null without prices. */
+export function knowingCost(plan: ComputePlan, monthlyUsd: number | null): ComputePlan {
+  if (plan.kind !== "eks" || plan.monitoring === null) return plan;
+  return { ...plan, monitoring: tellCost(plan.monitoring, monthlyUsd) };
+}
+
 /** Plans hosts or a cluster. Throws ConfigError. */
 export function planCompute(need: ComputeNeed): ComputePlan {
   return need.settings.target === "ec2" ? planEc2(need) : planEks(need);
@@ -112,7 +119,6 @@ function planEks(need: ComputeNeed): ClusterComputePlan {
           users,
           replicated: true,
           survivesZone: shape.survivesZone,
-          monthlyUsd: null,
           settings: settings.monitoring,
         })
       : null;

@@ -24,7 +24,7 @@ import { CAPACITY } from "../capacity.ts";
 import type { AgentPlace } from "../placement.ts";
 import { type FleetPlan, planFleet } from "../presets.ts";
 import type { Settings } from "../settings.ts";
-import { type ComputePlan, planCompute } from "./compute-plan.ts";
+import { type ComputePlan, knowingCost, planCompute } from "./compute-plan.ts";
 import { type AwsFacts, NOT_ASKED } from "./facts.ts";
 import type { AwsSettings } from "./settings.ts";
 import { AWS_SHAPES, type AwsShape, type AwsTarget } from "./table.ts";
@@ -202,6 +202,7 @@ export function planAws(
     ...compute.tiers,
     ...(budget ? [tierBudget(budget)] : []),
   ];
+  const cost = costOf(tiers, region);
   return {
     aws,
     fleet,
@@ -216,12 +217,12 @@ export function planAws(
     files: files ?? null,
     buckets,
     edge,
-    compute,
+    compute: knowingCost(compute, cost?.monthlyUsd ?? null),
     budget: budget ?? null,
     tiers,
-    cost: costOf(tiers, region),
+    cost,
     notes: [
-      ...(costOf(tiers, region)
+      ...(cost
         ? []
         : [`prices of ${region} are not in the tables: ${PRICE_REGIONS.join(", ")} are`]),
       ...network.notes,

@@ -3,12 +3,16 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { fleetDashboards, grafana } from "../../../components/monitoring/dashboards/index.ts";
 import { METRICS, metric, quantile } from "../../../components/monitoring/metrics.ts";
+import { knowingCost } from "../../../components/monitoring/plan.ts";
 import { fleetRules } from "../../../components/monitoring/rules/index.ts";
 import { SHARD_STATES } from "../../../gateway/contract.ts";
 import { page, tableRows } from "../../docs/pages.ts";
 import { plan } from "./sample.ts";
 
-const { facts } = plan({}, { tokenPricesUsdPerMillion: { input: 3, output: 15 } });
+const { facts } = knowingCost(
+  plan({}, { tokenPricesUsdPerMillion: { input: 3, output: 15 } }),
+  812.5,
+);
 const dashboards = fleetDashboards(facts);
 const expressions = [
   ...(["cluster", "hosts"] as const).flatMap((where) =>
@@ -151,12 +155,12 @@ test("no panel overlaps another or leaves the grid; each says what it means and 
 });
 
 test("costs: machines as planned, tokens at the person's prices; what is not known is not shown", () => {
-  const titles = (over: object, settings: object) =>
-    fleetDashboards(plan(over, settings as Record<string, unknown>).facts)
+  const titles = (monthlyUsd: number | null, settings: Record<string, unknown>) =>
+    fleetDashboards(knowingCost(plan({}, settings), monthlyUsd).facts)
       .find((d) => d.uid === "openclaw-cost")
       ?.panels.map((p) => p.title);
-  expect(titles({}, { tokenPricesUsdPerMillion: { input: 3 } })).toHaveLength(4);
-  expect(titles({ monthlyUsd: null }, {})).toEqual(["Models in 24 hours, as OpenClaw reports"]);
+  expect(titles(100, { tokenPricesUsdPerMillion: { input: 3 } })).toHaveLength(4);
+  expect(titles(null, {})).toEqual(["Models in 24 hours, as OpenClaw reports"]);
   const cost = dashboards.find((d) => d.uid === "openclaw-cost");
   expect(cost?.panels[0]?.queries[0]?.expr).toBe("vector(812.5)");
 });

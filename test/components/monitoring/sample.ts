@@ -26,7 +26,6 @@ export function need(
     users: 300,
     replicated: true,
     survivesZone: true,
-    monthlyUsd: 812.5,
     settings: monitoringSettings.parse({ alerts: ALERTS, ...settings }),
     ...over,
   };

@@ -132,12 +132,15 @@ export class Cloud {
     return lookup(args, this.world, scope);
   }
 
-  /** Every living thing whose needs are not met. */
+  /** Everything that lacks something once a deployment is done. */
   unmet(): { row: Row; fault: string }[] {
     return [...this.world.rows.values()]
       .filter((row) => !row.ghost)
       .flatMap((row) => {
-        const fault = firstFault(ruleOf(row.type), row, "alive", this.world);
+        const rule = ruleOf(row.type);
+        const fault =
+          firstFault(rule, row, "alive", this.world) ??
+          firstFault(rule, row, "settled", this.world);
         return fault ? [{ row, fault }] : [];
       });
   }

@@ -434,14 +434,21 @@ export const DATA: Rules = {
       groupNeed("vpcSecurityGroupIds[]"),
       ref("auths[].secretArn", SECRET, { by: "arn", allow: /:secret:rds!/ }),
       twoZones("vpcSubnetIds[]"),
-      need("the proxy's role may read the secret", (row, world) => {
-        const role = textAt(row.inputs, "roleArn")?.split("/").at(-1);
-        return world
-          .of("aws:iam/rolePolicy:RolePolicy", "aws:iam/rolePolicyAttachment:RolePolicyAttachment")
-          .some((one) => one.inputs.role === role)
-          ? null
-          : `AuthFailure: role ${role} has no policy that reads the secret`;
-      }),
+      need(
+        "the proxy's role may read the secret",
+        (row, world) => {
+          const role = textAt(row.inputs, "roleArn")?.split("/").at(-1);
+          return world
+            .of(
+              "aws:iam/rolePolicy:RolePolicy",
+              "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+            )
+            .some((one) => one.inputs.role === role)
+            ? null
+            : `AuthFailure: role ${role} has no policy that reads the secret`;
+        },
+        ["settled"],
+      ),
     ],
     computed: (made, id) => ({
       arn: arnOf(made, "rds", `db-proxy:prx-${made.hex(17)}`),

@@ -329,14 +329,21 @@ export const EC2_NETWORK: Rules = {
         by: "arn",
         strip: /(:\*|\/.*)$/,
       }),
-      need("the role of a flow log may write", (row, world) => {
-        const role = textAt(row.inputs, "iamRoleArn")?.split("/").at(-1);
-        const may = world
-          .of("aws:iam/rolePolicy:RolePolicy", "aws:iam/rolePolicyAttachment:RolePolicyAttachment")
-          .some((one) => one.inputs.role === role);
-        const inline = world.find("aws:iam/role:Role", "name", role)?.inputs.inlinePolicies;
-        return !role || may || present(inline) ? null : `role ${role} has no policy`;
-      }),
+      need(
+        "the role of a flow log may write",
+        (row, world) => {
+          const role = textAt(row.inputs, "iamRoleArn")?.split("/").at(-1);
+          const may = world
+            .of(
+              "aws:iam/rolePolicy:RolePolicy",
+              "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+            )
+            .some((one) => one.inputs.role === role);
+          const inline = world.find("aws:iam/role:Role", "name", role)?.inputs.inlinePolicies;
+          return !role || may || present(inline) ? null : `role ${role} has no policy`;
+        },
+        ["settled"],
+      ),
     ],
     computed: (made, id) => ({ arn: arnOf(made, "ec2", `vpc-flow-log/${id}`) }),
   },

@@ -1,6 +1,6 @@
 import { textAt, valuesAt } from "../world.ts";
 import { principals, ROLE } from "./iam.ts";
-import { keyRef } from "./keys-logs.ts";
+import { KEY, keyRef, LOG_GROUP } from "./keys-logs.ts";
 import { arnOf, exclusive, idFrom, need, notJson, oneOf, parsed, present, ref } from "./parts.ts";
 import type { Rules } from "./types.ts";
 
@@ -110,41 +110,34 @@ export const SMALL: Rules = {
     replaces: ["eventBusName", "rule", "targetId"],
     needs: [
       ref("rule", RULE),
-      need("an event's target exists and admits events", (row, world) => {
-        const arn = row.inputs.arn;
-        const queue = world.find(QUEUE, "arn", arn);
-        const topic = world.find(TOPIC, "arn", arn);
-        const group = world.find(
-          "aws:cloudwatch/logGroup:LogGroup",
-          "arn",
-          String(arn).replace(/:\*$/, ""),
-        );
-        if (!queue && !topic && !group) return `there is no target ${arn}`;
-        const policies = [
-          queue?.inputs.policy,
-          topic?.inputs.policy,
-          world.find("aws:sqs/queuePolicy:QueuePolicy", "queueUrl", queue?.id)?.inputs.policy,
-          world.find("aws:sns/topicPolicy:TopicPolicy", "arn", topic?.id)?.inputs.policy,
-        ];
-        const admits =
-          group ||
-          policies.some((one) =>
-            JSON.stringify(parsed(one) ?? {}).includes("events.amazonaws.com"),
-          );
-        return admits
+      need("an event's target exists", (row, world) =>
+        world.find([QUEUE, TOPIC], "arn", row.inputs.arn) ||
+        world.find(LOG_GROUP, "arn", String(row.inputs.arn).replace(/:\*$/, ""))
           ? null
-          : `the policy of ${arn} does not admit events.amazonaws.com: events are lost`;
-      }),
-      need("a key of the target admits events", (row, world) => {
-        const queue = world.find(QUEUE, "arn", row.inputs.arn);
-        const named = queue?.inputs.kmsMasterKeyId;
-        const key = world
-          .of("aws:kms/key:Key")
-          .find((one) => [one.id, one.state.arn].includes(named));
-        return !key || String(key.inputs.policy).includes("events.amazonaws.com")
-          ? null
-          : `the policy of key ${key.id} does not admit events.amazonaws.com: events are lost`;
-      }),
+          : `there is no target ${row.inputs.arn}`,
+      ),
+      need(
+        "an event's target admits events, and so does its key",
+        (row, world) => {
+          const target = world.find([QUEUE, TOPIC], "arn", row.inputs.arn);
+          if (!target) return null;
+          const policies = [
+            target.inputs.policy,
+            world.find("aws:sqs/queuePolicy:QueuePolicy", "queueUrl", target.id)?.inputs.policy,
+            world.find("aws:sns/topicPolicy:TopicPolicy", "arn", target.id)?.inputs.policy,
+          ];
+          const admits = (policy: unknown) =>
+            JSON.stringify(parsed(policy) ?? {}).includes("events.amazonaws.com");
+          if (!policies.some(admits))
+            return `events are lost: the policy of ${target.id} does not admit them`;
+          const named = target.inputs.kmsMasterKeyId;
+          const key = world.of(KEY).find((one) => [one.id, one.state.arn].includes(named));
+          return !key || admits(key.inputs.policy)
+            ? null
+            : `events are lost: the policy of key ${key.id} does not admit them`;
+        },
+        ["settled"],
+      ),
     ],
     computed: (made) => ({ targetId: made.inputs.targetId ?? `terraform-${made.hex(26)}` }),
   },
@@ -273,18 +266,22 @@ export const SMALL: Rules = {
     ],
     needs: [
       ref("notifications[].subscriberSnsTopicArns[]", TOPIC, { by: "arn" }),
-      need("the topic of a budget admits budgets", (row, world) => {
-        for (const arn of valuesAt(row.inputs, "notifications[].subscriberSnsTopicArns[]")) {
-          const topic = world.find(TOPIC, "arn", arn);
-          const policy =
-            topic?.inputs.policy ??
-            world.find("aws:sns/topicPolicy:TopicPolicy", "arn", arn)?.inputs.policy;
-          if (!String(policy ?? "").includes("budgets.amazonaws.com")) {
-            return `the policy of ${arn} does not admit budgets.amazonaws.com`;
+      need(
+        "the topic of a budget admits budgets",
+        (row, world) => {
+          for (const arn of valuesAt(row.inputs, "notifications[].subscriberSnsTopicArns[]")) {
+            const topic = world.find(TOPIC, "arn", arn);
+            const policy =
+              topic?.inputs.policy ??
+              world.find("aws:sns/topicPolicy:TopicPolicy", "arn", arn)?.inputs.policy;
+            if (!String(policy ?? "").includes("budgets.amazonaws.com")) {
+              return `the policy of ${arn} does not admit budgets.amazonaws.com`;
+            }
           }
-        }
-        return null;
-      }),
+          return null;
+        },
+        ["settled"],
+      ),
     ],
     computed: (made) => ({
       arn: arnOf(made, "budgets", `budget/${made.inputs.name}`, true),
@@ -304,14 +301,21 @@ export const SMALL: Rules = {
     values: { state: ["ENABLED", "DISABLED"], description: /^[0-9A-Za-z _-]{1,500}$/ },
     needs: [
       ref("executionRoleArn", ROLE, { by: "arn" }),
-      need("the role of a snapshot policy may take snapshots", (row, world) => {
-        const role = textAt(row.inputs, "executionRoleArn")?.split("/").at(-1);
-        return world
-          .of("aws:iam/rolePolicy:RolePolicy", "aws:iam/rolePolicyAttachment:RolePolicyAttachment")
-          .some((one) => one.inputs.role === role)
-          ? null
-          : `role ${role} has no policy`;
-      }),
+      need(
+        "the role of a snapshot policy may take snapshots",
+        (row, world) => {
+          const role = textAt(row.inputs, "executionRoleArn")?.split("/").at(-1);
+          return world
+            .of(
+              "aws:iam/rolePolicy:RolePolicy",
+              "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+            )
+            .some((one) => one.inputs.role === role)
+            ? null
+            : `role ${role} has no policy`;
+        },
+        ["settled"],
+      ),
     ],
     computed: (made, id) => ({ arn: arnOf(made, "dlm", `policy/${id}`) }),
   },

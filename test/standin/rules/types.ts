@@ -14,8 +14,11 @@ export interface Made {
   readonly world: World;
 }
 
-/** `alive`: as long as the resource exists, so nobody may take away what it needs. */
-export type When = "create" | "update" | "delete" | "alive";
+/**
+ * `alive`: as long as the resource exists, so nobody may take away what it needs. `settled`: AWS refuses
+ * nothing, but once a deployment is done it must hold, or the resource does not do its work.
+ */
+export type When = "create" | "update" | "delete" | "alive" | "settled";
 
 /** Something else that a resource cannot do without. */
 export interface Need {

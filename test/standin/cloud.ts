@@ -216,8 +216,8 @@ function samePlace(a: Row, b: Row): boolean {
   return GLOBAL.test(a.type) || a.scope.region === b.scope.region;
 }
 
-/** Types whose ids say nothing: passwords are all called `none`, validations by their time. */
-const NAMELESS = /^random:|CertificateValidation$/;
+/** Types whose ids say nothing: passwords are all called `none`. */
+const NAMELESS = /^random:/;
 
 /** Identity of a resource in the world. */
 export function keyOf({ type, urn, scope }: Asked, id: string): string {

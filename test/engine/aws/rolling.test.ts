@@ -1,15 +1,6 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type AwsStack, awsStack, PULUMI } from "./harness.ts";
-
-/** A step of the engine, in the order in which they ended or began. */
-interface Step {
-  readonly when: "begin" | "end";
-  readonly op: string;
-  readonly type: string;
-  readonly name: string;
-}
+import { placeOf, type Step, upSteps } from "./steps.ts";
 
 const INSTANCE = "aws:ec2/instance:Instance";
 const VOLUME = "aws:ebs/volume:Volume";
@@ -22,20 +13,9 @@ describe.skipIf(!PULUMI)("hosts on EC2 under the real engine", () => {
   const config = (lines: Record<string, string>) =>
     stack.settings(Object.entries(lines).map(([key, v]) => `openclaw-fleet:${key}: ${v}`));
 
-  /** One `up`, and its steps that changed something. */
-  async function up(): Promise<Step[]> {
-    const log = join(stack.home, "events.json");
-    const run = await stack.pulumi(
-      ["up", "--yes", "--skip-preview", "--stack", "test", "--event-log", log],
-      { env: { PULUMI_DEBUG_COMMANDS: "true" } },
-    );
-    expect(run.code, run.text).toBe(0);
-    return stepsOf(readFileSync(log, "utf8")).filter(({ op }) => op !== "same");
-  }
-
   beforeAll(async () => {
     stack = await awsStack({ program: "test/engine/aws/rolling/index.ts", delayMs: 20 });
-    const made = await up();
+    const made = await upSteps(stack);
     expect(made.filter(({ type }) => type === INSTANCE).length).toBeGreaterThanOrEqual(3);
   });
   afterAll(async () => {
@@ -46,14 +26,14 @@ describe.skipIf(!PULUMI)("hosts on EC2 under the real engine", () => {
   });
 
   test("a second run changes nothing, nor does what only new hosts start with", async () => {
-    expect(await up()).toEqual([]);
+    expect(await upSteps(stack)).toEqual([]);
     config({ userData: "second" });
-    expect(await up()).toEqual([]);
+    expect(await upSteps(stack)).toEqual([]);
   });
 
   test("another class changes one host after the other, in place", async () => {
     config({ instanceType: "m7g.large" });
-    const steps = await up();
+    const steps = await upSteps(stack);
     expect(steps.filter(({ type }) => type === INSTANCE).map(({ op }) => op)).toEqual(
       Array.from({ length: 6 }, () => "update"),
     );
@@ -62,21 +42,19 @@ describe.skipIf(!PULUMI)("hosts on EC2 under the real engine", () => {
 
   test("another image replaces one host after the other, and no volume", async () => {
     config({ instanceType: "m7g.large", ami: "ami-0123456789abcdef0" });
-    const steps = await up();
+    const steps = await upSteps(stack);
     for (const node of NODES) {
       const here = steps.filter(({ name }) => name === `roll-hosts-${node}`);
       expect(here.map(({ op }) => op)).toContain("create-replacement");
-      const at = (name: string, op: string, when: Step["when"]) =>
-        steps.findIndex((s) => s.name === name && s.op === op && s.when === when);
       const host = `roll-hosts-${node}`;
       // Drained; unhooked; the old machine gone; the new one there; hooked again; well.
       const order = [
-        at(`drained-${node}`, "update", "end"),
-        at(`${host}-attachment`, "delete-replaced", "end"),
-        at(host, "delete-replaced", "end"),
-        at(host, "create-replacement", "end"),
-        at(`${host}-attachment`, "create-replacement", "end"),
-        at(`healthy-${node}`, "update", "begin"),
+        placeOf(steps, `drained-${node}`, "update", "end"),
+        placeOf(steps, `${host}-attachment`, "delete-replaced", "end"),
+        placeOf(steps, host, "delete-replaced", "end"),
+        placeOf(steps, host, "create-replacement", "end"),
+        placeOf(steps, `${host}-attachment`, "create-replacement", "end"),
+        placeOf(steps, `healthy-${node}`, "update", "begin"),
       ];
       expect(order).not.toContain(-1);
       expect(order).toEqual([...order].sort((one, other) => one - other));
@@ -87,7 +65,7 @@ describe.skipIf(!PULUMI)("hosts on EC2 under the real engine", () => {
 
   test("a host more touches none that is there", async () => {
     config({ instanceType: "m7g.large", ami: "ami-0123456789abcdef0", nodes: "a,b,c,d" });
-    const steps = await up();
+    const steps = await upSteps(stack);
     expect(new Set(steps.map(({ op }) => op))).toEqual(new Set(["create"]));
     expect(steps.every(({ name }) => /-d(-|$)/.test(name))).toBe(true);
   });
@@ -98,20 +76,4 @@ function expectOneAfterTheOther(steps: readonly Step[]): void {
   const hosts = steps.flatMap(({ name }) => OF_HOST.exec(name)?.[1] ?? []);
   expect(new Set(hosts)).toEqual(new Set(NODES));
   expect(hosts).toEqual([...hosts].sort());
-}
-
-function stepsOf(log: string): Step[] {
-  return log
-    .split("\n")
-    .filter((line) => line.trim() !== "")
-    .flatMap((line) => {
-      const event = JSON.parse(line);
-      const pre = event.resourcePreEvent?.metadata;
-      const done = event.resOutputsEvent?.metadata;
-      const metadata = pre ?? done;
-      if (!metadata) return [];
-      const when = pre ? ("begin" as const) : ("end" as const);
-      const [, , type = "", name = ""] = metadata.urn.split("::");
-      return [{ when, op: metadata.op, type: type.split("$").at(-1), name }];
-    });
 }

@@ -30,6 +30,8 @@ export function lokiValues({ logs }: MonitoringPlan, place: Place): Values {
     },
     singleBinary: {
       replicas: 1,
+      // Loki's own rules are not used: alerts come from metrics.
+      sidecar: false,
       resources: podResources(PODS.loki),
       ...ON_SYSTEM_NODES,
       persistence: {

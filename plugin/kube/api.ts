@@ -1,4 +1,4 @@
-import { request } from "node:https";
+import { Agent, request } from "node:https";
 import { z } from "zod";
 import { Tokens, tokenCommand } from "./token.ts";
 
@@ -122,8 +122,9 @@ export class KubeApi {
         url,
         {
           ca: this.#ca,
-          // One question every few seconds: a socket kept open would only hide that the API is gone.
-          agent: false,
+          // Through HTTPS_PROXY where it is set, as Pulumi's own provider and `fleet tunnel` do. A socket
+          // kept open between questions would only hide that the API is gone.
+          agent: new Agent({ keepAlive: false, proxyEnv: process.env }),
           headers: { accept: METADATA, authorization: `Bearer ${token}` },
           signal: limit,
         },

@@ -1,10 +1,13 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { type AddressInfo, connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Interrupted, type Operation } from "../../../plugin/handler.ts";
 import { GoneHandler } from "../../../plugin/kube/gone.ts";
 import { type Props, UNKNOWN } from "../../../plugin/values.ts";
+import { selfSigned } from "../../support/certificate.ts";
 import { FakeApiServer } from "./api-server.ts";
 
 const PLENTY = 60;
@@ -31,6 +34,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await api.stop();
+  vi.unstubAllEnvs();
   rmSync(dir, { recursive: true, force: true });
 });
 
@@ -200,6 +204,33 @@ describe("delete", () => {
     const message = await failure(props);
     expect(message).toMatch(/could not be asked for 0\.05 s.*ECONNREFUSED/);
     expect(message).toMatch(/fleet tunnel.*kubernetes\.io\/cluster\/prod-cluster.*state delete/);
+  });
+
+  test("goes through HTTPS_PROXY where it is set, and believes only the API's certificate there", async () => {
+    const asked: string[] = [];
+    const proxy = createServer().on("connect", (request, client: Socket) => {
+      asked.push(request.url ?? "");
+      const upstream = connect(Number(new URL(endpoint).port), "127.0.0.1", () => {
+        client.write("HTTP/1.1 200 Connection Established\r\n\r\n");
+        client.pipe(upstream).pipe(client);
+      });
+      // What nobody reads any more never ends.
+      upstream.once("close", () => client.resume());
+    });
+    await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+    const way = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+    vi.stubEnv("HTTPS_PROXY", way);
+    vi.stubEnv("NO_PROXY", "");
+    await end(inputs());
+    const stranger = Buffer.from(selfSigned().cert).toString("base64");
+    const message = await failure(
+      inputs({ certificateAuthority: stranger, deadlineSeconds: 0.05 }),
+    );
+    vi.unstubAllEnvs();
+    await new Promise((resolve) => proxy.close(resolve));
+    expect(message).toMatch(/certificate/);
+    expect(asked.length).toBeGreaterThan(2);
+    expect(new Set(asked)).toEqual(new Set([new URL(endpoint).host]));
   });
 
   test("a certificate of somebody else is not believed", async () => {

@@ -12,6 +12,11 @@ export interface ReleaseArgs {
   readonly values: Values;
   /** The CRDs in its `crds` folder are installed by something else. @default false */
   readonly skipCrds?: boolean;
+  /**
+   * Values whose change means another release in its place, e.g. the size of a StatefulSet's claims,
+   * which Kubernetes refuses to change. The preview names it.
+   */
+  readonly replaceOn?: readonly string[];
   /** Longest wait for everything in it to be ready, seconds. @default 600 */
   readonly timeoutSeconds?: number;
 }
@@ -22,7 +27,7 @@ export interface ReleaseArgs {
  */
 export function release(
   name: string,
-  { pin, namespace, values, skipCrds = false, timeoutSeconds = 600 }: ReleaseArgs,
+  { pin, namespace, values, skipCrds = false, replaceOn = [], timeoutSeconds = 600 }: ReleaseArgs,
   opts: pulumi.CustomResourceOptions,
 ): k8s.helm.v3.Release {
   return new k8s.helm.v3.Release(
@@ -40,6 +45,11 @@ export function release(
       cleanupOnFail: true,
       maxHistory: 5,
     },
-    opts,
+    // Its name is fixed, so that the old one has to go first.
+    {
+      ...opts,
+      deleteBeforeReplace: true,
+      replaceOnChanges: replaceOn.map((path) => `values.${path}`),
+    },
   );
 }

@@ -61,7 +61,11 @@ export const SIZING = {
   traceMiBPerUserDay: 1,
   /** Days in which logs and traces are searched here; older logs are in the bucket. */
   hotDays: 3,
-  minVolumeGiB: 10,
+  /**
+   * Least volume, GiB; larger ones double. The size of a StatefulSet's claims cannot be changed, so
+   * that the size must not follow every user: every preset has the same.
+   */
+  minVolumeGiB: 20,
   /** Seconds in which Vector gathers what becomes one object of the bucket. */
   archiveSeconds: 300,
 } as const;

@@ -109,8 +109,13 @@ export class Monitoring extends pulumi.ComponentResource {
       chart: ChartName,
       values: Values,
       options: pulumi.CustomResourceOptions,
-      namespace: string = NAMESPACES.monitoring,
-    ) => release(`${name}-${role}`, { pin: CHARTS[chart], namespace, values }, options);
+      more: { readonly namespace?: string; readonly replaceOn?: readonly string[] } = {},
+    ) =>
+      release(
+        `${name}-${role}`,
+        { pin: CHARTS[chart], namespace: NAMESPACES.monitoring, values, ...more },
+        options,
+      );
 
     const crds = install("crds", "prometheusOperatorCrds", {}, after(inside, monitoring));
 
@@ -164,9 +169,15 @@ export class Monitoring extends pulumi.ComponentResource {
       after(withVolumes, agents, crds, ...args.platformReady, ...receiverSecret),
     );
     install("grafana", "grafana", grafanaValues(plan), after(inside, monitoring, grafanaSecret));
-    const loki = install("loki", "loki", lokiValues(plan, place), withVolumes);
+    const loki = install("loki", "loki", lokiValues(plan, place), withVolumes, {
+      replaceOn: ["singleBinary.persistence.size"],
+    });
     const tempo = plan.traces
-      ? [install("tempo", "tempo", tempoValues(plan.traces, place), withVolumes)]
+      ? [
+          install("tempo", "tempo", tempoValues(plan.traces, place), withVolumes, {
+            replaceOn: ["persistence.size"],
+          }),
+        ]
       : [];
     install(
       "collector",
@@ -197,7 +208,7 @@ export class Monitoring extends pulumi.ComponentResource {
         seconds: SIZING.archiveSeconds,
       }),
       after(inside, agents, crds, loki, ...writer.ready),
-      NAMESPACES.agents,
+      { namespace: NAMESPACES.agents },
     );
 
     const token = args.adminTokenSecret

@@ -121,9 +121,10 @@ export function knowingCost(plan: MonitoringPlan, monthlyUsd: number | null): Mo
   return { ...plan, facts: { ...plan.facts, monthlyUsd } };
 }
 
-/** Whole GiB for so many bytes, with headroom and above the least. */
+/** The first step, GiB, that holds so many bytes with headroom. */
 function volume(bytes: number): number {
-  return Math.max(SIZING.minVolumeGiB, Math.ceil((bytes * SIZING.diskHeadroom) / GIB));
+  const need = (bytes * SIZING.diskHeadroom) / GIB;
+  return SIZING.minVolumeGiB * 2 ** Math.max(0, Math.ceil(Math.log2(need / SIZING.minVolumeGiB)));
 }
 
 /** The role that reads secrets may read those whose names begin with the fleet's. */

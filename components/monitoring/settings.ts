@@ -51,7 +51,7 @@ export const monitoringSettings = z.strictObject({
     .boolean()
     .optional()
     .describe(
-      "Prometheus, Grafana, Loki, Tempo and Alertmanager in the cluster (eks); as the preset says when left out. false takes them and their volumes away.",
+      "Prometheus, Grafana, Loki, Tempo and Alertmanager in the cluster (eks); as the preset says when left out. false takes them away, and where nothing is kept (staging, dev) their volumes.",
     ),
   metricsDays: z
     .int()
@@ -59,7 +59,7 @@ export const monitoringSettings = z.strictObject({
     .max(395)
     .default(15)
     .describe(
-      "Days for which metrics are kept. More days grow the volumes; fewer leave their size.",
+      "Days for which metrics are kept. Many more may plan a larger volume: see docs/operations.md first.",
     ),
   logMiBPerDay: z
     .number()

@@ -23,6 +23,7 @@ export interface Registered {
     readonly deleteBeforeReplace: boolean;
     readonly ignoreChanges: readonly string[];
     readonly replaceOnChanges: readonly string[];
+    readonly replaceOnChanges: readonly string[];
     readonly deletedWith: string;
   };
 }
@@ -95,6 +96,7 @@ export async function record<T>(
     "openclaw-fleet",
     "test",
     preview,
+    "organization",
   );
   watch(resources);
   try {
@@ -150,6 +152,7 @@ function watch(resources: Registered[]): void {
             retainOnDelete: request.getRetainondelete(),
             deleteBeforeReplace: request.getDeletebeforereplace(),
             ignoreChanges: request.getIgnorechangesList(),
+            replaceOnChanges: request.getReplaceonchangesList(),
             replaceOnChanges: request.getReplaceonchangesList(),
             deletedWith: request.getDeletedwith(),
           },

@@ -222,6 +222,15 @@ describe("volumes", () => {
     expect(kube(adopted).every((r) => r.options.deletedWith === "")).toBe(true);
   });
 
+  test("a set whose claims change their size is made anew, the old one first", () => {
+    expect(release("loki").options).toMatchObject({
+      replaceOnChanges: ["values.singleBinary.persistence.size"],
+      deleteBeforeReplace: true,
+    });
+    expect(release("tempo").options.replaceOnChanges).toEqual(["values.persistence.size"]);
+    expect(release("stack").options.replaceOnChanges).toEqual([]);
+  });
+
   test("sizes are the plan's", () => {
     const { metrics, logs, traces } = plan();
     const { prometheusSpec } = release("stack").inputs.values.prometheus;

@@ -9,9 +9,9 @@ import { need, plan } from "./sample.ts";
 
 test("three nodes, six shards, three hundred users", () => {
   expect(plan()).toMatchObject({
-    metrics: { replicas: 2, series: 30_000 + 3 * 4000 + 6 * 2100, days: 15, volumeGiB: 10 },
-    logs: { days: 3, mibPerDay: 3 * 50 + 300 * 2, volumeGiB: 10 },
-    traces: { days: 3, volumeGiB: 10 },
+    metrics: { replicas: 2, series: 30_000 + 3 * 4000 + 6 * 2100, days: 15, volumeGiB: 20 },
+    logs: { days: 3, mibPerDay: 3 * 50 + 300 * 2, volumeGiB: 20 },
+    traces: { days: 3, volumeGiB: 20 },
     notes: [],
   });
 });
@@ -19,14 +19,32 @@ test("three nodes, six shards, three hundred users", () => {
 test("a year of metrics: samples of 2 bytes every 30 s, half as much again for the log", () => {
   const { metrics } = plan({}, { metricsDays: 365 });
   const bytes = 54_600 * ((365 * 86_400) / 30) * 2 * 1.5;
-  expect(metrics.volumeGiB).toBe(Math.ceil(bytes / 2 ** 30));
+  expect(bytes / 2 ** 30).toBeCloseTo(160.4, 1);
+  expect(metrics.volumeGiB).toBe(320);
 });
+
+test.each([
+  ["small", 3, 4, 200],
+  ["medium", 5, 20, 1000],
+  ["enterprise", 5, 40, 2000],
+])(
+  "a fleet as in %s has the first step of every volume: resizing replaces none",
+  (_, nodes, shards, users) => {
+    const { metrics, logs, traces } = plan({
+      nodes: Array.from({ length: nodes }, (_, i) => `n${i}`),
+      shards: Array.from({ length: shards }, (_, i) => ({ id: `s${i}`, recycleMiB: 2560 })),
+      users,
+    });
+    expect([metrics.volumeGiB, logs.volumeGiB, traces?.volumeGiB]).toEqual([20, 20, 20]);
+  },
+);
 
 test("what a person says of the logs goes before the estimate", () => {
   expect(plan({}, { logMiBPerDay: 20_000 }).logs).toEqual({
     days: 3,
     mibPerDay: 20_000,
-    volumeGiB: Math.ceil((20_000 * 3 * 0.3 * 1.5) / 1024),
+    // 26.4 GiB
+    volumeGiB: 40,
   });
 });
 
@@ -127,9 +145,9 @@ describe("costs", () => {
     for (const line of costs) expect(line.priceUsd).toBeGreaterThan(0);
   });
 
-  test("two metrics volumes of 10 GiB at 0.0952 are 1.90 a month", () => {
+  test("two metrics volumes of 20 GiB at 0.0952 are 3.81 a month", () => {
     const [metrics] = tierMonitoring(plan(), "eu-central-1").costs;
-    expect(metrics).toMatchObject({ quantity: 20, priceUsd: 0.0952, unit: "GB-month" });
+    expect(metrics).toMatchObject({ quantity: 40, priceUsd: 0.0952, unit: "GB-month" });
   });
 
   test("a region without prices costs nothing that could be said", () => {

@@ -13,7 +13,7 @@ import { loadSettings, locate } from "./settings.ts";
 import { readStackFile } from "./stack-file.ts";
 
 /** The program of every stack: settings, a plan, the target's resources. */
-async function deploy(): Promise<StackOutputs> {
+async function deploy(): Promise<Partial<StackOutputs>> {
   const stack = pulumi.getStack();
   const file = readStackFile(join(projectDir(), `Pulumi.${stack}.yaml`));
   const config = pulumi.runtime.allConfig();
@@ -75,7 +75,7 @@ function secretSettings(): string[] {
   return Array.isArray(keys) ? keys.map((key) => String(key).split(":").at(-1) ?? "") : [];
 }
 
-async function main(): Promise<StackOutputs> {
+async function main(): Promise<Partial<StackOutputs>> {
   try {
     return await deploy();
   } catch (error) {

@@ -3,6 +3,7 @@ import type { z } from "zod";
 import { ConfigError, type Fault } from "../components/errors.ts";
 import { bare, knownKeys, schemasAt, typeName } from "./schema-walk.ts";
 import { secretAt } from "./secrets.ts";
+import { formatPath, parsePath } from "./setting-path.ts";
 import { type Settings, settingsSchema } from "./settings-schema.ts";
 import type { StackFile } from "./stack-file.ts";
 
@@ -260,21 +261,6 @@ function missingProvider(setting: string, model: string, providers: readonly str
       remedy: `Did you mean ${near}/${model.slice(provider.length + 1)}?`,
     },
   ];
-}
-
-/** `agents[0].name`. */
-export function formatPath(path: readonly PropertyKey[]): string {
-  return path.reduce<string>((text, key) => {
-    if (typeof key === "number") return `${text}[${key}]`;
-    return text ? `${text}.${String(key)}` : String(key);
-  }, "");
-}
-
-function parsePath(text: string): PropertyKey[] {
-  return text
-    .split(/[.[\]]+/)
-    .filter(Boolean)
-    .map((key) => (/^\d+$/.test(key) ? Number(key) : key));
 }
 
 function withPlace(fault: Fault, file: StackFile | undefined): Fault {

@@ -3,32 +3,17 @@ import { Cluster } from "../../components/cluster/index.ts";
 import { NAMESPACES as MONITORING } from "../../components/monitoring/catalog.ts";
 import { Nodes } from "../../components/nodes/index.ts";
 import { Platform } from "../../components/platform/index.ts";
-import { Gone } from "../../plugin/resources.ts";
 import { admitToStores, storeSecrets } from "./access.ts";
 import type { ClusterComputePlan } from "./compute-plan.ts";
+import { goneIn, type InCluster } from "./in-cluster.ts";
 import type { ComputeLayer } from "./layers.ts";
 import { type ComputeArgs, wayIn } from "./way-in.ts";
-
-/** Makes a wait of our own provider for one cluster's objects. */
-export type MakeGone = (
-  name: string,
-  args: {
-    readonly apiVersion: string;
-    readonly kind: string;
-    readonly namespace?: string;
-    readonly labelSelector?: string;
-    readonly deadlineSeconds: number;
-  },
-  opts: pulumi.CustomResourceOptions,
-) => pulumi.Resource;
 
 /** The cluster, its nodes and controllers, and the way in. */
 export class EksCompute extends pulumi.ComponentResource {
   readonly layer: ComputeLayer;
-  readonly cluster: Cluster;
-  readonly nodes: Nodes;
-  readonly platform: Platform;
-  readonly gone: MakeGone;
+  readonly inside: InCluster;
+  readonly kubeconfig: pulumi.Output<string>;
 
   constructor(
     name: string,
@@ -54,24 +39,13 @@ export class EksCompute extends pulumi.ComponentResource {
       },
       child,
     );
-    this.gone = (goneName, wait, options) =>
-      new Gone(
-        goneName,
-        {
-          cluster: cluster.clusterName,
-          endpoint: cluster.endpoint,
-          certificateAuthority: cluster.certificateAuthority,
-          token: { command: cluster.token.command, args: [...cluster.token.args] },
-          ...wait,
-        },
-        options,
-      );
+    const gone = goneIn(cluster);
     const nodes = new Nodes(
       `${fleet}-nodes`,
       {
         context,
         plan: compute.nodes,
-        cluster: { ...cluster, gone: this.gone },
+        cluster: { ...cluster, gone },
         subnetIds: network.privateSubnetIds,
         keyArn: keys.compute,
       },
@@ -99,9 +73,20 @@ export class EksCompute extends pulumi.ComponentResource {
       child,
     );
     admitToStores(context, data, { nodes: cluster.securityGroupId }, child);
-    this.cluster = cluster;
-    this.nodes = nodes;
-    this.platform = platform;
+    this.kubeconfig = cluster.kubeconfig;
+    this.inside = {
+      clusterName: compute.cluster.clusterName,
+      provider: cluster.provider,
+      ready: cluster.ready,
+      poolsReady: nodes.poolsReady,
+      platformReady: [...platform.secretsReady, ...platform.certificatesReady],
+      bindingReady: platform.bindingReady,
+      deletedWith: cluster.deletedWith,
+      securityGroupId: cluster.securityGroupId,
+      controllerRole: platform.controllerRole,
+      storageClass: platform.storageClass,
+      gone,
+    };
     this.layer = {
       endpoint: edge.endpoint,
       edge: {

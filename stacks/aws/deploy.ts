@@ -6,15 +6,21 @@ import { lookUpZone, zoneProvider } from "../../components/dns/lookup.ts";
 import type { ZoneFacts } from "../../components/dns/plan.ts";
 import type { StackOutputs } from "../outputs.ts";
 import { planStack } from "../plan.ts";
+import { adoptLayer } from "./adopt.ts";
 import { Base } from "./base.ts";
 import { Ec2Compute } from "./compute-ec2.ts";
 import { EksCompute } from "./compute-eks.ts";
 import { Data } from "./data.ts";
+import type { Recorded } from "./facts.ts";
 import { FleetLayer } from "./fleet.ts";
+import { adoptedCluster, type InCluster } from "./in-cluster.ts";
+import type { BaseLayer, ComputeLayer, DataLayer } from "./layers.ts";
 import { lookUpFacts, lookUpZonesOf } from "./lookups.ts";
 import type { AwsPlan, AwsStackSettings } from "./plan.ts";
 import { awsProvider } from "./provider.ts";
+import { LAYERS, type Layer } from "./settings.ts";
 import { accessTokens } from "./tokens.ts";
+import type { ComputeArgs } from "./way-in.ts";
 
 export interface AwsArgs {
   /** The stack's name; it names the fleet. */
@@ -23,7 +29,7 @@ export interface AwsArgs {
 }
 
 /** Everything that a fleet on AWS runs on. Nothing is registered before the account has been looked at. */
-export async function deployAws({ stack, settings }: AwsArgs): Promise<StackOutputs> {
+export async function deployAws({ stack, settings }: AwsArgs): Promise<Partial<StackOutputs>> {
   // Refuses what can be refused without asking anybody.
   planStack(stack, settings);
   const provider = awsProvider(`${stack}-aws`, settings.aws as NonNullable<typeof settings.aws>);
@@ -52,47 +58,99 @@ export async function deployAws({ stack, settings }: AwsArgs): Promise<StackOutp
   const { zone, zoneAccount } = await lookUpDns(plan, context, ask);
 
   const top = { provider };
-  const base = new Base(`${stack}-base`, { context, plan, zone }, top).layer;
-  const data = new Data(`${stack}-data`, { context, plan, base }, top).layer;
-  const { compute } = plan;
-  const into = { context, plan, base, data, zoneProvider: zoneAccount };
-  const eks =
-    compute.kind === "eks"
-      ? { made: new EksCompute(`${stack}-compute`, { ...into, compute }, top), plan: compute }
-      : null;
-  const layer =
-    compute.kind === "eks"
-      ? (eks as NonNullable<typeof eks>).made.layer
-      : new Ec2Compute(`${stack}-compute`, { ...into, compute }, top).layer;
-  new FleetLayer(`${stack}-fleet`, { context, plan, base, data, eks }, top);
-  const tokens = accessTokens(
-    `${stack}-tokens`,
-    { context, settings, keyArn: base.keys.data },
+  const { layers, adopt } = settings;
+  const base: BaseLayer = layers.includes("base")
+    ? new Base(`${stack}-base`, { context, plan, zone }, top).layer
+    : await adoptLayer("base", adopt);
+  let outputs: Partial<StackOutputs> = { base };
+  if (reaches(layers, "data")) {
+    const data: DataLayer = layers.includes("data")
+      ? new Data(`${stack}-data`, { context, plan, base }, top).layer
+      : await adoptLayer("data", adopt);
+    outputs = { ...outputs, data };
+    if (reaches(layers, "compute")) {
+      const into = { context, plan, base, data, zoneProvider: zoneAccount };
+      outputs = { ...outputs, ...(await above(into, settings, top)) };
+    }
+  }
+  return { ...facetsOf(plan, settings), ...outputs, recorded: recordOf(plan, context) };
+}
+
+/** Whether a layer is made, or taken over for one that is. */
+const reaches = (layers: readonly Layer[], layer: Layer): boolean =>
+  layers.some((made) => LAYERS.indexOf(made) >= LAYERS.indexOf(layer));
+
+/** Compute and fleet. */
+async function above(
+  into: ComputeArgs,
+  settings: AwsStackSettings,
+  top: pulumi.CustomResourceOptions,
+): Promise<Partial<StackOutputs>> {
+  const { context } = into;
+  const { layers } = settings;
+  const stack = context.fleet;
+  const { compute, inside, more } = await computeOf(into, settings, top);
+  if (!layers.includes("fleet")) return { endpoint: compute.endpoint, compute, ...more };
+  new FleetLayer(`${stack}-fleet`, { ...into, compute, inside }, top);
+  const args = { context, settings, keyArn: into.base.keys.data };
+  const tokens = accessTokens(`${stack}-tokens`, args, top);
+  const { client, admin } = tokens;
+  return { endpoint: compute.endpoint, token: client, adminToken: admin, compute, ...more };
+}
+
+interface Computed {
+  readonly compute: ComputeLayer;
+  readonly inside: InCluster | null;
+  readonly more: Partial<StackOutputs>;
+}
+
+async function computeOf(
+  into: ComputeArgs,
+  { layers, adopt }: AwsStackSettings,
+  top: pulumi.CustomResourceOptions,
+): Promise<Computed> {
+  const { context, plan } = into;
+  const name = `${context.fleet}-compute`;
+  if (!layers.includes("compute")) {
+    const compute = await adoptLayer("compute", adopt);
+    const { cluster } = compute;
+    const inside = cluster && adoptedCluster(`${name}-kubernetes`, cluster, into, top);
+    return { compute, inside, more: {} };
+  }
+  if (plan.compute.kind === "ec2") {
+    const { layer } = new Ec2Compute(name, { ...into, compute: plan.compute }, top);
+    return { compute: layer, inside: null, more: {} };
+  }
+  const { layer, inside, kubeconfig } = new EksCompute(
+    name,
+    { ...into, compute: plan.compute },
     top,
   );
+  return { compute: layer, inside, more: { kubeconfig } };
+}
+
+/** What the settings alone decide. */
+function facetsOf({ fleet }: AwsPlan, { target }: AwsStackSettings) {
   return {
-    endpoint: layer.endpoint,
-    token: tokens.client,
-    adminToken: tokens.admin,
-    target: settings.target,
-    preset: plan.fleet.preset,
-    nodes: plan.fleet.nodes,
-    shards: plan.fleet.shards.map(({ id }) => id),
-    base,
-    data,
-    compute: layer,
-    ...(eks ? { kubeconfig: eks.made.cluster.kubeconfig } : {}),
-    recorded: {
-      zones: zones.map(({ id }) => id),
-      cache: plan.cache,
-      database: plan.database && {
-        storageGiB: plan.database.storageGiB,
-        maxStorageGiB: plan.database.maxStorageGiB,
-        version: plan.database.version,
-      },
-      ...(compute.kind === "ec2" ? { hosts: compute.hosts.record } : {}),
-      ...(compute.kind === "eks" ? { clusterVersion: compute.cluster.version } : {}),
+    target,
+    preset: fleet.preset,
+    nodes: fleet.nodes,
+    shards: fleet.shards.map(({ id }) => id),
+  };
+}
+
+/** What the next run must know, because it cannot be taken back. */
+function recordOf({ cache, database, compute }: AwsPlan, { zones }: AwsContext): Recorded {
+  return {
+    zones: zones.map(({ id }) => id),
+    cache,
+    database: database && {
+      storageGiB: database.storageGiB,
+      maxStorageGiB: database.maxStorageGiB,
+      version: database.version,
     },
+    ...(compute.kind === "ec2" ? { hosts: compute.hosts.record } : {}),
+    ...(compute.kind === "eks" ? { clusterVersion: compute.cluster.version } : {}),
   };
 }
 

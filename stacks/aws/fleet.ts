@@ -4,9 +4,8 @@ import type { AwsContext } from "../../components/context.ts";
 import { Monitoring } from "../../components/monitoring/index.ts";
 import { RouterBinding } from "../../components/platform/binding.ts";
 import { NAMESPACES, ROUTERS, SECRET_STORE } from "../../components/platform/catalog.ts";
-import type { EksCompute } from "./compute-eks.ts";
-import type { ClusterComputePlan } from "./compute-plan.ts";
-import type { BaseLayer, DataLayer } from "./layers.ts";
+import type { InCluster } from "./in-cluster.ts";
+import type { BaseLayer, ComputeLayer, DataLayer } from "./layers.ts";
 import type { AwsPlan } from "./plan.ts";
 
 export interface FleetArgs {
@@ -14,61 +13,62 @@ export interface FleetArgs {
   readonly plan: AwsPlan;
   readonly base: BaseLayer;
   readonly data: DataLayer;
-  /** The cluster with what is in it; null on hosts. */
-  readonly eks: { readonly made: EksCompute; readonly plan: ClusterComputePlan } | null;
+  readonly compute: ComputeLayer;
+  /** The way into the cluster; null on hosts. */
+  readonly inside: InCluster | null;
 }
 
 /** What watches over the fleet, and what brings requests to it. */
 export class FleetLayer extends pulumi.ComponentResource {
   constructor(name: string, args: FleetArgs, opts?: pulumi.ComponentResourceOptions) {
     super("openclaw-fleet:fleet:Fleet", name, {}, opts);
-    const { context, plan, eks } = args;
+    const { context, plan, inside } = args;
     const { fleet } = context;
     if (plan.budget)
       new Budget(`${fleet}-budget`, { context, plan: plan.budget }, { parent: this });
-    if (eks) this.#inCluster(args, eks.made, eks.plan);
+    if (inside) this.#inCluster(args, inside);
     this.registerOutputs({});
   }
 
-  #inCluster(args: FleetArgs, made: EksCompute, compute: ClusterComputePlan): void {
-    const { context, plan, base, data } = args;
+  #inCluster({ context, plan, base, data, compute }: FleetArgs, inside: InCluster): void {
     const { fleet } = context;
-    const { cluster, nodes, platform, gone } = made;
-    const { targetGroupArn, securityGroupId } = made.layer.edge;
+    const { targetGroupArn, securityGroupId } = compute.edge;
+    const { provider, gone } = inside;
     const child = { parent: this };
+    const monitoring = plan.compute.kind === "eks" ? plan.compute.monitoring : null;
     if (targetGroupArn !== null) {
       new RouterBinding(
         `${fleet}-routers`,
         {
           context,
-          controllerRole: platform.controllerRole,
-          bindingReady: platform.bindingReady,
+          controllerRole: inside.controllerRole,
+          bindingReady: inside.bindingReady,
           targetGroupArn,
           edgeSecurityGroupId: securityGroupId,
-          nodeSecurityGroupId: cluster.securityGroupId,
+          nodeSecurityGroupId: inside.securityGroupId,
           vpcId: base.network.vpcId,
           routerPort: plan.edge.port,
-          kubernetes: cluster.provider,
+          kubernetes: provider,
           gone,
         },
         child,
       );
     }
-    if (compute.monitoring) {
+    if (monitoring) {
       new Monitoring(
         `${fleet}-monitoring`,
         {
           context,
-          plan: compute.monitoring,
-          clusterName: compute.cluster.clusterName,
-          kubernetes: cluster.provider,
+          plan: monitoring,
+          clusterName: inside.clusterName,
+          kubernetes: provider,
           // Its pods run on the workers' pool, and leave it before it goes.
-          ready: [...cluster.ready, ...nodes.poolsReady],
-          ...(cluster.deletedWith ? { cluster: cluster.deletedWith } : {}),
+          ready: [...inside.ready, ...inside.poolsReady],
+          ...(inside.deletedWith ? { cluster: inside.deletedWith } : {}),
           vpcCidrs: [base.network.cidr],
-          storageClass: platform.storageClass,
+          storageClass: inside.storageClass,
           secretStore: SECRET_STORE,
-          platformReady: [...platform.secretsReady, ...platform.certificatesReady],
+          platformReady: inside.platformReady,
           routers: {
             namespace: NAMESPACES.fleet,
             labels: ROUTERS.labels,

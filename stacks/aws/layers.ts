@@ -79,6 +79,10 @@ export const computeLayer = z.strictObject({
     .nullable(),
 });
 
+/** Layers that another stack can take over. */
+export const LAYER_SHAPES = { base: baseLayer, data: dataLayer, compute: computeLayer } as const;
+export type AdoptedLayer = keyof typeof LAYER_SHAPES;
+
 /** The same shape while it is being made: ids are known later; what a plan decides is plain. */
 type Later<T> = T extends string
   ? pulumi.Input<string>

@@ -26,6 +26,7 @@ import { type FleetPlan, planFleet } from "../presets.ts";
 import type { Settings } from "../settings.ts";
 import { type ComputePlan, knowingCost, planCompute } from "./compute-plan.ts";
 import { type AwsFacts, NOT_ASKED } from "./facts.ts";
+import { layerFaults } from "./layer-faults.ts";
 import type { AwsSettings } from "./settings.ts";
 import { AWS_SHAPES, type AwsShape, type AwsTarget } from "./table.ts";
 
@@ -78,6 +79,7 @@ export function planAws(
     throw new ConfigError("aws", `is missing, and target is ${target}`, remedy);
   }
   const faults = new Faults();
+  faults.add(layerFaults(settings.layers, settings.adopt));
   const { fleet, shape, zones } = sizes(settings, recorded, facts);
   const lifetime = LIFETIMES[settings.environment];
   const users = fleet.users ?? fleet.shards.length * USERS_PER_SHARD;
@@ -286,10 +288,14 @@ class Faults {
       return plan();
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
-      const known = new Set(this.#all.map(({ setting, problem }) => `${setting} ${problem}`));
-      this.#all.push(...error.faults.filter((f) => !known.has(`${f.setting} ${f.problem}`)));
+      this.add(error.faults);
       return undefined;
     }
+  }
+
+  add(faults: readonly Fault[]): void {
+    const known = new Set(this.#all.map(({ setting, problem }) => `${setting} ${problem}`));
+    this.#all.push(...faults.filter((f) => !known.has(`${f.setting} ${f.problem}`)));
   }
 
   throwAny(): void {

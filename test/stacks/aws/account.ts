@@ -1,0 +1,90 @@
+import type { Computed, Lookups } from "../../support/pulumi-mocks.ts";
+
+/** What an account in use answers to every lookup of a stack. */
+export const LOOKUPS: Lookups = {
+  "aws:index/getCallerIdentity:getCallerIdentity": () => ({
+    accountId: "123456789012",
+    arn: "arn:aws:sts::123456789012:assumed-role/deployer/ci",
+    id: "123456789012",
+    userId: "AROAEXAMPLE:ci",
+  }),
+  "aws:iam/getRoles:getRoles": ({ pathPrefix, nameRegex }) => {
+    const name = String(nameRegex).replaceAll(/[$^]/g, "");
+    return {
+      arns: [`arn:aws:iam::123456789012:role${pathPrefix}${name}`],
+      names: [name],
+      id: "roles",
+    };
+  },
+  "aws:index/getAvailabilityZones:getAvailabilityZones": () => ({
+    id: "eu-central-1",
+    names: ["eu-central-1a", "eu-central-1b", "eu-central-1c"],
+    zoneIds: ["euc1-az2", "euc1-az3", "euc1-az1"],
+    groupNames: [],
+  }),
+  "aws:ec2/getInstanceTypeOfferings:getInstanceTypeOfferings": () => ({
+    id: "offerings",
+    instanceTypes: [],
+    locations: ["euc1-az1", "euc1-az2", "euc1-az3"],
+    locationTypes: [],
+  }),
+  "aws:route53/getZone:getZone": ({ name }) => ({
+    zoneId: "Z0123456789ABCDEFGHIJ",
+    name: `${name}.`,
+    nameServers: ["ns-1.example.net", "ns-2.example.net"],
+    privateZone: false,
+    id: "Z0123456789ABCDEFGHIJ",
+  }),
+  "aws:ssm/getParameter:getParameter": ({ name }) => ({
+    id: String(name),
+    name,
+    arn: `arn:aws:ssm:eu-central-1::parameter${name}`,
+    type: "String",
+    value: "ami-0123456789abcdef0",
+    insecureValue: "ami-0123456789abcdef0",
+    version: 1,
+  }),
+};
+
+/** What AWS adds to what is made, where programs read it. */
+export const COMPUTED: Computed = {
+  "pulumi:pulumi:StackReference": () => ({ outputs: {}, secretOutputNames: [] }),
+  "aws:acm/certificate:Certificate": ({ domainName }) => ({
+    domainValidationOptions: [
+      {
+        domainName,
+        resourceRecordName: `_1.${domainName}.`,
+        resourceRecordType: "CNAME",
+        resourceRecordValue: "_2.acm-validations.aws.",
+      },
+    ],
+  }),
+  "aws:rds/instance:Instance": (_, name) => ({
+    address: `${name}.rds.example.com`,
+    masterUserSecrets: [{ secretArn: `arn:aws:secretsmanager:::secret:${name}` }],
+  }),
+  "aws:rds/proxy:Proxy": (_, name) => ({ endpoint: `${name}.proxy.example.com` }),
+  "aws:elasticache/replicationGroup:ReplicationGroup": (_, name) => ({
+    configurationEndpointAddress: `${name}.cache.example.com`,
+    primaryEndpointAddress: `${name}.cache.example.com`,
+  }),
+  "aws:lb/loadBalancer:LoadBalancer": (_, name) => ({
+    dnsName: `${name}.elb.example.com`,
+    zoneId: "Z215JYRZR1TBD5",
+  }),
+  "aws:lb/targetGroup:TargetGroup": (_, name) => ({ name }),
+  "aws:ec2/eip:Eip": (_, name) => ({ publicIp: "203.0.113.9", allocationId: `${name}-id` }),
+  "aws:ec2/instance:Instance": ({ instanceType }) => ({
+    privateIp: "10.64.0.9",
+    availabilityZone: "eu-central-1a",
+    instanceType,
+  }),
+  "aws:s3/bucket:Bucket": (_, name) => ({ bucket: name }),
+  "aws:iam/role:Role": (_, name) => ({ name }),
+  "kubernetes:storage.k8s.io/v1:StorageClass": () => ({ metadata: { name: "gp3" } }),
+  "aws:eks/cluster:Cluster": (_, name) => ({
+    endpoint: `https://${name}.eks.example.com`,
+    certificateAuthority: { data: "Q0E=" },
+    vpcConfig: { clusterSecurityGroupId: "sg-0123456789abcdef0" },
+  }),
+};

@@ -23,7 +23,6 @@ export interface Registered {
     readonly deleteBeforeReplace: boolean;
     readonly ignoreChanges: readonly string[];
     readonly replaceOnChanges: readonly string[];
-    readonly replaceOnChanges: readonly string[];
     readonly deletedWith: string;
   };
 }
@@ -152,7 +151,6 @@ function watch(resources: Registered[]): void {
             retainOnDelete: request.getRetainondelete(),
             deleteBeforeReplace: request.getDeletebeforereplace(),
             ignoreChanges: request.getIgnorechangesList(),
-            replaceOnChanges: request.getReplaceonchangesList(),
             replaceOnChanges: request.getReplaceonchangesList(),
             deletedWith: request.getDeletedwith(),
           },

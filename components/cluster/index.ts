@@ -1,7 +1,6 @@
 import * as aws from "@pulumi/aws";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { Gone } from "../../plugin/resources.ts";
 import type { AwsContext } from "../context.ts";
 import { adminAccess } from "./access.ts";
 import { addons } from "./addons.ts";
@@ -22,20 +21,6 @@ export interface ClusterArgs {
   readonly logsKeyArn: pulumi.Input<string>;
   /** Role that Kubernetes objects are made with, one of `cluster.admins`; the caller's own identity when left out. */
   readonly deployerRoleArn?: string;
-}
-
-/** Objects that must be gone before what comes after them at destroy. */
-export interface GoneArgs {
-  /** `v1`, `karpenter.sh/v1`. */
-  readonly apiVersion: string;
-  /** `NodeClaim`. */
-  readonly kind: string;
-  /** Of one namespace; every one when left out. */
-  readonly namespace?: string;
-  /** Kubernetes label selector; every object when left out. */
-  readonly labelSelector?: string;
-  /** Longest wait. */
-  readonly deadlineSeconds: number;
 }
 
 /** An EKS cluster with its addons and system nodes, or one that exists, and the way into it. */
@@ -59,15 +44,6 @@ export class Cluster extends pulumi.ComponentResource {
   readonly provider: k8s.Provider;
   /** Kubernetes objects depend on all of these: access of who deploys, nodes, and addons. */
   readonly ready: readonly pulumi.Resource[];
-  /**
-   * Makes a resource whose *delete* waits until no such object is left. What is waited for depends on
-   * it; it depends on the controller that does the work.
-   */
-  readonly gone: (
-    name: string,
-    args: GoneArgs,
-    opts: pulumi.CustomResourceOptions,
-  ) => pulumi.Resource;
   /** For `deletedWith` of objects without effects outside of the cluster; undefined for an adopted cluster. */
   readonly deletedWith: pulumi.Resource | undefined;
 
@@ -156,18 +132,6 @@ export class Cluster extends pulumi.ComponentResource {
       { parent: this, dependsOn: access },
     );
     this.ready = [...access, ...first, ...(nodes ? [nodes.group] : []), ...second];
-    this.gone = (goneName, gone, goneOpts) =>
-      new Gone(
-        goneName,
-        {
-          cluster: plan.clusterName,
-          endpoint: found.endpoint,
-          certificateAuthority: found.certificateAuthority,
-          token: { command: this.token.command, args: [...this.token.args] },
-          ...gone,
-        },
-        goneOpts,
-      );
     this.registerOutputs({
       clusterName: this.clusterName,
       arn: this.arn,

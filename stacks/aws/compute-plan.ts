@@ -9,6 +9,7 @@ import {
   knowingCost as tellCost,
   tierMonitoring,
 } from "../../components/monitoring/plan.ts";
+import { DEFAULT_CIDR } from "../../components/network/catalog.ts";
 import type { NetworkLoad } from "../../components/network/plan.ts";
 import { type NodesPlan, planNodes, tierNodes } from "../../components/nodes/plan.ts";
 import { type PlatformPlan, planPlatform, tierPlatform } from "../../components/platform/plan.ts";
@@ -126,7 +127,7 @@ function planEks(need: ComputeNeed): ClusterComputePlan {
     fleet: name,
     settings: settings.cluster,
     zones,
-    ...(facts.adoptedNetwork ? { vpcCidr: facts.adoptedNetwork.cidr } : {}),
+    vpcCidr: facts.adoptedNetwork?.cidr ?? settings.network.cidr ?? DEFAULT_CIDR,
     ...(facts.clusterVersion ? { deployedVersion: facts.clusterVersion } : {}),
     ...(facts.callerArn ? { callerArn: facts.callerArn } : {}),
     // Monitoring prefers nodes that nothing takes away, and is paid for where it is counted.

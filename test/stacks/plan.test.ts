@@ -50,3 +50,15 @@ describe("a budget below the plan's cost", () => {
     expect(plan({ ...dear, budgetMonthlyUsd: 120, environment: "prod" }).notes).toEqual([]);
   });
 });
+
+test("a cluster's services may not overlap the network as it is planned", () => {
+  const stack = {
+    target: "eks",
+    preset: "small",
+    aws: { region: "eu-central-1", accountId: "123456789012" },
+    domain: "fleet.example.com",
+    network: { cidr: "172.20.0.0/16" },
+    cluster: { access: "private", admins: ["arn:aws:iam::123456789012:role/deploy"] },
+  };
+  expect(() => plan(stack)).toThrow(/cluster\.serviceCidr is 172\.20\.0\.0\/16, which overlaps/);
+});

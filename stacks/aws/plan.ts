@@ -27,6 +27,7 @@ import type { Settings } from "../settings.ts";
 import { type ComputePlan, knowingCost, planCompute } from "./compute-plan.ts";
 import { type AwsFacts, NOT_ASKED } from "./facts.ts";
 import { layerFaults } from "./layer-faults.ts";
+import { nameFaults, tagFaults } from "./names.ts";
 import type { AwsSettings } from "./settings.ts";
 import { AWS_SHAPES, type AwsShape, type AwsTarget } from "./table.ts";
 
@@ -79,6 +80,8 @@ export function planAws(
     throw new ConfigError("aws", `is missing, and target is ${target}`, remedy);
   }
   const faults = new Faults();
+  faults.add(nameFaults(name));
+  faults.add(tagFaults(settings.tags));
   faults.add(layerFaults(settings.layers, settings.adopt));
   const { fleet, shape, zones } = sizes(settings, recorded, facts);
   const lifetime = LIFETIMES[settings.environment];

@@ -79,12 +79,11 @@ export function runPlugin(
     );
     return { ended: refused, kill: () => undefined };
   }
-  const program =
-    request.getKind() === "analyzer"
-      ? [...request.getArgsList(), folder]
-      : [folder, ...request.getArgsList()];
+  const pack = request.getKind() === "analyzer";
+  const program = pack ? [...request.getArgsList(), folder] : [folder, ...request.getArgsList()];
   const child = spawn(process.execPath, [runnerIn(folder, runner), ...program], {
-    cwd: request.getPwd() || folder,
+    // The policy SDK reads the pack's version from the working directory's package.json.
+    cwd: pack ? folder : request.getPwd() || folder,
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, ...fromList(request.getEnvList()) },
   });

@@ -20,6 +20,7 @@ export const RULES = {
     /^(private|\d{1,3}(\.\d{1,3}){3}\/\d{1,2})$/,
     "a CIDR such as 203.0.113.7/32, or private",
   ),
+  branch: form(/^[^\s*?:]+$/, "one name, without wildcards"),
   host: form(/^([a-z_][a-z0-9_-]*@)?[A-Za-z0-9.:-]+$/, "user@address, e.g. root@192.0.2.11"),
   models: form(/^(demo|[A-Za-z0-9][\w.-]*\/\S+)$/, "demo, or provider/model as OpenClaw writes it"),
   variable: form(

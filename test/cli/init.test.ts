@@ -7,7 +7,7 @@ import { settingsOf } from "../../cli/lib/stack-settings.ts";
 import { settingsFile } from "../../cli/pulumi.ts";
 import { PROJECT_ROOT } from "../../toolchain/paths.ts";
 
-const STACK = `ti-${process.pid}`;
+const STACK = `t-i${process.pid}`;
 const FILE = settingsFile(STACK);
 
 afterEach(() => rmSync(FILE, { force: true }));

@@ -59,7 +59,7 @@ describe("an upgrade", () => {
 });
 
 describe("./fleet upgrade cluster", () => {
-  const STACK = `tu-${process.pid}`;
+  const STACK = `t-u${process.pid}`;
   const FILE = settingsFile(STACK);
   let home: Home;
   const text = (version: string) => `# Mine.

@@ -42,6 +42,8 @@ export type PriceRegion = (typeof PRICE_REGIONS)[number];
 
 /** Hours of a month, as AWS's own calculator counts them. */
 export const HOURS_A_MONTH = 730;
+/** Days of a month, where use is counted by the day. */
+export const DAYS_A_MONTH = 30;
 
 /** How a resource type is paid for: by lines of its component's tier, or not at all and why. */
 export type PricedBy = { readonly lines: readonly string[] } | { readonly free: string };

@@ -1,4 +1,4 @@
-import { pricesOf, type Tier } from "../cost.ts";
+import { DAYS_A_MONTH, pricesOf, type Tier } from "../cost.ts";
 import { ConfigError, type Fault } from "../errors.ts";
 import {
   ABORT_DAYS,
@@ -17,7 +17,8 @@ import type { BucketsSettings } from "./settings.ts";
 /** What the buckets are for. Plain numbers; presets are known to the stack alone. */
 export interface BucketsNeed {
   readonly region: string;
-  readonly users: number;
+  /** Turns a month of all users. */
+  readonly turns: number;
   readonly shards: number;
   /** Disk of one shard's state. */
   readonly shardDiskMiB: number;
@@ -68,8 +69,6 @@ export interface BucketsPlan {
   readonly logDays: number;
 }
 
-const DAYS_A_MONTH = 30;
-
 /** Buckets with lifecycles and locks. Throws ConfigError. */
 export function planBuckets(need: BucketsNeed): BucketsPlan {
   const { settings: s } = need;
@@ -102,7 +101,6 @@ export function planBuckets(need: BucketsNeed): BucketsPlan {
     oldVersionDays: s.oldVersionDays,
     abortDays: ABORT_DAYS,
   };
-  const turns = need.users * s.turnsPerUserDay * DAYS_A_MONTH;
   return {
     replicas: {
       role: "replicas",
@@ -130,8 +128,8 @@ export function planBuckets(need: BucketsNeed): BucketsPlan {
     balancerAccount: BALANCER_ACCOUNTS[need.region] ?? null,
     shards: need.shards,
     replicaGb: (need.shards * need.shardDiskMiB * REPLICA_FACTOR) / 1024,
-    turns,
-    chatLogGb: (turns * s.chatLogKiBPerTurn) / 2 ** 20,
+    turns: need.turns,
+    chatLogGb: (need.turns * s.chatLogKiBPerTurn) / 2 ** 20,
     chatLogHotDays: s.chatLogHotDays,
     chatLogDays: s.chatLogDays,
     logDays: need.logDays,

@@ -30,7 +30,9 @@ export const bucketsSettings = z.strictObject({
     .number()
     .min(0)
     .default(50)
-    .describe("Turns of a user a day, for the plan's cost alone."),
+    .describe(
+      "Turns of a user a day, for the plan's cost alone: traffic, requests, logs and replicas follow it.",
+    ),
   chatLogKiBPerTurn: z
     .number()
     .min(0)

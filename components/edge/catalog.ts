@@ -25,6 +25,8 @@ export const LIMITS = {
   certificateNameLength: 64,
   /** Names of one certificate. */
   certificateNames: 10,
+  /** Inbound rules of a security group, without a quota request. Source: the quotas page of Amazon VPC. */
+  securityGroupRules: 60,
   /** Zones a balancer must stand in. */
   zones: 2,
 } as const;
@@ -96,15 +98,13 @@ export const CAPACITY_UNIT = {
   gbPerHour: 1,
 } as const;
 
-/** What one user is taken to do in a month, for costs by use; an assumption, not measured. */
-export const USE_PER_USER = {
-  /** A hundred on each of twenty days. */
-  turnsPerMonth: 2_000,
+/** What turns and users are taken to ask of the way in, for costs by use; assumptions, not measured. */
+export const USE = {
   /** Requests of one turn: the question, its history, a retry. */
   requestsPerTurn: 3,
   kbPerTurn: 40,
-  /** Connections open at once. */
-  connections: 1,
+  /** Connections that a user keeps open. */
+  connectionsPerUser: 1,
 } as const;
 
 /** How each type that the component can register is paid for. */

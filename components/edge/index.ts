@@ -118,7 +118,7 @@ export class Edge extends pulumi.ComponentResource {
             ipProtocol: "tcp",
             fromPort: port,
             toPort: port,
-            ...(cidr.includes(":") ? { cidrIpv6: cidr } : { cidrIpv4: cidr }),
+            cidrIpv4: cidr,
             tags: named(what),
           },
           child,

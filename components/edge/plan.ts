@@ -1,6 +1,7 @@
 import { FRONT } from "../../gateway/contract.ts";
 import { ConfigError, type Fault } from "../errors.ts";
 import { DNS_CHECK, LIMITS, QUOTAS } from "./catalog.ts";
+import { rangeFaults } from "./ranges.ts";
 import type { EdgeSettings } from "./settings.ts";
 import { planWaf, type WafPlan } from "./waf.ts";
 
@@ -16,8 +17,9 @@ export interface EdgeNeed {
   readonly nodes: readonly string[];
   /** Zones of the public subnets. */
   readonly zones: number;
-  /** Concurrent users, for costs. */
+  /** Concurrent users, and all their turns of a month, for costs. */
   readonly users: number;
+  readonly turnsPerMonth: number;
   readonly turnsPerSecond: number;
   /** Name of the stack's setting `domain`. */
   readonly domain?: string | undefined;
@@ -67,6 +69,7 @@ export interface EdgePlan {
   readonly detectionSeconds: number | null;
   readonly zones: number;
   readonly users: number;
+  readonly turnsPerMonth: number;
   readonly quotas: readonly QuotaNeed[];
   readonly notes: readonly string[];
 }
@@ -81,6 +84,7 @@ export function planEdge(need: EdgeNeed): EdgePlan {
   const faults = [
     ...nameFaults(need, front),
     ...frontFaults(need, front),
+    ...rangeFaults(settings.publicTo),
     ...wafFaults(need, front),
   ];
   if (faults.length > 0) throw new ConfigError(faults);
@@ -113,6 +117,7 @@ export function planEdge(need: EdgeNeed): EdgePlan {
     detectionSeconds: detectionSeconds(front),
     zones: need.zones,
     users: need.users,
+    turnsPerMonth: need.turnsPerMonth,
     quotas:
       front === "alb"
         ? [{ ...QUOTAS.balancers, need: 1 }]

@@ -1,9 +1,7 @@
 import { z } from "zod";
 import { WAF } from "./waf-catalog.ts";
 
-const cidr = z
-  .string()
-  .regex(/^([\d.]+|[\da-fA-F:.]+)\/\d{1,3}$/, "an address range, e.g. 203.0.113.0/24");
+const cidr = z.string().regex(/^[\da-fA-F:.]+\/\d{1,3}$/, "an address range, e.g. 203.0.113.0/24");
 
 const rate = () => z.int().min(WAF.rateLimit.min).max(WAF.rateLimit.max).optional();
 
@@ -20,7 +18,7 @@ export const edgeSettings = z.strictObject({
     .min(1)
     .default(["0.0.0.0/0"])
     .describe(
-      "Address ranges that may connect; the whole internet when left out. Changed while it runs.",
+      "IPv4 ranges that may connect, at most 30; the whole internet when left out. Changed while it runs.",
     ),
   alternativeNames: z
     .array(z.string())

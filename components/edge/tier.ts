@@ -1,5 +1,5 @@
 import { type CostLine, HOURS_A_MONTH, type Prices, pricesOf, type Tier } from "../cost.ts";
-import { CAPACITY_UNIT, EDGE_PRICES, type EdgePrice, USE_PER_USER } from "./catalog.ts";
+import { CAPACITY_UNIT, EDGE_PRICES, type EdgePrice, USE } from "./catalog.ts";
 import type { EdgePlan } from "./plan.ts";
 
 /** The way in as a row of `fleet plan`. */
@@ -44,7 +44,7 @@ function costs(plan: EdgePlan, prices: Prices<EdgePrice>): CostLine[] {
     unit,
     priceUsd: prices[price],
   });
-  const answers = line("answers to the internet", gbPerMonth(plan.users), "GB", "dataOutGb");
+  const answers = line("answers to the internet", gbPerMonth(plan), "GB", "dataOutGb");
   if (plan.front !== "alb") {
     const count = plan.addressOf.length;
     const addresses = line(
@@ -59,7 +59,7 @@ function costs(plan: EdgePlan, prices: Prices<EdgePrice>): CostLine[] {
   }
   const lines = [
     line("balancer hours", HOURS_A_MONTH, "h", "balancerHour"),
-    line("balancer capacity units", capacityUnitHours(plan.users), "LCU-h", "capacityUnitHour"),
+    line("balancer capacity units", capacityUnitHours(plan), "LCU-h", "capacityUnitHour"),
     line("balancer's public IPv4 addresses", plan.zones * HOURS_A_MONTH, "h", "publicIpv4Hour"),
     answers,
   ];
@@ -67,32 +67,30 @@ function costs(plan: EdgePlan, prices: Prices<EdgePrice>): CostLine[] {
     lines.push(
       line("web firewall", 1, "month", "firewall"),
       line("web firewall rules", plan.waf.rules.length, "rule-month", "firewallRule"),
-      line(
-        "web firewall requests",
-        requests(plan.users) / 1e6,
-        "million",
-        "firewallMillionRequests",
-      ),
+      line("web firewall requests", requests(plan) / 1e6, "million", "firewallMillionRequests"),
     );
   }
   return lines;
 }
 
-function requests(users: number): number {
-  return users * USE_PER_USER.turnsPerMonth * USE_PER_USER.requestsPerTurn;
+/** What the costs by use follow. */
+type Use = Pick<EdgePlan, "users" | "turnsPerMonth">;
+
+function requests({ turnsPerMonth }: Use): number {
+  return turnsPerMonth * USE.requestsPerTurn;
 }
 
-function gbPerMonth(users: number): number {
-  return (users * USE_PER_USER.turnsPerMonth * USE_PER_USER.kbPerTurn) / 1e6;
+function gbPerMonth({ turnsPerMonth }: Use): number {
+  return (turnsPerMonth * USE.kbPerTurn) / 1e6;
 }
 
 /** The dearest of the dimensions that AWS counts, over a month. */
-export function capacityUnitHours(users: number): number {
+export function capacityUnitHours(use: Use): number {
   const seconds = HOURS_A_MONTH * 3_600;
   const units = Math.max(
-    requests(users) / seconds / CAPACITY_UNIT.newConnectionsPerSecond,
-    (users * USE_PER_USER.connections) / CAPACITY_UNIT.activeConnectionsPerMinute,
-    gbPerMonth(users) / HOURS_A_MONTH / CAPACITY_UNIT.gbPerHour,
+    requests(use) / seconds / CAPACITY_UNIT.newConnectionsPerSecond,
+    (use.users * USE.connectionsPerUser) / CAPACITY_UNIT.activeConnectionsPerMinute,
+    gbPerMonth(use) / HOURS_A_MONTH / CAPACITY_UNIT.gbPerHour,
   );
   return units * HOURS_A_MONTH;
 }

@@ -90,19 +90,19 @@ export const QUOTAS = {
 } as const;
 
 /**
- * Traffic of a month, GB, that a plan's cost reckons with. Estimates, not measured: a user sends 1,000
- * turns a month, each with 80 KB of context to the model and 10 KB back; a node fetches 10 GB of images
- * and packages; sessions, limits and calls to the owner of a shard cross zones two times in three.
+ * Traffic that a plan's cost reckons with, GB a turn and GB a node and month. Estimates, not measured: a
+ * turn takes 80 KB of context to the model and brings 10 KB back; a node fetches 10 GB of images and
+ * packages; sessions, limits and calls to the owner of a shard cross zones two times in three.
  */
 export const TRAFFIC = {
-  outGbPerUser: 0.08,
-  natGbPerUser: 0.09,
+  outGbPerTurn: 80e-6,
+  natGbPerTurn: 90e-6,
   natGbPerNode: 10,
-  crossZoneGbPerUser: 0.05,
+  crossZoneGbPerTurn: 50e-6,
   crossZoneGbPerNode: 5,
   /** Share of what goes through NAT without endpoints that an endpoint takes over. */
   endpointGbPerNode: 5,
-  flowLogGbPerUser: 0.01,
+  flowLogGbPerTurn: 10e-6,
   flowLogGbPerNode: 0.25,
 } as const;
 

@@ -5,7 +5,8 @@ import type { NatMode } from "./settings.ts";
 
 /** What the month's traffic is reckoned from. */
 export interface NetworkUsage {
-  readonly users: number;
+  /** Turns a month. */
+  readonly turns: number;
   /** Machines, hosts or nodes. */
   readonly nodes: number;
   /** Days that flow logs are kept. */
@@ -29,20 +30,20 @@ const SURVIVES: Readonly<Record<NatMode, string>> = {
 /** The network's rows of `fleet plan`: the way out, the endpoints, the flow logs. */
 export function tierNetwork(plan: NetworkPlan, usage: NetworkUsage, region: string): Tier[] {
   const price = pricesOf(PRICES, region);
-  const perMonth = (perUser: number, perNode: number) =>
-    perUser * usage.users + perNode * usage.nodes;
+  const perMonth = (perTurn: number, perNode: number) =>
+    perTurn * usage.turns + perNode * usage.nodes;
   const endpoints = plan.interfaceEndpoints.length * plan.zones;
   const endpointGb = endpoints > 0 ? perMonth(0, TRAFFIC.endpointGbPerNode) : 0;
   const natGb =
     plan.nat === "none"
       ? 0
-      : Math.max(0, perMonth(TRAFFIC.natGbPerUser, TRAFFIC.natGbPerNode) - endpointGb);
+      : Math.max(0, perMonth(TRAFFIC.natGbPerTurn, TRAFFIC.natGbPerNode) - endpointGb);
   // With one gateway, what comes from the other zones crosses a border on its way out.
   const toOtherZone = plan.nat === "one" ? (natGb * (plan.zones - 1)) / plan.zones : 0;
   const crossZoneGb =
-    perMonth(TRAFFIC.crossZoneGbPerUser, TRAFFIC.crossZoneGbPerNode) + toOtherZone;
+    perMonth(TRAFFIC.crossZoneGbPerTurn, TRAFFIC.crossZoneGbPerNode) + toOtherZone;
   const gateways = plan.natZones.length;
-  const flowGb = perMonth(TRAFFIC.flowLogGbPerUser, TRAFFIC.flowLogGbPerNode);
+  const flowGb = perMonth(TRAFFIC.flowLogGbPerTurn, TRAFFIC.flowLogGbPerNode);
   const line = (what: string, quantity: number, unit: string, priceUsd: number): CostLine => ({
     what,
     quantity,
@@ -63,7 +64,7 @@ export function tierNetwork(plan: NetworkPlan, usage: NetworkUsage, region: stri
             line("NAT gateway GB", natGb, "GB", price.natGb),
             line("Public IPv4 of NAT", gateways * HOURS_A_MONTH, "h", price.publicIpv4Hour),
             line("Cross-zone GB", crossZoneGb, "GB", price.crossZoneGb),
-            line("GB out to model providers", perMonth(TRAFFIC.outGbPerUser, 0), "GB", price.outGb),
+            line("GB out to model providers", perMonth(TRAFFIC.outGbPerTurn, 0), "GB", price.outGb),
           ].filter(({ quantity }) => quantity > 0)
         : [],
     },

@@ -7,7 +7,7 @@ import {
   planCache,
   tierCache,
 } from "../../components/cache/plan.ts";
-import { monthlyUsd, PRICE_REGIONS, type Tier } from "../../components/cost.ts";
+import { DAYS_A_MONTH, monthlyUsd, PRICE_REGIONS, type Tier } from "../../components/cost.ts";
 import { type DatabasePlan, planDatabase, tierDatabase } from "../../components/database/plan.ts";
 import { databaseSettings } from "../../components/database/settings.ts";
 import { type DnsPlan, planDns, tierDns } from "../../components/dns/plan.ts";
@@ -87,6 +87,7 @@ export function planAws(
   const lifetime = LIFETIMES[settings.environment];
   const users = fleet.users ?? fleet.shards.length * USERS_PER_SHARD;
   const { backupDays } = lifetime;
+  const turns = users * settings.buckets.turnsPerUserDay * DAYS_A_MONTH;
 
   const dns = faults.of(() =>
     planDns({
@@ -124,6 +125,7 @@ export function planAws(
       nodes: fleet.nodes,
       zones,
       users,
+      turnsPerMonth: turns,
       turnsPerSecond: fleet.turnsPerSecond,
       domain: settings.domain,
       tlsRequired: settings.environment === "prod",
@@ -134,7 +136,7 @@ export function planAws(
   const buckets = faults.of(() =>
     planBuckets({
       region: aws.region,
-      users,
+      turns,
       shards: fleet.shards.length,
       shardDiskMiB: settings.sizes.shardDiskMiB ?? CAPACITY.shardDiskMiB.value,
       accessLogs: edge?.front === "alb",
@@ -194,7 +196,7 @@ export function planAws(
   const tiers: Tier[] = [
     ...tierNetwork(
       network,
-      { users, nodes: fleet.nodes.length, logDays: lifetime.logDays },
+      { turns, nodes: fleet.nodes.length, logDays: lifetime.logDays },
       region,
     ),
     tierKeys({ users }, region),

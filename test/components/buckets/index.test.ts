@@ -17,7 +17,7 @@ const ALL = ["prod-buckets-replicas", "prod-buckets-chat-logs", "prod-buckets-ac
 const built = (context: AwsContext = KEPT, set: object = {}, accessLogs = true) => {
   const plan = planBuckets({
     region: context.region,
-    users: 1000,
+    turns: 1_500_000,
     shards: 20,
     shardDiskMiB: 60,
     accessLogs,

@@ -8,7 +8,7 @@ import { monthlyUsd, PRICE_REGIONS } from "../../../components/cost.ts";
 const plan = (need: Partial<BucketsNeed> = {}, set: object = {}) =>
   planBuckets({
     region: "eu-central-1",
-    users: 1000,
+    turns: 1_500_000,
     shards: 20,
     shardDiskMiB: 60,
     accessLogs: true,
@@ -118,7 +118,7 @@ describe("planBuckets", () => {
 describe("tierBuckets", () => {
   it("bills replicas, every PUT of replication, and logs in each class", () => {
     const costs = tierBuckets(plan(), "us-east-1").costs;
-    const turns = 1000 * 50 * 30;
+    const turns = 1_500_000;
     const logGb = (turns * 16) / 2 ** 20;
     const quantities = Object.fromEntries(costs.map((line) => [line.what, line.quantity]));
     expect(quantities["PUTs of replication"]).toBe((turns * 30) / 1000);
@@ -140,14 +140,17 @@ describe("tierBuckets", () => {
   });
 
   it("never costs less as users and shards rise", () => {
-    const size = fc.record({ users: fc.nat(100_000), shards: fc.integer({ min: 1, max: 2000 }) });
+    const size = fc.record({
+      turns: fc.nat(150_000_000),
+      shards: fc.integer({ min: 1, max: 2000 }),
+    });
     fc.assert(
       fc.property(size, size, (a, b) => {
         for (const region of PRICE_REGIONS) {
           const cost = (pick: (x: number, y: number) => number) =>
             monthlyUsd(
               tierBuckets(
-                plan({ users: pick(a.users, b.users), shards: pick(a.shards, b.shards) }),
+                plan({ turns: pick(a.turns, b.turns), shards: pick(a.shards, b.shards) }),
                 region,
               ).costs,
             );

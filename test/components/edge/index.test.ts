@@ -171,15 +171,15 @@ describe("a balancer", () => {
   });
 
   test("is open to whom the settings say, on two ports, and talks to routers only", async () => {
-    const publicTo = ["203.0.113.0/24", "2001:db8::/32"];
+    const publicTo = ["203.0.113.0/24", "198.51.100.7/32"];
     const made = await build({}, {}, { publicTo });
     const open = made
       .of(INGRESS)
-      .map(({ inputs }) => [inputs.fromPort, inputs.toPort, inputs.cidrIpv4 ?? inputs.cidrIpv6]);
+      .map(({ inputs }) => [inputs.fromPort, inputs.toPort, inputs.cidrIpv4]);
     expect(open.sort()).toEqual([
-      [443, 443, "2001:db8::/32"],
+      [443, 443, "198.51.100.7/32"],
       [443, 443, "203.0.113.0/24"],
-      [80, 80, "2001:db8::/32"],
+      [80, 80, "198.51.100.7/32"],
       [80, 80, "203.0.113.0/24"],
     ]);
     const egress = made.one("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule").inputs;

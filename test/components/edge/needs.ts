@@ -14,6 +14,7 @@ export function needOf(changes: Partial<EdgeNeed> = {}, settings: Settings = {})
     nodes: ["a", "b", "c"],
     zones: 3,
     users: 1_000,
+    turnsPerMonth: 1_500_000,
     turnsPerSecond: 100,
     domain: "chat.example.com",
     tlsRequired: true,

@@ -112,6 +112,23 @@ test("every fault is told at once, as it is written", () => {
   ]);
 });
 
+test.each([
+  ["203.0.113.7/24", /\/32 for this one alone/],
+  ["203.0.113.300/24", /no range/],
+  ["203.0.113.0/33", /no range/],
+  ["2001:db8::/32", /IPv4 addresses only/],
+])("%s may not be in edge.publicTo", (range, why) => {
+  const need = needOf({}, { publicTo: ["203.0.113.0/24", range] });
+  expect(faultsOf(need)).toEqual(["edge.publicTo[1]"]);
+  expect(() => planEdge(need)).toThrow(why);
+});
+
+test("a security group has rules for thirty ranges on two ports", () => {
+  const ranges = (count: number) => Array.from({ length: count }, (_, i) => `10.0.${i}.0/24`);
+  expect(faultsOf(needOf({}, { publicTo: [...ranges(30), "10.0.0.0/24"] }))).toEqual([]);
+  expect(faultsOf(needOf({}, { publicTo: ranges(31) }))).toEqual(["edge.publicTo"]);
+});
+
 test("names of other domains are refused", () => {
   const settings = { alternativeNames: ["www.chat.example.com", "chat.example.org"] };
   expect(faultsOf(needOf({}, settings))).toEqual(["edge.alternativeNames[1]"]);
@@ -149,8 +166,10 @@ test("cost never falls as users or zones rise, in every region", () => {
   });
   fc.assert(
     fc.property(need, ({ users, more, zones, waf, region }) => {
-      const cost = (users: number, zones: number) =>
-        monthlyUsd(tierEdge(planEdge(needOf({ users, zones, waf })), region).costs);
+      const cost = (users: number, zones: number) => {
+        const need = needOf({ users, turnsPerMonth: users * 1_500, zones, waf });
+        return monthlyUsd(tierEdge(planEdge(need), region).costs);
+      };
       expect(cost(users + more, zones)).toBeGreaterThanOrEqual(cost(users, zones));
       expect(cost(users, 3)).toBeGreaterThanOrEqual(cost(users, zones));
     }),
@@ -160,13 +179,13 @@ test("cost never falls as users or zones rise, in every region", () => {
 test("a balancer in Frankfurt with three zones and a firewall, by hand", () => {
   const tier = tierEdge(planEdge(needOf()), "eu-central-1");
   // 730 h x 0.027; 1000 users / 3000 connections x 730 h x 0.008; 3 x 730 h x 0.005;
-  // 1000 x 2000 x 40 kB = 80 GB x 0.09; 5; 7 rules x 1; 1000 x 2000 x 3 = 6 million x 0.60
-  expect(monthlyUsd(tier.costs)).toBeCloseTo(19.71 + 1.95 + 10.95 + 7.2 + 5 + 7 + 3.6, 5);
+  // 1.5 million turns x 40 kB = 60 GB x 0.09; 5; 7 rules x 1; 1.5 million x 3 = 4.5 million x 0.60
+  expect(monthlyUsd(tier.costs)).toBeCloseTo(19.71 + 1.95 + 10.95 + 5.4 + 5 + 7 + 2.7, 5);
 });
 
 test("three hosts behind DNS, by hand", () => {
   const tier = tierEdge(planEdge(needOf({ target: "ec2", front: "dns", waf: false })), "us-east-1");
-  expect(monthlyUsd(tier.costs)).toBeCloseTo(10.95 + 7.5 + 7.2, 5);
+  expect(monthlyUsd(tier.costs)).toBeCloseTo(10.95 + 7.5 + 5.4, 5);
 });
 
 test("a region without prices has no costs", () => {
@@ -174,7 +193,9 @@ test("a region without prices has no costs", () => {
 });
 
 test("the dearest dimension makes the capacity units", () => {
-  expect(capacityUnitHours(3_000)).toBeCloseTo(730);
+  expect(capacityUnitHours({ users: 3_000, turnsPerMonth: 0 })).toBeCloseTo(730);
+  // 730 million kB are 730 GB, one an hour.
+  expect(capacityUnitHours({ users: 0, turnsPerMonth: 730e6 / 40 })).toBeCloseTo(730);
 });
 
 test("every line that pays for a type stands in a plan", () => {

@@ -12,7 +12,7 @@ const need = (more: Partial<NetworkNeed> = {}) =>
     load: { balancers: 1, publicHosts: 3, privateHosts: 0, dataPerZone: 8 },
     ...more,
   });
-const USAGE: NetworkUsage = { users: 200, nodes: 3, logDays: 90 };
+const USAGE: NetworkUsage = { turns: 200_000, nodes: 3, logDays: 90 };
 const usd = (more: Partial<NetworkNeed>, usage = USAGE, region = "us-east-1") =>
   tierNetwork(need(more), usage, region).reduce((sum, tier) => sum + monthlyUsd(tier.costs), 0);
 
@@ -54,26 +54,26 @@ describe("the network's rows of a plan", () => {
     ]);
   });
 
-  test("cost never falls as users or nodes rise", () => {
+  test("cost never falls as turns or nodes rise", () => {
     fc.assert(
       fc.property(
         fc.constantFrom(...NAT_MODES),
         fc.constantFrom(...PRICE_REGIONS),
-        fc.nat(5000),
+        fc.nat(5_000_000),
         fc.nat(60),
-        fc.nat(500),
+        fc.nat(500_000),
         fc.nat(5),
         fc.boolean(),
-        (natGateways, region, users, nodes, moreUsers, moreNodes, endpoints) => {
+        (natGateways, region, turns, nodes, moreTurns, moreNodes, endpoints) => {
           const parts = {
             natGateways,
             flowLogs: true,
             interfaceEndpoints: endpoints ? ["sts"] : [],
           };
-          const before = usd(parts, { users, nodes, logDays: 3 }, region);
+          const before = usd(parts, { turns, nodes, logDays: 3 }, region);
           const after = usd(
             parts,
-            { users: users + moreUsers, nodes: nodes + moreNodes, logDays: 3 },
+            { turns: turns + moreTurns, nodes: nodes + moreNodes, logDays: 3 },
             region,
           );
           // A cent: each line is rounded, as on a bill.

@@ -58,6 +58,7 @@ const edge = new Edge(
       nodes: ["a", "b"],
       zones: zones.length,
       users: 100,
+      turnsPerMonth: 150_000,
       turnsPerSecond: 10,
       domain: "chat.example.com",
       tlsRequired: true,

@@ -119,8 +119,8 @@ export class Cloud {
         for (const residue of left) this.world.leave(residue);
         this.world.remove(other.key);
       }
+      for (const over of rule.settles?.(row, this.world) ?? []) this.world.settle(over);
     }
-    for (const over of rule.settles?.(row, this.world) ?? []) this.world.settle(over);
     this.world.remove(row.key);
   }
 

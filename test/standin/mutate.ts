@@ -1,5 +1,6 @@
 import { Cloud, nameOf } from "./cloud.ts";
-import { copyOf, type Dropped, type Replay, randomly, urgently } from "./replay.ts";
+import { disorder } from "./order.ts";
+import { type Deployed, type Dropped, type Replay, randomly, urgently } from "./replay.ts";
 import type { World } from "./world.ts";
 
 /** What became of a deployment with one thing taken out of it. */
@@ -22,6 +23,21 @@ export interface Edge {
   readonly to: readonly string[];
 }
 
+/** Written-down `dependsOn` with what each entry stands for: a component stands for all that is in it. */
+export function edgesOf(
+  replay: Replay,
+  resources: readonly Deployed[],
+  written: readonly { readonly from: string; readonly entry: string }[],
+): Edge[] {
+  const children = new Map<string, string[]>();
+  for (const { urn, parent } of resources) {
+    if (parent) children.set(parent, [...(children.get(parent) ?? []), urn]);
+  }
+  const within = (urn: string): string[] =>
+    replay.steps.has(urn) ? [urn] : (children.get(urn) ?? []).flatMap(within);
+  return written.map(({ from, entry }) => ({ from, entry, to: within(entry) }));
+}
+
 /** Everything made, for deletions to begin from. */
 export function finished(replay: Replay): World {
   const world = replay.empty();
@@ -31,7 +47,7 @@ export function finished(replay: Replay): World {
 }
 
 /** Takes one `dependsOn` away and does, by turns, what it kept from happening. */
-export function withoutEdge(replay: Replay, edge: Edge, all: World): Outcome {
+export function withoutEdge(replay: Replay, edge: Edge): Outcome {
   const what = `${nameOf(edge.from)} waits for ${nameOf(edge.entry)}`;
   const type = edge.from.split("::")[2]?.split("$").at(-1) ?? "";
   const dropped: Dropped = { from: edge.from, to: new Set(edge.to) };
@@ -40,23 +56,20 @@ export function withoutEdge(replay: Replay, edge: Edge, all: World): Outcome {
   if (!replay.steps.has(edge.from) || free.length === 0) {
     return { what, type, noticed: null, implied: true };
   }
+  const [collision] = disorder(replay, dropped);
+  if (collision) return { what, type, noticed: `order: ${collision}` };
   // Make the one that waited as soon as it can be, and what it waited for after it.
   const first = new Set([edge.from, ...stillBefore]);
-  const made = replay.up(replay.empty(), urgently(first, new Set(free)), {
-    without: dropped,
-    only: first,
-  });
+  const world = replay.empty();
+  const made = replay.up(world, urgently(first, new Set(free)), { without: dropped });
   if (made) return { what, type, noticed: `up: ${nameOf(made.urn)}: ${made.message}` };
-  for (const urn of free) {
-    const before = replay.dependents(urn, dropped);
-    const failure = replay.down(copyOf(all), urgently(before, new Set([edge.from])), {
-      without: dropped,
-      only: new Set([urn, ...before]),
-    });
-    if (failure)
-      return { what, type, noticed: `destroy: ${nameOf(failure.urn)}: ${failure.message}` };
-  }
-  return { what, type, noticed: null };
+  // And take it down as late as it can be, with what it waited for before it.
+  const last = new Set([edge.from, ...replay.ancestors(edge.from, dropped)]);
+  const early = new Set(free.flatMap((urn) => [urn, ...replay.dependents(urn, dropped)]));
+  const gone = replay.down(world, urgently(early, last), { without: dropped });
+  if (gone) return { what, type, noticed: `destroy: ${nameOf(gone.urn)}: ${gone.message}` };
+  const [left] = leftOver(world);
+  return { what, type, noticed: left ? `left over: ${left}` : null };
 }
 
 /** Takes one resource away: everybody is told that it is there, and it is not. */

@@ -179,16 +179,6 @@ export function urgently(first: ReadonlySet<string>, last: ReadonlySet<string>):
     ready.find((urn) => first.has(urn)) ?? ready.find((urn) => !last.has(urn)) ?? ready[0];
 }
 
-/** A copy, for a further try from the same point. */
-export function copyOf(world: World): World {
-  const copy = new World();
-  for (const row of world.rows.values()) copy.rows.set(row.key, row);
-  for (const residue of world.residue.values()) copy.leave(residue);
-  Object.assign(copy.counts, world.counts);
-  copy.settings = world.settings;
-  return copy;
-}
-
 function closure(urn: string, edges: ReadonlyMap<string, ReadonlySet<string>>): Set<string> {
   const found = new Set<string>();
   const todo = [urn];

@@ -11,6 +11,8 @@ export interface Chart {
   readonly controls?: readonly string[];
   /** Service account under which it calls AWS, by its values; null: it calls nothing. */
   readonly identity?: (values: Props, release: string) => string | null;
+  /** Kinds of others that its own templates, or its pods, need at once. */
+  readonly uses?: readonly string[];
   /** Values without which its pods do not start (hop limit 1 hides instance metadata from them). */
   readonly wants?: readonly string[];
   /** Volumes of its stateful sets, by its values: Helm leaves them behind unless they are told to go. */
@@ -80,6 +82,7 @@ export const KNOWN_CHARTS: Readonly<Record<string, Chart>> = {
     source: "github.com/aws/karpenter-provider-aws charts/karpenter",
     crds: folder(...KARPENTER),
     controls: ["NodePool.karpenter.sh", "EC2NodeClass.karpenter.k8s.aws"],
+    uses: KARPENTER,
     identity: account("karpenter"),
     wants: ["settings.clusterName"],
   },
@@ -124,6 +127,7 @@ export const KNOWN_CHARTS: Readonly<Record<string, Chart>> = {
   "kube-prometheus-stack": {
     source: "github.com/prometheus-community/helm-charts kube-prometheus-stack/",
     crds: (values, skip) => (skip ? [] : when("crds.enabled", true, ...MONITORING)(values)),
+    uses: MONITORING.slice(0, 4),
     claims: (values) => [
       ...claim(
         values,
@@ -180,3 +184,15 @@ export const KNOWN_CHARTS: Readonly<Record<string, Chart>> = {
     source: "github.com/open-telemetry/opentelemetry-helm-charts charts/opentelemetry-collector",
   },
 };
+
+/** Kinds that a release needs to know of: its chart's own, and those that its values turn on. */
+export function usedKinds(chart: Chart, values: Props): string[] {
+  const text = JSON.stringify(values);
+  const on = (part: string) => new RegExp(`"${part}":\\{[^{}]*"enabled":true`, "i").test(text);
+  return [
+    ...(chart.uses ?? []),
+    ...(on("serviceMonitor") ? ["ServiceMonitor.monitoring.coreos.com"] : []),
+    ...(on("podMonitor") ? ["PodMonitor.monitoring.coreos.com"] : []),
+    ...(on("certManager") ? ["Certificate.cert-manager.io", "Issuer.cert-manager.io"] : []),
+  ];
+}

@@ -477,6 +477,23 @@ export const DATA: Rules = {
     needs: [
       ref("dbProxyName", PROXY, { by: "name" }),
       ref("dbInstanceIdentifier", DATABASE, { by: "identifier" }),
+      need("its database lets the proxy in, and the proxy may go out", (row, world) => {
+        const database = world.find(DATABASE, "identifier", row.inputs.dbInstanceIdentifier);
+        const proxy = world.find(PROXY, "name", row.inputs.dbProxyName);
+        const at = (way: string, groups: readonly unknown[]) =>
+          world
+            .of(`aws:vpc/securityGroup${way}Rule:SecurityGroup${way}Rule`)
+            .some(
+              ({ inputs }) =>
+                groups.includes(inputs.securityGroupId) &&
+                (inputs.ipProtocol === "-1" || Number(inputs.fromPort) <= 5432),
+            );
+        const into = at("Ingress", valuesAt(database?.inputs, "vpcSecurityGroupIds[]"));
+        const out = at("Egress", valuesAt(proxy?.inputs, "vpcSecurityGroupIds[]"));
+        return into && out
+          ? null
+          : "its target stays unreachable: no rule lets the proxy reach the database";
+      }),
     ],
   },
   [FILES]: {

@@ -458,8 +458,29 @@ export const EKS: Rules = {
       associationArn: arnOf(made, "eks", `podidentityassociation/${made.inputs.clusterName}/${id}`),
       associationId: id,
     }),
+    refusesDelete: (row, world) => busy(row.inputs.serviceAccount, world),
   },
 };
+
+/** What a service account's controller still has to finish, outside of the cluster. */
+export function busy(serviceAccount: unknown, world: World): string | null {
+  const part = { karpenter: " nodes of pool ", "aws-load-balancer-controller": " targets of " }[
+    String(serviceAccount)
+  ];
+  const found = [...world.residue.values()].find(
+    ({ kind, name }) => kind === "ending" && part !== undefined && name.includes(part),
+  );
+  return found ? `its work is not done: ${found.name}` : null;
+}
+
+/** The same for a role, whose rights are needed until then. */
+export function busyRole(role: unknown, world: World): string | null {
+  const arn = world.find(ROLE, "id", role)?.state.arn;
+  const users = world.of(ASSOCIATION).filter((one) => one.inputs.roleArn === arn);
+  return (
+    users.map((one) => busy(one.inputs.serviceAccount, world)).find((what) => what !== null) ?? null
+  );
+}
 
 /** Roles that stand for a person's own in tests: they exist without being made here. */
 const KNOWN_PRINCIPALS = /:role\/(admins?|deployer|platform-admin|[\w-]*Admin[\w-]*)$/;

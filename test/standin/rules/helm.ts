@@ -1,6 +1,6 @@
 import { isObject, type Props } from "../../../plugin/values.ts";
 import { type Row, textAt, valuesAt, type World } from "../world.ts";
-import { KNOWN_CHARTS } from "./charts.ts";
+import { KNOWN_CHARTS, usedKinds } from "./charts.ts";
 import { ASSOCIATION, CLUSTER, ENTRY, ENTRY_POLICY, hasAddon, NODE_GROUP, roleMay } from "./eks.ts";
 import { need } from "./parts.ts";
 import type { Need, Rule } from "./types.ts";
@@ -126,6 +126,15 @@ export function identityFault(row: Row, world: World): string | null {
     : "its pods start without credentials: there is no eks-pod-identity-agent";
 }
 
+/** Whether some release brought a kind, given as `Kind.group`. */
+export function knownKind(row: Row, kind: string, world: World): boolean {
+  return inCluster(row, world, RELEASE).some((release) => {
+    const values = (release.inputs.values ?? {}) as Props;
+    const chart = KNOWN_CHARTS[chartName(release.inputs)];
+    return chart?.crds?.(values, release.inputs.skipCrds === true).includes(kind);
+  });
+}
+
 /** What a release asks for once: with its cluster it goes without anybody taking it away. */
 const ONCE = ["create", "update"] as const;
 
@@ -163,6 +172,37 @@ export const RELEASE_RULE: Rule = {
         return !queue || world.find("aws:sqs/queue:Queue", "name", queue)
           ? null
           : `there is no queue ${queue}`;
+      },
+      ONCE,
+    ),
+    need(
+      "the kinds that it uses are known to the cluster",
+      (row, world) => {
+        const chart = KNOWN_CHARTS[chartName(row.inputs)];
+        const values = (row.inputs.values ?? {}) as Props;
+        const own = chart?.crds?.(values, row.inputs.skipCrds === true) ?? [];
+        const unknown = (chart ? usedKinds(chart, values) : []).find(
+          (kind) => !own.includes(kind) && !knownKind(row, kind, world),
+        );
+        return unknown ? `no matches for kind "${unknown}"` : null;
+      },
+      ONCE,
+    ),
+    need(
+      "the namespace that it watches, and the Secret that it reads, exist",
+      (row, world) => {
+        const watched = textAt(row.inputs, "values.watchNamespace");
+        const there = (name: string) =>
+          inCluster(row, world, NAMESPACE).some((one) => nameIn(one.inputs) === name);
+        if (watched && !there(watched)) return `namespaces "${watched}" not found`;
+        const secret = textAt(row.inputs, "values.admin.existingSecret");
+        const made = inCluster(row, world, "kubernetes:external-secrets.io/v1:ExternalSecret");
+        return !secret ||
+          made.some(
+            (one) => (textAt(one.inputs, "spec.target.name") ?? nameIn(one.inputs)) === secret,
+          )
+          ? null
+          : `secret "${secret}" not found`;
       },
       ONCE,
     ),

@@ -2,7 +2,7 @@ import { COMPUTE } from "./compute.ts";
 import { DATA } from "./data.ts";
 import { EC2_NETWORK } from "./ec2-network.ts";
 import { EDGE } from "./edge.ts";
-import { EKS } from "./eks.ts";
+import { busyRole, EKS } from "./eks.ts";
 import { GONE } from "./gone.ts";
 import { RELEASE, RELEASE_RULE } from "./helm.ts";
 import { IAM } from "./iam.ts";
@@ -13,6 +13,16 @@ import { S3 } from "./s3.ts";
 import { SMALL } from "./small.ts";
 import { Refusal, type Rule, type Rules } from "./types.ts";
 
+/** A controller's rights stay until its work is done. */
+function withBusyRoles(type: string): Rules {
+  return {
+    [type]: {
+      ...(IAM[type] as Rule),
+      refusesDelete: (row, world) => busyRole(row.inputs.role, world),
+    },
+  };
+}
+
 /** Every type that is no Kubernetes object, whose kinds have rules of their own. */
 export const RULES: Rules = {
   ...EC2_NETWORK,
@@ -22,6 +32,8 @@ export const RULES: Rules = {
   ...DATA,
   ...EDGE,
   ...EKS,
+  ...withBusyRoles("aws:iam/rolePolicy:RolePolicy"),
+  ...withBusyRoles("aws:iam/rolePolicyAttachment:RolePolicyAttachment"),
   ...COMPUTE,
   ...SMALL,
   ...RANDOM,

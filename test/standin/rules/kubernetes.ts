@@ -9,6 +9,7 @@ import {
   clusterOf,
   identityFault,
   inCluster,
+  knownKind,
   NAMESPACED,
   NODES,
   nameIn,
@@ -17,6 +18,7 @@ import {
   RELEASE,
 } from "./helm.ts";
 import { need } from "./parts.ts";
+import { SECRET } from "./small.ts";
 import type { Made, Need, Rule } from "./types.ts";
 
 /** Groups of Kubernetes itself; every other kind comes from a chart. */
@@ -59,23 +61,12 @@ function kindOf(type: string): Kind {
   };
 }
 
-/** Releases of a cluster with what their charts bring. */
-function releases(row: Row, world: World) {
-  return inCluster(row, world, RELEASE).map((release) => ({
-    release,
-    chart: KNOWN_CHARTS[chartName(release.inputs)],
-  }));
-}
-
 const crd = ({ kind, group }: Kind): Need =>
-  need(`the kind ${kind}.${group} is known to the cluster`, (row, world) => {
-    const wanted = `${kind}.${group}`;
-    const brought = releases(row, world).some(({ release, chart }) => {
-      const values = (release.inputs.values ?? {}) as Props;
-      return chart?.crds?.(values, release.inputs.skipCrds === true).includes(wanted);
-    });
-    return brought ? null : `no matches for kind "${kind}" in version "${group}"`;
-  });
+  need(`the kind ${kind}.${group} is known to the cluster`, (row, world) =>
+    knownKind(row, `${kind}.${group}`, world)
+      ? null
+      : `no matches for kind "${kind}" in version "${group}"`,
+  );
 
 /** A kind that a chart controls needs it, and its rights, as long as it is there. */
 const controller = ({ kind, group }: Kind): Need[] => {
@@ -95,7 +86,8 @@ const controller = ({ kind, group }: Kind): Need[] => {
 
 /** Kinds that would leave something outside of the cluster when it is deleted with them in it. */
 const OUTSIDE: Readonly<Record<string, (row: Row) => string | null>> = {
-  "NodePool.karpenter.sh": (row) => `nodes of pool ${nameIn(row.inputs)}`,
+  "NodePool.karpenter.sh": (row) =>
+    `nodes of pool ${nameIn(row.inputs)} by class ${textAt(row.inputs, "spec.template.spec.nodeClassRef.name")}`,
   "TargetGroupBinding.elbv2.k8s.aws": (row) => `targets of binding ${nameIn(row.inputs)}`,
   "PersistentVolumeClaim.core": (row) => `volume of claim ${nameIn(row.inputs)}`,
   "Service.core": (row) =>
@@ -144,13 +136,20 @@ export function kubernetesRule(type: string): Rule | null {
       ...(AWAITED.has(kind) ? [NODES] : []),
       ...(MORE[`${kind}.${group}`] ?? []),
     ],
-    refusesDelete: (row, world) => (kind === "Namespace" ? stuck(row, world) : null),
+    refusesDelete: (row, world) => {
+      if (kind === "Namespace") return stuck(row, world);
+      if (kind !== "EC2NodeClass") return null;
+      const nodes = ending(world, ` by class ${nameIn(row.inputs)}`);
+      return nodes ? `its finalizer stays: ${nodes} are not gone` : null;
+    },
     takesAlong: (row, world) => (kind === "Namespace" ? within(row, world) : []),
     leaves: (row, _, when) => {
       const name = outside?.(row);
       if (!name || when === "create") return [];
       if (when === "along") return [{ kind: "orphan", name }];
-      return kind === "NodePool" ? [{ kind: "ending", name: `${row.scope.cluster} ${name}` }] : [];
+      // Its object is gone at once; what it stands for ends later, and somebody has to wait for it.
+      const slow = kind === "NodePool" || kind === "TargetGroupBinding";
+      return slow ? [{ kind: "ending", name: `${row.scope.cluster} ${name}` }] : [];
     },
   };
 }
@@ -166,6 +165,12 @@ function within(row: Row, world: World): Row[] {
       one.type !== RELEASE &&
       textAt(one.inputs, "metadata.namespace") === nameIn(row.inputs),
   );
+}
+
+/** Something that still comes to its end, by a part of its name. */
+export function ending(world: World, part: string): string | undefined {
+  const all = [...world.residue.values()];
+  return all.find((one) => one.kind === "ending" && one.name.includes(part))?.name;
 }
 
 /** Why a namespace would stay in Terminating. */
@@ -230,6 +235,27 @@ const MORE: Readonly<Record<string, readonly Need[]>> = {
         ? null
         : `services "${name}" not found`;
     }),
+    need(
+      "the way from the balancer to its pods is open, until the last of them is drained",
+      (row, world) => {
+        const group = world.find(
+          "aws:lb/targetGroup:TargetGroup",
+          "arn",
+          textAt(row.inputs, "spec.targetGroupARN"),
+        );
+        const security = textAt(clusterOf(row, world)?.state, "vpcConfig.clusterSecurityGroupId");
+        const port = Number(group?.inputs.port);
+        const open = world
+          .of("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")
+          .some(
+            ({ inputs }) =>
+              inputs.securityGroupId === security &&
+              Number(inputs.fromPort) <= port &&
+              port <= Number(inputs.toPort),
+          );
+        return open || !port ? null : `the balancer may not reach port ${port} of its pods`;
+      },
+    ),
     need("the controller may change this target group", (row, world) => {
       const arn = String(textAt(row.inputs, "spec.targetGroupARN"));
       return world.of("aws:iam/rolePolicy:RolePolicy", "aws:iam/policy:Policy").some((one) => {
@@ -266,6 +292,24 @@ const MORE: Readonly<Record<string, readonly Need[]>> = {
         ? null
         : `role ${role?.id} lacks AmazonEKSWorkerNodePolicy`;
     }),
+  ],
+  "ExternalSecret.external-secrets.io": [
+    need(
+      "what it reads has a value",
+      (row, world) => {
+        for (const key of valuesAt(row.inputs, "spec.data[].remoteRef.key")) {
+          const secret = world.of(SECRET).find((one) => [one.state.name, one.id].includes(key));
+          if (!secret) continue;
+          if (
+            !world.find("aws:secretsmanager/secretVersion:SecretVersion", "secretId", secret.id)
+          ) {
+            return `SecretSyncedError: ${key} has no value`;
+          }
+        }
+        return null;
+      },
+      ["create"],
+    ),
   ],
   "NodePool.karpenter.sh": [
     need("its node class exists", (row, world) => {

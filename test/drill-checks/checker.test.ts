@@ -73,6 +73,8 @@ describe("the checker", () => {
 
   test("a chat is never excused by a crash, and a planned move excuses no HTTP route", () => {
     expect(ALLOWED.chat.owner_lost).toBeUndefined();
+    expect(ALLOWED.chat.gateway_error).toBeUndefined();
+    expect(ALLOWED.stream.gateway_error).toBeUndefined();
     expect(ALLOWED.stream.owner_lost).toBeUndefined();
     for (const kind of ["chat", "stream", "v1", "v1-stream", "telegram"] as const) {
       for (const faults of Object.values(ALLOWED[kind])) expect(faults).not.toContain("planned");

@@ -50,6 +50,11 @@ export const MUTANTS: Mutant[] = [
     mutate: (world, pick) => addError(world, pick(all(world, "answered")), "owner_lost"),
   },
   {
+    name: "a chat that met OpenClaw's own error",
+    caughtBy: "requests",
+    mutate: (world, pick) => addError(world, pick(all(world, "answered")), "gateway_error"),
+  },
+  {
     name: "an allowed error without a fault",
     caughtBy: "requests",
     mutate: (world, pick) => {

@@ -19,6 +19,8 @@ export const ALLOWED: Record<RequestKind, Record<string, readonly FaultKind[]>> 
     shard_failed: ANY_LOSS,
     // The router itself was killed under the request, and this route has no id to ask again by.
     connection_lost: ANY_LOSS,
+    // See TAKEN_UP.
+    gateway_error: ANY_LOSS,
   },
   "v1-stream": {
     owner_lost: ANY_LOSS,
@@ -26,6 +28,7 @@ export const ALLOWED: Record<RequestKind, Record<string, readonly FaultKind[]>> 
     overloaded: ANY_LOSS,
     shard_failed: ANY_LOSS,
     connection_lost: ANY_LOSS,
+    gateway_error: ANY_LOSS,
   },
   ws: {
     closed_1012: [...ANY_LOSS, "planned"],
@@ -41,18 +44,30 @@ export const ALLOWED: Record<RequestKind, Record<string, readonly FaultKind[]>> 
  */
 const TWICE_LOST: Partial<Record<RequestKind, readonly string[]>> = { telegram: ["no_reply"] };
 
+/**
+ * While OpenClaw goes on with a turn that a crash interrupted, it refuses further turns of that session
+ * on its own API with an error that says nothing of it (docs/openclaw.md); `/api/v1/chat` waits instead.
+ */
+const TAKEN_UP = "gateway_error";
+/** A turn that is taken up ends after this at the latest: the load's longest, and OpenClaw's start of it. */
+const TAKEN_UP_MS = 75_000;
+
 /** A held request gets its 503 after 60 s; sooner means that nobody held it. Less 1 s of slack. */
 const LEAST_HOLD_MS = 59_000;
 /** Errors may still arrive this long after a fault was over, from requests it had already met. */
 const AFTERMATH_MS = 5_000;
 
 /** Faults whose time overlaps the request's. */
-function faultsDuring(request: RequestRecord, faults: readonly FaultRecord[]): FaultRecord[] {
+function faultsDuring(
+  request: RequestRecord,
+  faults: readonly FaultRecord[],
+  aftermathMs: number,
+): FaultRecord[] {
   const from = request.invoked.t;
   const to = request.outcome?.t ?? Number.POSITIVE_INFINITY;
   return faults.filter((fault) => {
     const over = fault.recovered ?? Number.POSITIVE_INFINITY;
-    return fault.from <= to && over + AFTERMATH_MS >= from;
+    return fault.from <= to && over + aftermathMs >= from;
   });
 }
 
@@ -63,7 +78,8 @@ function failure(
 ): string | null {
   const { invoked } = request;
   const kinds = ALLOWED[invoked.kind][outcome.code];
-  const during = faultsDuring(request, faults);
+  const aftermathMs = outcome.code === TAKEN_UP ? TAKEN_UP_MS : AFTERMATH_MS;
+  const during = faultsDuring(request, faults, aftermathMs);
   const what = `${invoked.kind} request ${invoked.marker} of ${invoked.client}, sent at ${at(invoked.t)}, failed at ${at(outcome.t)} with ${outcome.code} (${outcome.detail})`;
   if (!kinds) return `${what}: this route may never answer that`;
   const excuse = during.find((fault) => kinds.includes(fault.kind));

@@ -41,10 +41,13 @@ async function post(
 
 function refusal(status: number, text: string): Refusal {
   try {
-    const { error } = JSON.parse(text) as { error?: { code?: unknown; message?: unknown } };
-    if (typeof error?.code === "string") {
-      return new Refusal(error.code, status, String(error.message ?? ""));
-    }
+    const { error } = JSON.parse(text) as {
+      error?: { code?: unknown; message?: unknown; type?: unknown };
+    };
+    const message = String(error?.message ?? "");
+    if (typeof error?.code === "string") return new Refusal(error.code, status, message);
+    // OpenClaw's own words, passed through on the routes of its API.
+    if (error?.type === "api_error") return new Refusal("gateway_error", status, message);
   } catch {
     // Not an error of the fleet's; the text is shown as it is.
   }

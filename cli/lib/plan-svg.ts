@@ -4,22 +4,14 @@ import { usd } from "./plan-text.ts";
 
 /** Width of the picture, and of the room for a bar's name and its sum. */
 const WIDTH = 960;
-const NAME = 170;
+const NAME = 215;
 const SUM = 120;
 const ROW = 34;
 const BAR = 20;
 const TOP = 76;
-/** Tells neighbours apart for readers who see no colour, too: light and dark alternate. */
-const COLOURS = [
-  "#2b6cb0",
-  "#90cdf4",
-  "#276749",
-  "#9ae6b4",
-  "#975a16",
-  "#fbd38d",
-  "#702459",
-  "#fbb6ce",
-];
+/** Colour of the n-th of so many tiers. Light and dark alternate, for readers who see no colour. */
+const colourOf = (n: number, of: number): string =>
+  `hsl(${Math.round((360 * n) / Math.max(1, of))} 55% ${n % 2 === 0 ? 38 : 68}%)`;
 
 const escaped = (text: string): string =>
   text.replace(
@@ -32,7 +24,7 @@ export function comparisonSvg(plans: readonly StackPlan[]): string {
   const rows = plans.filter(({ cost }) => cost !== null);
   const most = Math.max(1, ...rows.map(({ cost }) => cost?.monthlyUsd ?? 0));
   const tiers = [...new Set(rows.flatMap((plan) => plan.tiers.map(({ tier }) => tier)))];
-  const colour = (tier: string) => COLOURS[tiers.indexOf(tier) % COLOURS.length] as string;
+  const colour = (tier: string) => colourOf(tiers.indexOf(tier), tiers.length);
   const scale = (WIDTH - NAME - SUM) / most;
   const legendTop = TOP + rows.length * ROW + 16;
   const height = legendTop + Math.ceil(tiers.length / 5) * 22 + 16;
@@ -40,7 +32,7 @@ export function comparisonSvg(plans: readonly StackPlan[]): string {
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" font-family="system-ui, sans-serif" font-size="13">`,
     `<rect width="${WIDTH}" height="${height}" fill="#ffffff"/>`,
     `<text x="16" y="28" font-size="18" font-weight="600">What each preset costs a month</text>`,
-    `<text x="16" y="50" fill="#555">${escaped(rows[0]?.cost?.basis ?? "")}</text>`,
+    `<text x="16" y="50" fill="#555">${escaped(priceNote(rows))}</text>`,
     ...rows.map((plan, i) => bar(plan, TOP + i * ROW, scale, colour)),
     ...tiers.map((tier, i) =>
       legend(tier, 16 + (i % 5) * 185, legendTop + Math.floor(i / 5) * 22, colour),
@@ -48,6 +40,12 @@ export function comparisonSvg(plans: readonly StackPlan[]): string {
     "</svg>",
     "",
   ].join("\n");
+}
+
+/** Where the prices are from: of the rows with prices of their own, not the person's. */
+function priceNote(rows: readonly StackPlan[]): string {
+  const listed = rows.find(({ aws }) => aws !== null) ?? rows[0];
+  return listed?.cost?.basis ?? "";
 }
 
 function bar(plan: StackPlan, y: number, scale: number, colour: (tier: string) => string): string {
@@ -62,7 +60,7 @@ function bar(plan: StackPlan, y: number, scale: number, colour: (tier: string) =
   });
   const sum = usd(plan.cost?.monthlyUsd ?? 0);
   return [
-    `<text x="16" y="${y + 15}">${preset} on ${target}, ${nodes.length} nodes</text>`,
+    `<text x="16" y="${y + 15}">${preset} on ${target}, ${nodes.length} node${nodes.length === 1 ? "" : "s"}</text>`,
     ...parts,
     `<text x="${(x + 8).toFixed(1)}" y="${y + 15}">${sum}</text>`,
   ].join("\n");

@@ -89,10 +89,10 @@ export function planCache(need: CacheNeed): CachePlan | null {
     snapshotDays: Math.min(settings.snapshotDays ?? need.backupDays, MAX_SNAPSHOT_DAYS),
     dataMiB,
     why: `${need.users} users keep ${dataMiB} MiB, ${perShardMiB} MiB a shard; the node has room for ${usableMiB(node)} MiB`,
+    // Only what differs from the family: the provider reads back what AWS calls changed, and no default is.
     parameters: {
       // What is evicted could be the record that a turn has run already: a refused write is heard, a second turn is not.
       "maxmemory-policy": "noeviction",
-      "reserved-memory-percent": String(RESERVED_PERCENT),
       ...(settings.clusterMode ? { "cluster-enabled": "yes" } : {}),
     },
   };

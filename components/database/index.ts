@@ -4,7 +4,7 @@ import * as random from "@pulumi/random";
 import type { AwsContext } from "../context.ts";
 import { type Clients, storeGroup } from "../store-access.ts";
 import { DATABASE_NAME, DATABASE_PORT, DATABASE_USER, POSTGRES } from "./catalog.ts";
-import type { DatabasePlan } from "./plan.ts";
+import { type DatabasePlan, growthLimit } from "./plan.ts";
 import { DatabaseProxy } from "./proxy.ts";
 
 export interface DatabaseArgs {
@@ -109,7 +109,7 @@ export class Database extends pulumi.ComponentResource {
         multiAz: plan.multiAz,
         storageType: "gp3",
         allocatedStorage: plan.storageGiB,
-        maxAllocatedStorage: plan.maxStorageGiB,
+        maxAllocatedStorage: growthLimit(plan),
         storageEncrypted: true,
         kmsKeyId: keyArn,
         dbName: DATABASE_NAME,

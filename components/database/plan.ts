@@ -176,6 +176,15 @@ function planStorage(
   return { storageGiB, maxStorageGiB };
 }
 
+/** Part by which the limit of growth must be above a disk's size, or RDS refuses both.
+ *  Source: docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_PIOPS.Autoscaling.html. */
+const GROWTH_MIN = 1.1;
+
+/** How far AWS may grow the disk; undefined: not at all, since it is about as large as disks get. */
+export function growthLimit(plan: DatabaseMark): number | undefined {
+  return plan.maxStorageGiB >= plan.storageGiB * GROWTH_MIN ? plan.maxStorageGiB : undefined;
+}
+
 /** The larger of what is wanted and what is there: a disk never shrinks. Says so where that decides. */
 export function keepStorage(
   wantedGiB: number,

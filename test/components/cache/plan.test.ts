@@ -81,7 +81,6 @@ describe("planCache", () => {
   it("evicts nothing: a forgotten key could run a turn twice", () => {
     expect(plan().parameters).toEqual({
       "maxmemory-policy": "noeviction",
-      "reserved-memory-percent": "25",
       "cluster-enabled": "yes",
     });
     const off = cacheSettings.parse({ clusterMode: false });

@@ -12,6 +12,7 @@ import {
   connectionsOf,
   type DatabaseNeed,
   type DatabasePlan,
+  growthLimit,
   keepStorage,
   planDatabase,
   tierDatabase,
@@ -100,6 +101,14 @@ describe("planDatabase", () => {
   it("never lowers how far AWS may grow the disk: below its size RDS would refuse", () => {
     const previous = { storageGiB: 20, maxStorageGiB: 900, version: "18" };
     expect(plan({ users: 1, previous }).maxStorageGiB).toBe(900);
+  });
+
+  it("lets AWS grow a disk only where the limit is a tenth above its size, as RDS wants it", () => {
+    const of = (storageGiB: number) => growthLimit(plan({ settings: with_({ storageGiB }) }));
+    expect(of(20)).toBe(100);
+    expect(of(59_578)).toBe(65_536);
+    expect(of(59_579)).toBeUndefined();
+    expect(of(STORAGE_GIB.max)).toBeUndefined();
   });
 
   it("refuses an older version than the database has", () => {

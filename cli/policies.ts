@@ -1,16 +1,40 @@
 import { ensurePolicyPack } from "../toolchain/policy-pack.ts";
 import type { PulumiRunner } from "./pulumi.ts";
 
-/** Tells the program that Pulumi was given the policies; `./fleet env` exports it with them. */
+/** Tells the program that Pulumi was given the policies. */
 export const POLICIES_VARIABLE = "OPENCLAW_FLEET_POLICIES";
 
-/** Options that make Pulumi ask the policies, and the environment that says so to the program. */
+/** Pulumi takes every option from the environment too, where a person does not type it. */
+const OPTION = "PULUMI_OPTION_POLICY_PACK";
+
+/** Variables under which any `pulumi up` and `pulumi preview` asks the policies. */
+export async function policyVariables(): Promise<Record<string, string>> {
+  const folder = await ensurePolicyPack();
+  return { [OPTION]: folder, [POLICIES_VARIABLE]: folder };
+}
+
+/**
+ * The same runner with the policies. The pack reads the stack's file: another one than the usual is
+ * named by `--config-file` among the arguments.
+ */
 export async function withPolicies(
   runner: PulumiRunner,
-): Promise<{ runner: PulumiRunner; options: readonly string[] }> {
-  const folder = await ensurePolicyPack();
+  args: readonly string[] = [],
+): Promise<PulumiRunner> {
+  const file = configFile(args);
   return {
-    runner: { ...runner, env: { ...runner.env, [POLICIES_VARIABLE]: folder } },
-    options: ["--policy-pack", folder],
+    ...runner,
+    env: {
+      ...runner.env,
+      ...(await policyVariables()),
+      ...(file === undefined ? {} : { OPENCLAW_FLEET_STACK_FILE: file }),
+    },
   };
+}
+
+function configFile(args: readonly string[]): string | undefined {
+  const i = args.findIndex((arg) => arg === "--config-file" || arg.startsWith("--config-file="));
+  const given = args[i];
+  if (given === undefined) return undefined;
+  return given.includes("=") ? given.slice(given.indexOf("=") + 1) : args[i + 1];
 }

@@ -6,7 +6,7 @@ import { columnsOf, wrap } from "./lib/wrap.ts";
 
 /** Headings of the help, and what stands under each. A command not named here comes under the last. */
 const GROUPS: readonly (readonly [string, readonly string[]])[] = [
-  ["Look:", ["status", "plan", "preview", "output", "logs", "history", "docs", "doctor"]],
+  ["Look:", ["status", "plan", "preview", "policy", "output", "logs", "history", "docs", "doctor"]],
   ["Change:", ["init", "up", "chat", "drain", "resume", "move", "refresh", "destroy", "pulumi"]],
   ["On AWS:", ["bootstrap", "kubeconfig", "tunnel", "upgrade"]],
   ["Repair and try:", ["drill", "support", "test", "env"]],

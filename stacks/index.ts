@@ -12,12 +12,19 @@ import { sealWith, secretAt } from "./secrets.ts";
 import { loadSettings, locate } from "./settings.ts";
 import { readStackFile } from "./stack-file.ts";
 
+/** Pulumi takes policies by an option, which a person who types `pulumi up` leaves out. */
+const POLICIES_REMEDY =
+  'run ./fleet up, or first: eval "$(./fleet env)". Nothing has judged this change.';
+
 /** The program of every stack: settings, a plan, the target's resources. */
 async function deploy(): Promise<Partial<StackOutputs>> {
   const stack = pulumi.getStack();
   const file = readStackFile(join(projectDir(), `Pulumi.${stack}.yaml`));
   const config = pulumi.runtime.allConfig();
   const { settings, fromEnv } = loadSettings({ config, file, env: process.env });
+  if (settings.environment === "prod" && !process.env.OPENCLAW_FLEET_POLICIES) {
+    await pulumi.log.warn(`policies not run: ${POLICIES_REMEDY}`);
+  }
   const { target } = settings;
   if (isAwsTarget(target)) {
     return await located(() => deployAws({ stack, settings: { ...settings, target } }));

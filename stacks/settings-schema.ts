@@ -232,6 +232,25 @@ export const settingsSchema = z.strictObject({
     ),
   budgetMonthlyUsd: z.number().positive().optional().describe("Plans that cost more are refused."),
   tags: z.record(z.string(), z.string()).default({}).describe("Put on every cloud resource."),
+  policies: z
+    .strictObject({
+      severity: z
+        .record(z.string(), z.enum(["advisory", "blocking", "mandatory"]))
+        .default({})
+        .describe("Id of a policy to what it does here; a mandatory one stays so."),
+      exceptions: z
+        .string()
+        .optional()
+        .describe(
+          "File with exceptions, from the project's folder: policy, urn, reason, owner, expires.",
+        ),
+      instanceFamilies: z
+        .array(z.string())
+        .default([])
+        .describe("Families of machines that may be used beside those of the presets."),
+    })
+    .prefault({})
+    .describe("How the policies of ./fleet policy judge this stack."),
   tokens: z
     .strictObject({
       client: z

@@ -3,6 +3,7 @@ import { ensureLanguageHost } from "../../toolchain/language-host.ts";
 import { createProgress } from "../../toolchain/progress.ts";
 import { ensurePulumi } from "../../toolchain/pulumi.ts";
 import { prepareBackend, pulumiVariables, shellExports } from "../../toolchain/pulumi-env.ts";
+import { policyVariables } from "../policies.ts";
 
 export function register(program: Command): void {
   program
@@ -17,7 +18,10 @@ export function register(program: Command): void {
     .action(async ({ json }: { json?: boolean }) => {
       const pulumi = await ensurePulumi({ progress: createProgress() });
       prepareBackend();
-      const variables = pulumiVariables({ pulumi, languageHost: ensureLanguageHost(pulumi) });
+      const variables = {
+        ...pulumiVariables({ pulumi, languageHost: ensureLanguageHost(pulumi) }),
+        ...(await policyVariables()),
+      };
       const text = json
         ? JSON.stringify({ version: 1, variables }, null, 2)
         : shellExports(variables);

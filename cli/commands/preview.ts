@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { withStack } from "../lib/options.ts";
 import { checkSettings } from "../lib/stack-settings.ts";
+import { withPolicies } from "../policies.ts";
 import {
   checkStackName,
   preparePulumi,
@@ -12,7 +13,7 @@ import {
 export function register(program: Command): void {
   withStack(program.command("preview"))
     .summary("what would `up` change?")
-    .description("Runs `pulumi preview`. Changes and creates nothing.")
+    .description("Runs `pulumi preview` under the policies. Changes and creates nothing.")
     .argument("[pulumi options...]", "further options of `pulumi preview`, handed on")
     .allowUnknownOption()
     .addHelpText("after", "\nExamples:\n  ./fleet preview\n  ./fleet preview --stack prod --diff")
@@ -21,13 +22,16 @@ export function register(program: Command): void {
       // Settings given on the command line are for Pulumi to put together.
       if (!args.some((arg) => /^(-c|--config)/.test(arg))) checkSettings(stack);
       const runner = await preparePulumi({ release: true });
-      if (stackExists(runner, stack)) return runForStack(runner, "preview", stack, args);
+      if (stackExists(runner, stack)) {
+        return runForStack(await withPolicies(runner, args), "preview", stack, args);
+      }
       const tried = throwawayStack(runner, stack);
       try {
         process.stderr.write(
           `fleet: stack ${stack} does not exist yet; this is what its first up would do\n`,
         );
-        await runForStack(tried.runner, "preview", stack, [...tried.args, ...args]);
+        const all = [...tried.args, ...args];
+        await runForStack(await withPolicies(tried.runner, all), "preview", stack, all);
       } finally {
         tried.remove();
       }

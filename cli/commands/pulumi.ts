@@ -1,6 +1,10 @@
 import type { Command } from "commander";
 import { CommandFailed } from "../lib/errors.ts";
+import { policyVariables } from "../policies.ts";
 import { preparePulumi, runPulumi } from "../pulumi.ts";
+
+/** Commands that change a stack or say how. */
+const POLICED: readonly string[] = ["up", "update", "preview", "pre"];
 
 export function register(program: Command): void {
   program
@@ -13,7 +17,8 @@ export function register(program: Command): void {
     .passThroughOptions()
     .action(async (args: string[]) => {
       const runner = await preparePulumi({ release: false, create: true });
-      const env = { ...runner.env, PULUMI_STACK: runner.env.PULUMI_STACK ?? "dev" };
+      const policed = args.some((arg) => POLICED.includes(arg)) ? await policyVariables() : {};
+      const env = { ...runner.env, ...policed, PULUMI_STACK: runner.env.PULUMI_STACK ?? "dev" };
       const code = await runPulumi({ ...runner, env }, args);
       if (code === "interrupted") throw new CommandFailed("pulumi was interrupted");
       // Its own words are above; wrong usage and failures are not told apart by its exit code.

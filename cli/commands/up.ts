@@ -4,6 +4,7 @@ import { UsageError } from "../lib/errors.ts";
 import { withStack, withWait } from "../lib/options.ts";
 import { checkSettings } from "../lib/stack-settings.ts";
 import { say } from "../lib/terminal.ts";
+import { withPolicies } from "../policies.ts";
 import {
   checkStackName,
   createStack,
@@ -23,7 +24,7 @@ export function register(program: Command): void {
   withWait(withStack(program.command("up")))
     .summary("bring the fleet up, or to its changed settings")
     .description(
-      "Runs `pulumi up`, then waits until the fleet answers a real chat turn. Starts again what died.",
+      "Runs `pulumi up` under the policies, then waits until the fleet answers a real chat turn. Starts again what died.",
     )
     .option("-y, --yes", "do not ask before changing things")
     .argument("[pulumi options...]", "further options of `pulumi up`, handed on")
@@ -41,7 +42,7 @@ export function register(program: Command): void {
         : await diedUnseen(stack);
       if (died) say(`fleet: ${died}: looking at what still runs first`);
       const options = [...(yes ? ["--yes"] : []), ...(died ? ["--refresh"] : []), ...args];
-      await runForStack(runner, "up", stack, options, wait);
+      await runForStack(await withPolicies(runner, args), "up", stack, options, wait);
       putSaltFirst(stack);
       say("fleet: asking one question, to see that it answers");
       await proveReady(stack);

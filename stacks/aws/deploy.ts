@@ -6,6 +6,7 @@ import { lookUpZone, zoneProvider } from "../../components/dns/lookup.ts";
 import type { ZoneFacts } from "../../components/dns/plan.ts";
 import type { StackOutputs } from "../outputs.ts";
 import { planStack } from "../plan.ts";
+import { PlanRecord } from "../plan-record.ts";
 import { adoptLayer } from "./adopt.ts";
 import { Base } from "./base.ts";
 import { Ec2Compute } from "./compute-ec2.ts";
@@ -57,6 +58,14 @@ export async function deployAws({ stack, settings }: AwsArgs): Promise<Partial<S
   };
   const { zone, zoneAccount } = await lookUpDns(plan, context, ask);
 
+  new PlanRecord(`${stack}-plan`, {
+    preset: plan.fleet.preset,
+    environment: settings.environment,
+    nodes: plan.fleet.nodes.length,
+    zones: plan.zones,
+    shards: plan.fleet.shards.length,
+    monthlyUsd: plan.cost?.monthlyUsd ?? null,
+  });
   const top = { provider };
   const { layers, adopt } = settings;
   const base: BaseLayer = layers.includes("base")

@@ -46,7 +46,13 @@ export const HOURS_A_MONTH = 730;
 export const DAYS_A_MONTH = 30;
 
 /** How a resource type is paid for: by lines of its component's tier, or not at all and why. */
-export type PricedBy = { readonly lines: readonly string[] } | { readonly free: string };
+export type PricedBy =
+  | {
+      readonly lines: readonly string[];
+      /** Why those of the type that no line stands for cost nothing. */
+      readonly otherwise?: string;
+    }
+  | { readonly free: string };
 
 /** US dollars a month of some lines, exact to the cent per line as a bill rounds them. */
 export function monthlyUsd(lines: readonly CostLine[]): number {

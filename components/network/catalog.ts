@@ -176,8 +176,10 @@ export const PRICED: Readonly<Record<string, PricedBy>> = {
   "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": SHAPE,
   "aws:ec2/eip:Eip": { lines: ["Public IPv4 of NAT"] },
   "aws:ec2/natGateway:NatGateway": { lines: ["NAT gateway hours", "NAT gateway GB"] },
-  // The gateway endpoint of S3 is free; those with an interface are not.
-  "aws:ec2/vpcEndpoint:VpcEndpoint": { lines: ["Endpoint hours", "Endpoint GB"] },
+  "aws:ec2/vpcEndpoint:VpcEndpoint": {
+    lines: ["Endpoint hours", "Endpoint GB"],
+    otherwise: "S3's gateway endpoint is free; those with an interface are not",
+  },
   "aws:ec2/flowLog:FlowLog": { lines: ["Flow log GB"] },
   "aws:cloudwatch/logGroup:LogGroup": { lines: ["Flow log storage"] },
   "aws:iam/role:Role": IDENTITY,

@@ -133,7 +133,7 @@ const IAM = { free: "IAM costs nothing" };
 const PART = { free: "part of the EKS control plane" };
 const EVENTS = { free: "events of AWS's own services cost nothing" };
 
-/** How each AWS resource of the component is paid for. */
+/** How each type that the component registers is paid for. */
 export const PRICED: Readonly<Record<string, PricedBy>> = {
   "aws:sqs/queue:Queue": { lines: [LINES.queue] },
   "aws:sqs/queuePolicy:QueuePolicy": { free: "part of the queue" },
@@ -146,5 +146,9 @@ export const PRICED: Readonly<Record<string, PricedBy>> = {
   "aws:iam/policy:Policy": IAM,
   "aws:iam/rolePolicyAttachment:RolePolicyAttachment": IAM,
   "aws:iam/instanceProfile:InstanceProfile": IAM,
+  "kubernetes:helm.sh/v3:Release": { free: "runs on the system nodes, which the cluster prices" },
+  "kubernetes:karpenter.k8s.aws/v1:EC2NodeClass": { free: "a description; its nodes are priced" },
+  // Pools of workers and GPUs have no node until a pod asks.
+  "kubernetes:karpenter.sh/v1:NodePool": { lines: [LINES.gateways, LINES.disks] },
   "openclaw:kube:Gone": { free: "makes nothing" },
 };

@@ -17,7 +17,7 @@ import { ConfigError, type Fault } from "../../components/errors.ts";
 import { type FilesPlan, planFiles, tierFiles } from "../../components/files/plan.ts";
 import { filesSettings } from "../../components/files/settings.ts";
 import { type KeysPlan, planKeys, tierKeys } from "../../components/keys/plan.ts";
-import { LIFETIMES, type Lifetime } from "../../components/lifetime.ts";
+import { type Lifetime, lifetimeOf } from "../../components/lifetime.ts";
 import { tierNetwork } from "../../components/network/cost.ts";
 import { type NetworkPlan, planNetwork } from "../../components/network/plan.ts";
 import { CAPACITY } from "../capacity.ts";
@@ -28,6 +28,7 @@ import { type ComputePlan, knowingCost, planCompute } from "./compute-plan.ts";
 import { type AwsFacts, NOT_ASKED } from "./facts.ts";
 import { layerFaults } from "./layer-faults.ts";
 import { nameFaults, tagFaults } from "./names.ts";
+import { tierTokens } from "./own-cost.ts";
 import type { AwsSettings } from "./settings.ts";
 import { AWS_SHAPES, type AwsShape, type AwsTarget } from "./table.ts";
 
@@ -84,7 +85,7 @@ export function planAws(
   faults.add(tagFaults(settings.tags));
   faults.add(layerFaults(settings.layers, settings.adopt));
   const { fleet, shape, zones } = sizes(settings, recorded, facts);
-  const lifetime = LIFETIMES[settings.environment];
+  const lifetime = lifetimeOf(settings.environment, settings.keepData);
   const users = fleet.users ?? fleet.shards.length * USERS_PER_SHARD;
   const { backupDays } = lifetime;
   const turns = users * settings.buckets.turnsPerUserDay * DAYS_A_MONTH;
@@ -207,6 +208,7 @@ export function planAws(
     tierBuckets(buckets, region),
     tierEdge(edge, region),
     ...compute.tiers,
+    tierTokens(region),
     ...(budget ? [tierBudget(budget)] : []),
   ];
   const cost = costOf(tiers, region);

@@ -15,27 +15,21 @@ export interface Outcome {
   readonly implied?: boolean;
 }
 
-/** One `dependsOn` of a program: who waits, and all that one entry stands for. */
+/** One wait: who, and for what. */
 export interface Edge {
   readonly from: string;
-  /** The entry as written: a resource, or a component for all of its children. */
-  readonly entry: string;
-  readonly to: readonly string[];
+  readonly to: string;
 }
 
-/** Written-down `dependsOn` with what each entry stands for: a component stands for all that is in it. */
-export function edgesOf(
-  replay: Replay,
-  resources: readonly Deployed[],
-  written: readonly { readonly from: string; readonly entry: string }[],
-): Edge[] {
-  const children = new Map<string, string[]>();
-  for (const { urn, parent } of resources) {
-    if (parent) children.set(parent, [...(children.get(parent) ?? []), urn]);
-  }
-  const within = (urn: string): string[] =>
-    replay.steps.has(urn) ? [urn] : (children.get(urn) ?? []).flatMap(within);
-  return written.map(({ from, entry }) => ({ from, entry, to: within(entry) }));
+/**
+ * Every wait that a program wrote down by `dependsOn` and that no input says as well. A component in a
+ * `dependsOn` stands for all that is in it, so it is one edge for each.
+ */
+export function writtenEdges(resources: readonly Deployed[]): Edge[] {
+  return resources.flatMap(({ urn, dependencies = [], propertyDependencies = {} }) => {
+    const said = new Set(Object.values(propertyDependencies).flat());
+    return dependencies.filter((to) => !said.has(to)).map((to) => ({ from: urn, to }));
+  });
 }
 
 /** Everything made, for deletions to begin from. */
@@ -48,12 +42,12 @@ export function finished(replay: Replay): World {
 
 /** Takes one `dependsOn` away and does, by turns, what it kept from happening. */
 export function withoutEdge(replay: Replay, edge: Edge): Outcome {
-  const what = `${nameOf(edge.from)} waits for ${nameOf(edge.entry)}`;
+  const what = `${nameOf(edge.from)} waits for ${nameOf(edge.to)}`;
   const type = edge.from.split("::")[2]?.split("$").at(-1) ?? "";
-  const dropped: Dropped = { from: edge.from, to: new Set(edge.to) };
+  const dropped: Dropped = { from: edge.from, to: new Set([edge.to]) };
   const stillBefore = replay.ancestors(edge.from, dropped);
-  const free = edge.to.filter((urn) => replay.steps.has(urn) && !stillBefore.has(urn));
-  if (!replay.steps.has(edge.from) || free.length === 0) {
+  const known = replay.steps.has(edge.from) && replay.steps.has(edge.to);
+  if (!known || stillBefore.has(edge.to)) {
     return { what, type, noticed: null, implied: true };
   }
   const [collision] = disorder(replay, dropped);
@@ -61,11 +55,11 @@ export function withoutEdge(replay: Replay, edge: Edge): Outcome {
   // Make the one that waited as soon as it can be, and what it waited for after it.
   const first = new Set([edge.from, ...stillBefore]);
   const world = replay.empty();
-  const made = replay.up(world, urgently(first, new Set(free)), { without: dropped });
+  const made = replay.up(world, urgently(first, new Set([edge.to])), { without: dropped });
   if (made) return { what, type, noticed: `up: ${nameOf(made.urn)}: ${made.message}` };
   // And take it down as late as it can be, with what it waited for before it.
   const last = new Set([edge.from, ...replay.ancestors(edge.from, dropped)]);
-  const early = new Set(free.flatMap((urn) => [urn, ...replay.dependents(urn, dropped)]));
+  const early = new Set([edge.to, ...replay.dependents(edge.to, dropped)]);
   const gone = replay.down(world, urgently(early, last), { without: dropped });
   if (gone) return { what, type, noticed: `destroy: ${nameOf(gone.urn)}: ${gone.message}` };
   const [left] = leftOver(world);

@@ -218,7 +218,8 @@ function stepsOf(resources: readonly Deployed[]): Map<string, Step> {
   return new Map(
     real.map((one) => {
       const provider = one.provider?.replace(/::[^:]*$/, "") ?? "";
-      const scope = scopes.get(provider);
+      const plain = /^(random|openclaw):/.test(one.type);
+      const scope = scopes.get(provider) ?? (plain ? scopeOf("random", {}, settings) : undefined);
       if (!scope) throw new Error(`${one.urn} has no provider`);
       const after = [...(one.dependencies ?? []), ...through(provider)].filter((urn) =>
         known.has(urn),

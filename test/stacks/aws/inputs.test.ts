@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import { FLEET_NAME_MAX } from "../../../components/context.ts";
+import { aligned, type Cidr, formatCidr, parseCidr } from "../../../components/network/cidr.ts";
 import { deployAws } from "../../../stacks/aws/deploy.ts";
 import { nameFaults, TAGS_MAX, tagFaults } from "../../../stacks/aws/names.ts";
 import type { AwsStackSettings } from "../../../stacks/aws/plan.ts";
@@ -25,11 +26,40 @@ const settings = (more: object) =>
     ...more,
   }) as AwsStackSettings;
 
+const ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy";
+/** Characters of a policy: of a trust policy, of all inline ones of a role, of a managed one, and of others'. */
+const POLICY_SIZES: Readonly<Record<string, number>> & { readonly [ROLE_POLICY]: number } = {
+  // docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+  assumeRolePolicy: 2_048,
+  [ROLE_POLICY]: 10_240,
+  "aws:iam/policy:Policy": 6_144,
+  // docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html
+  "aws:kms/key:Key": 32_768,
+  // docs.aws.amazon.com/AmazonS3/latest/userguide/add-bucket-policy.html
+  "aws:s3/bucketPolicy:BucketPolicy": 20_480,
+  // docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-policies.html
+  "aws:sqs/queuePolicy:QueuePolicy": 8_192,
+  // docs.aws.amazon.com/efs/latest/ug/API_PutFileSystemPolicy.html
+  "aws:efs/fileSystemPolicy:FileSystemPolicy": 20_000,
+};
+
+/** What descriptions may hold. Sources: the API references of EC2 (CreateSecurityGroup) and IAM (CreateRole). */
+const DESCRIBED: readonly (readonly [RegExp, RegExp])[] = [
+  [/securityGroup/i, /^[\w .:/()#,@[\]+=&;{}!$*-]{1,255}$/],
+  [/:(Role|Policy)$/, /^[ -~]{1,1000}$/],
+];
+
+/** Source: docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html. */
+const RETENTIONS = [
+  1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288,
+  3653,
+];
+
 const CASES = (["ec2", "eks"] as const).flatMap((target) =>
   (["solo", "small", "medium", "enterprise"] as const).map((preset) => ({ target, preset })),
 );
 
-describe.each(CASES)("what $preset on $target is called on AWS", ({ target, preset }) => {
+describe.each(CASES)("what $preset on $target gives to AWS", ({ target, preset }) => {
   let resources: readonly Registered[];
   beforeAll(async () => {
     const recording = await record(
@@ -39,7 +69,7 @@ describe.each(CASES)("what $preset on $target is called on AWS", ({ target, pres
     resources = recording.resources.filter(({ type }) => type.startsWith("aws:"));
   });
 
-  test("is within each type's length and letters, for the longest name of a fleet", () => {
+  test("has names within each type's length and letters, for the longest name of a fleet", () => {
     expect(resources.length).toBeGreaterThan(40);
     const wrong = resources.flatMap(({ type, name, inputs }) => {
       const rule = RULES[type]?.name;
@@ -53,7 +83,7 @@ describe.each(CASES)("what $preset on $target is called on AWS", ({ target, pres
     expect(wrong).toEqual([]);
   });
 
-  test("begins with the fleet wherever it has to be given", () => {
+  test("has names that begin with the fleet wherever one has to be given", () => {
     const given = resources.flatMap(({ type, inputs }) => {
       const property = RULES[type]?.name?.property;
       const value = property && (inputs[property] as string | undefined);
@@ -71,6 +101,61 @@ describe.each(CASES)("what $preset on $target is called on AWS", ({ target, pres
         expect(key).toMatch(/^[\w .:/=+@-]{1,128}$/);
         expect(value).toMatch(/^[\w .:/=+@-]{0,256}$/);
       }
+    }
+  });
+
+  test("has policies within AWS's sizes, each statement named once by letters and digits", () => {
+    const inline = new Map<string, number>();
+    for (const { type, name, inputs } of resources) {
+      for (const property of ["policy", "assumeRolePolicy"]) {
+        const text = inputs[property] as string | undefined;
+        if (text === undefined) continue;
+        const { Version, Statement } = JSON.parse(text) as { Version: string; Statement: object[] };
+        expect([name, Version]).toEqual([name, "2012-10-17"]);
+        const ids = Statement.map((one) => (one as { Sid?: string }).Sid).filter((id) => id);
+        expect([name, new Set(ids).size]).toEqual([name, ids.length]);
+        for (const id of ids) expect(id).toMatch(/^[0-9A-Za-z]+$/);
+        const size = text.replaceAll(/\s/g, "").length;
+        const most = POLICY_SIZES[property === "policy" ? type : property];
+        if (most === undefined) throw new Error(`${type} ${name} has a policy of an unknown kind`);
+        expect([name, size <= most]).toEqual([name, true]);
+        if (type === ROLE_POLICY) inline.set(inputs.role, (inline.get(inputs.role) ?? 0) + size);
+      }
+    }
+    for (const sum of inline.values()) expect(sum).toBeLessThanOrEqual(POLICY_SIZES[ROLE_POLICY]);
+  });
+
+  test("attaches no more than ten policies to a role", () => {
+    const roles = new Map<string, number>();
+    for (const { type, inputs } of resources) {
+      if (type !== "aws:iam/rolePolicyAttachment:RolePolicyAttachment") continue;
+      roles.set(inputs.role, (roles.get(inputs.role) ?? 0) + 1);
+    }
+    for (const count of roles.values()) expect(count).toBeLessThanOrEqual(10);
+  });
+
+  test("describes things in letters that EC2 and IAM take", () => {
+    for (const { type, name, inputs } of resources) {
+      const allowed = DESCRIBED.find(([of]) => of.test(type))?.[1];
+      const text = inputs.description as string | undefined;
+      if (allowed && text !== undefined) expect(text, `${type} ${name}`).toMatch(allowed);
+    }
+  });
+
+  test("writes ranges by their first address", () => {
+    for (const { inputs } of resources) {
+      for (const range of [inputs.cidrBlock, inputs.cidrIpv4, inputs.destinationCidrBlock]) {
+        if (range === undefined) continue;
+        const cidr = parseCidr(range) as Cidr;
+        expect(formatCidr(aligned(cidr))).toBe(range);
+      }
+    }
+  });
+
+  test("keeps logs for days that CloudWatch knows", () => {
+    for (const { type, inputs } of resources) {
+      if (type !== "aws:cloudwatch/logGroup:LogGroup") continue;
+      expect(RETENTIONS).toContain(inputs.retentionInDays);
     }
   });
 });

@@ -46,3 +46,12 @@ export const LIFETIMES: Readonly<Record<Environment, Lifetime>> = {
   staging: EPHEMERAL,
   dev: EPHEMERAL,
 };
+
+/**
+ * The lifetime of an environment. `keepData` (the setting) outside of prod keeps what prod keeps and
+ * protects none of it: so a production stack is taken down in two steps, and its data is not the price.
+ */
+export function lifetimeOf(environment: Environment, keepData: boolean | undefined): Lifetime {
+  if (environment === "prod" || !keepData) return LIFETIMES[environment];
+  return { ...LIFETIMES.prod, protect: false, deletionProtection: false };
+}

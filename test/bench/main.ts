@@ -7,6 +7,7 @@ import { ensureRelease } from "../../toolchain/release.ts";
 import { replaceSection } from "../drill/record.ts";
 import { agents } from "./agents.ts";
 import type { Part, PartResult } from "./part.ts";
+import { preview } from "./preview.ts";
 import { recovery } from "./recovery.ts";
 import { rolling } from "./rolling.ts";
 import { router } from "./router.ts";
@@ -20,7 +21,7 @@ import {
   partText,
 } from "./text.ts";
 
-const PARTS: readonly Part[] = [router, recovery, rolling, shards, agents];
+const PARTS: readonly Part[] = [router, recovery, rolling, shards, agents, preview];
 const USAGE = `Usage: ./fleet test bench [PART…] [--quick] [--trials N] [--write]
 
 Parts, all when none is named:

@@ -195,6 +195,8 @@ function stateBucketOf(
         {
           applyServerSideEncryptionByDefault: { sseAlgorithm: "aws:kms", kmsMasterKeyId: keyArn },
           bucketKeyEnabled: true,
+          // S3 sets it by itself since April 2026; unwritten, it would be a change at every run.
+          blockedEncryptionTypes: ["SSE-C"],
         },
       ],
     },

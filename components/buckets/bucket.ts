@@ -68,15 +68,17 @@ export function makeBucket(
     {
       bucket,
       rules: [
-        plan.encryption === "kms"
-          ? {
-              applyServerSideEncryptionByDefault: {
-                sseAlgorithm: "aws:kms",
-                kmsMasterKeyId: keyArn,
-              },
-              bucketKeyEnabled: true, // else every PUT is a request to KMS, and paid for
-            }
-          : { applyServerSideEncryptionByDefault: { sseAlgorithm: "AES256" } },
+        {
+          applyServerSideEncryptionByDefault:
+            plan.encryption === "kms"
+              ? { sseAlgorithm: "aws:kms", kmsMasterKeyId: keyArn }
+              : { sseAlgorithm: "AES256" },
+          // Without it every PUT is a request to KMS, and paid for.
+          bucketKeyEnabled: plan.encryption === "kms",
+          // Nobody writes with a key that we do not have. S3 refuses it since April 2026 by itself, and
+          // what it sets unasked would be a change at every `up`.
+          blockedEncryptionTypes: ["SSE-C"],
+        },
       ],
     },
     child,

@@ -39,6 +39,7 @@ describe("a bootstrap", () => {
           kmsMasterKeyId: await settled(recording.value.stateKeyArn),
         },
         bucketKeyEnabled: true,
+        blockedEncryptionTypes: ["SSE-C"],
       },
     ]);
     expect(

@@ -80,11 +80,16 @@ describe("Buckets", () => {
             kmsMasterKeyId: PLACE.keyArn,
           },
           bucketKeyEnabled: true,
+          blockedEncryptionTypes: ["SSE-C"],
         },
       ]);
     }
     expect(rules("prod-buckets-access-logs")).toEqual([
-      { applyServerSideEncryptionByDefault: { sseAlgorithm: "AES256" } },
+      {
+        applyServerSideEncryptionByDefault: { sseAlgorithm: "AES256" },
+        bucketKeyEnabled: false,
+        blockedEncryptionTypes: ["SSE-C"],
+      },
     ]);
   });
 

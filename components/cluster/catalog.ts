@@ -22,7 +22,7 @@ export interface ClusterVersion {
  * Checked 2026-11-21. Support: docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html (1.36's
  * dates were not verified). Addons: what `aws eks describe-addon-versions` called default in autumn 2026
  * (1.35 on 2026-10-02), as public configurations record it. AMIs: github.com/awslabs/amazon-eks-ami/releases,
- * v20260714 (1.34), v20260911 (1.35), v20260903 (1.36).
+ * v20260810 (1.34), v20260911 (1.35), v20260903 (1.36).
  */
 export const VERSIONS = {
   "1.34": {
@@ -35,8 +35,8 @@ export const VERSIONS = {
       "aws-ebs-csi-driver": "v1.63.0-eksbuild.1",
       "metrics-server": "v0.9.0-eksbuild.5",
     },
-    al2023Release: "1.34.9-20260714",
-    al2023Alias: "al2023@v20260714",
+    al2023Release: "1.34.9-20260810",
+    al2023Alias: "al2023@v20260810",
   },
   "1.35": {
     standardUntil: "2027-03-27",

@@ -79,6 +79,7 @@ export class Replay {
         [...(after.get(urn) ?? [])].every((one) => !todo.has(one)),
       );
       const urn = choose(ready);
+      if (urn === null) return null;
       if (urn === undefined) throw new Error(`a circle: ${[...todo].map(nameOf).join(", ")}`);
       todo.delete(urn);
       const step = this.steps.get(urn) as Step;
@@ -109,6 +110,7 @@ export class Replay {
         [...(before.get(urn) ?? [])].every((one) => !todo.has(one)),
       );
       const urn = choose(ready);
+      if (urn === null) return null;
       if (urn === undefined) throw new Error(`a circle: ${[...todo].map(nameOf).join(", ")}`);
       todo.delete(urn);
       const step = this.steps.get(urn) as Step;
@@ -157,8 +159,8 @@ export interface Dropped {
   readonly to: ReadonlySet<string>;
 }
 
-/** Picks the next of what is ready. */
-export type Choose = (ready: readonly string[]) => string | undefined;
+/** Picks the next of what is ready; null to stop here. */
+export type Choose = (ready: readonly string[]) => string | undefined | null;
 
 /** Any order, the same for the same seed. */
 export function randomly(seed: number): Choose {

@@ -9,32 +9,33 @@ export type TargetName = (typeof TARGETS)[number];
 export const ZONE_NAME = "example.com";
 
 /** Settings of a stack that deploys without questions. */
+export function settingsObject(target: TargetName, preset: PresetName): Record<string, unknown> {
+  return {
+    target,
+    preset,
+    aws: { region: "eu-central-1", accountId: "123456789012" },
+    domain: `fleet.${ZONE_NAME}`,
+    dns: { zoneName: ZONE_NAME, checkDelegation: false },
+    ...(target === "eks"
+      ? {
+          cluster: {
+            admins: ["arn:aws:iam::123456789012:role/deployer"],
+            access: { allowlist: ["203.0.113.7/32"] },
+          },
+        }
+      : {}),
+  };
+}
+
+/** The same as lines of a stack's file; later ones win. */
 export function settingsOf(
   target: TargetName,
   preset: PresetName,
-  more: readonly string[] = [],
+  more: Readonly<Record<string, unknown>> = {},
 ): string[] {
-  return [
-    `openclaw-fleet:target: ${target}`,
-    `openclaw-fleet:preset: ${preset}`,
-    "openclaw-fleet:aws:",
-    "  region: eu-central-1",
-    "  accountId: '123456789012'",
-    `openclaw-fleet:domain: fleet.${ZONE_NAME}`,
-    "openclaw-fleet:dns:",
-    `  zoneName: ${ZONE_NAME}`,
-    "  checkDelegation: false",
-    ...(target === "eks"
-      ? [
-          "openclaw-fleet:cluster:",
-          "  admins:",
-          "    - arn:aws:iam::123456789012:role/deployer",
-          "  access:",
-          "    allowlist: [203.0.113.7/32]",
-        ]
-      : []),
-    ...more,
-  ];
+  return Object.entries({ ...settingsObject(target, preset), ...more }).map(
+    ([key, value]) => `openclaw-fleet:${key}: ${JSON.stringify(value)}`,
+  );
 }
 
 /** An account in use, with a zone and quotas for every preset. */

@@ -194,7 +194,13 @@ export const RELEASE_RULE: Rule = {
         const watched = textAt(row.inputs, "values.watchNamespace");
         const there = (name: string) =>
           inCluster(row, world, NAMESPACE).some((one) => nameIn(one.inputs) === name);
-        if (watched && !there(watched)) return `namespaces "${watched}" not found`;
+        const others = [
+          ...JSON.stringify(row.inputs.values ?? {}).matchAll(/"namespaceOverride":"([^"]+)"/g),
+        ];
+        const missing = [watched, ...others.map(([, name]) => name)].find(
+          (name) => name && !there(name),
+        );
+        if (missing) return `namespaces "${missing}" not found`;
         const secret = textAt(row.inputs, "values.admin.existingSecret");
         const made = inCluster(row, world, "kubernetes:external-secrets.io/v1:ExternalSecret");
         return !secret ||

@@ -1,0 +1,121 @@
+import { type Row, valuesAt } from "../world.ts";
+import { actionsOf, allowed, BALANCER, EGRESS, each, has, INGRESS, type Law } from "./law.ts";
+
+const INSTANCE = "aws:ec2/instance:Instance";
+
+const groupsOf = (row: Row) => valuesAt(row.inputs, "vpcSecurityGroupIds[]");
+
+export const HOSTS_LAWS: readonly Law[] = [
+  {
+    says: "a machine has a way out to AWS",
+    broken: each(INSTANCE, (row, world) => {
+      const association = world.find(
+        "aws:ec2/routeTableAssociation:RouteTableAssociation",
+        "subnetId",
+        row.inputs.subnetId,
+      );
+      const way = world
+        .of("aws:ec2/route:Route")
+        .find(
+          (one) =>
+            one.inputs.routeTableId === association?.inputs.routeTableId &&
+            one.inputs.destinationCidrBlock === "0.0.0.0/0",
+        );
+      if (!way) return "its subnet has no default route";
+      const out = world
+        .of(EGRESS)
+        .some((one) => groupsOf(row).includes(one.inputs.securityGroupId));
+      return !out && "no rule lets it out";
+    }),
+  },
+  {
+    says: "machines of a fleet reach each other, and what stands before them reaches them",
+    broken: each(INSTANCE, (row, world) => {
+      const into = world
+        .of(INGRESS)
+        .filter((one) => groupsOf(row).includes(one.inputs.securityGroupId));
+      const own = into.some((one) => groupsOf(row).includes(one.inputs.referencedSecurityGroupId));
+      if (!own && world.of(INSTANCE).length > 1) return "its peers may not reach it";
+      const fronts = world.of(BALANCER).flatMap((one) => valuesAt(one.inputs, "securityGroups[]"));
+      const served =
+        fronts.length === 0 ||
+        into.some((one) => fronts.includes(one.inputs.referencedSecurityGroupId));
+      return !served && "the balancer may not reach it";
+    }),
+  },
+  {
+    says: "a volume is attached",
+    broken: each(
+      "aws:ebs/volume:Volume",
+      (row, world) =>
+        !has(world, "aws:ec2/volumeAttachment:VolumeAttachment", "volumeId", row.id) &&
+        "it is nobody's",
+    ),
+  },
+  {
+    says: "a host may keep replicas and read its secrets",
+    broken: (world) => {
+      const profiles = new Set(world.of(INSTANCE).map((one) => one.inputs.iamInstanceProfile));
+      const roles = world
+        .of("aws:iam/instanceProfile:InstanceProfile")
+        .filter((one) => profiles.has(one.id))
+        .map((one) => one.inputs.role);
+      const wanted = [
+        "s3:GetObject",
+        "s3:PutObject",
+        "s3:ListBucket",
+        ...(world.of("aws:secretsmanager/secret:Secret").length > 1
+          ? ["secretsmanager:GetSecretValue"]
+          : []),
+      ];
+      return roles.flatMap((role) =>
+        wanted
+          .filter((one) => !allowed(actionsOf(world, role), one))
+          .map((one) => `role ${role} may not ${one}`),
+      );
+    },
+  },
+  {
+    says: "without a balancer the hosts are reached themselves: by name, at fixed addresses, with and without TLS",
+    broken: (world) => {
+      const hosts = world.of(INSTANCE);
+      if (hosts.length === 0 || world.of(BALANCER).length > 0) return [];
+      const groups = hosts.flatMap(groupsOf);
+      const shut = [80, 443].filter((port) => !groups.some((group) => opens(world, group, port)));
+      const named = world
+        .of("aws:route53/record:Record")
+        .flatMap((one) => valuesAt(one.inputs, "records[]"));
+      const unnamed = world
+        .of("aws:ec2/eip:Eip")
+        .filter((one) => hosts.length > 0 && !named.includes(one.state.publicIp));
+      const loose = unnamed.filter(
+        (one) =>
+          !world
+            .of("aws:ec2/natGateway:NatGateway")
+            .some((nat) => nat.inputs.allocationId === one.id),
+      );
+      return [
+        ...shut.map((port) => `nobody may connect to port ${port}`),
+        ...loose.map((one) => `no name leads to ${one.state.publicIp}`),
+      ];
+    },
+  },
+  {
+    says: "an address that is paid for is used, or waits for the host that takes it over",
+    broken: (world) => {
+      const used = [
+        ...world.of("aws:ec2/eipAssociation:EipAssociation").map((one) => one.inputs.allocationId),
+        ...world
+          .of("aws:ec2/natGateway:NatGateway")
+          .flatMap((one) => [
+            one.inputs.allocationId,
+            ...valuesAt(one.inputs, "availabilityZoneAddresses[].allocationIds[]"),
+          ]),
+      ];
+      return world
+        .of("aws:ec2/eip:Eip")
+        .filter(({ id }) => !used.includes(id))
+        .map(({ id }) => `${id} is nobody's`);
+    },
+  },
+];

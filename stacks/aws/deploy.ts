@@ -18,10 +18,15 @@ import { adoptedCluster, type InCluster } from "./in-cluster.ts";
 import type { BaseLayer, ComputeLayer, DataLayer } from "./layers.ts";
 import { lookUpFacts, lookUpZonesOf } from "./lookups.ts";
 import type { AwsPlan, AwsStackSettings } from "./plan.ts";
+import { preflight } from "./preflight/index.ts";
+import { needOf } from "./preflight/of-plan.ts";
 import { awsProvider } from "./provider.ts";
 import { LAYERS, type Layer } from "./settings.ts";
 import { accessTokens } from "./tokens.ts";
 import type { ComputeArgs } from "./way-in.ts";
+
+/** Names the stack on everything it makes. */
+const FLEET_TAG = "openclaw-fleet";
 
 export interface AwsArgs {
   /** The stack's name; it names the fleet. */
@@ -32,9 +37,11 @@ export interface AwsArgs {
 /** Everything that a fleet on AWS runs on. Nothing is registered before the account has been looked at. */
 export async function deployAws({ stack, settings }: AwsArgs): Promise<Partial<StackOutputs>> {
   // Refuses what can be refused without asking anybody.
-  planStack(stack, settings);
+  const wish = planStack(stack, settings).aws as AwsPlan;
   const provider = awsProvider(`${stack}-aws`, settings.aws as NonNullable<typeof settings.aws>);
   const ask = { provider };
+  const need = needOf(stack, wish, { key: FLEET_TAG, value: stack }, settings.layers);
+  if ((await preflight(need, ask)) === "only") return {};
   const facts = await lookUpFacts(settings, ask);
   const plan = planStack(stack, settings, {}, facts).aws as AwsPlan;
   const zones = await lookUpZonesOf(plan, facts, ask);
@@ -48,7 +55,7 @@ export async function deployAws({ stack, settings }: AwsArgs): Promise<Partial<S
     lifetime: plan.lifetime,
     tags: {
       ...settings.tags,
-      "openclaw-fleet": stack,
+      [FLEET_TAG]: stack,
       "openclaw-fleet-environment": settings.environment,
     },
     ...(plan.aws.permissionsBoundaryArn

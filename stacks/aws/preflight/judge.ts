@@ -26,6 +26,9 @@ export function judge(need: PreflightNeed, answers: Answers): PreflightCheck[] {
 
 function judgeAccount({ accountId, region }: PreflightNeed, { caller }: Answers): PreflightCheck {
   const id = "account";
+  if ("value" in caller && caller.value.accountId === accountId) {
+    return { id, state: "ok", text: `${accountId} in ${region}, as ${caller.value.arn}` };
+  }
   if (accountId === SAMPLE_ACCOUNT) {
     return {
       id,
@@ -44,7 +47,6 @@ function judgeAccount({ accountId, region }: PreflightNeed, { caller }: Answers)
     };
   }
   const { accountId: found, arn } = caller.value;
-  if (found === accountId) return { id, state: "ok", text: `${accountId} in ${region}, as ${arn}` };
   return {
     id,
     state: "fail",

@@ -1,4 +1,5 @@
 import type { AwsPlan } from "../plan.ts";
+import { LAYERS, type Layer } from "../settings.ts";
 import type { ServiceRoleName } from "./catalog.ts";
 import type { PreflightNeed, QuotaNeed } from "./need.ts";
 
@@ -15,17 +16,24 @@ const BALANCERS = {
 } as const;
 const DATABASES = { service: "rds", code: "L-7B6409FD", name: "DB instances" } as const;
 
-/** What a plan wants of its account. `ownTag`: on everything of this stack, and on nothing else. */
+/**
+ * What a plan wants of its account, as far as this stack makes it: what another stack makes has passed
+ * there. `ownTag`: on everything of this stack, and on nothing else.
+ */
 export function needOf(
   fleet: string,
   plan: AwsPlan,
   ownTag: PreflightNeed["ownTag"],
+  layers: readonly Layer[] = LAYERS,
 ): PreflightNeed {
+  const makes = (layer: Layer) => layers.includes(layer);
   const { aws, compute, edge, network, zones } = plan;
   const cluster = compute.kind === "eks" && !compute.cluster.adopted ? compute.cluster : null;
-  const quotas: QuotaNeed[] = [...network.quotas];
+  const quotas: QuotaNeed[] = makes("base") ? [...network.quotas] : [];
   const instanceTypes: string[] = [];
-  if (compute.kind === "ec2") {
+  if (!makes("compute")) {
+    // Machines and the way in are another stack's.
+  } else if (compute.kind === "ec2") {
     const { hosts, class: machine } = compute.hosts;
     quotas.push({ ...ON_DEMAND, need: hosts.length * machine.cores });
     quotas.push({ ...ADDRESSES, need: edge.addressOf.length });
@@ -34,15 +42,18 @@ export function needOf(
     quotas.push(...compute.cluster.quotas, ...compute.nodes.quotas);
     if (cluster?.systemNodes) instanceTypes.push(cluster.systemNodes.type);
   }
-  if (edge.front === "alb") quotas.push({ ...BALANCERS, need: 1 });
-  if (plan.database) quotas.push({ ...DATABASES, need: 1 });
+  const balancer = makes("compute") && edge.front === "alb";
+  const database = makes("data") && plan.database !== null;
+  if (balancer) quotas.push({ ...BALANCERS, need: 1 });
+  if (database) quotas.push({ ...DATABASES, need: 1 });
   const serviceRoles: ServiceRoleName[] = [
+    // The key of disks, in base, names these two.
     ...(compute.kind === "eks" ? (["autoScaling"] as const) : []),
     ...(compute.spot ? (["spot"] as const) : []),
-    ...(cluster ? (["eks", "nodeGroups"] as const) : []),
-    ...(edge.front === "alb" ? (["balancer"] as const) : []),
-    ...(plan.cache ? (["cache"] as const) : []),
-    ...(plan.database ? (["database"] as const) : []),
+    ...(cluster && makes("compute") ? (["eks", "nodeGroups"] as const) : []),
+    ...(balancer ? (["balancer"] as const) : []),
+    ...(makes("data") && plan.cache ? (["cache"] as const) : []),
+    ...(database ? (["database"] as const) : []),
   ];
   return {
     fleet,
@@ -51,12 +62,12 @@ export function needOf(
     ownTag,
     // An adopted network's zones are where its subnets are.
     zones:
-      network.adoptedVpcId === null
+      network.adoptedVpcId === null && makes("base")
         ? { count: zones, ...(aws.zones ? { pinned: aws.zones } : {}) }
         : null,
     quotas,
     instanceTypes,
-    admins: cluster ? cluster.admins.map(({ arn }) => arn) : null,
+    admins: cluster && makes("compute") ? cluster.admins.map(({ arn }) => arn) : null,
     ...(compute.kind === "eks" ? { clusterName: compute.cluster.clusterName } : {}),
     serviceRoles,
   };

@@ -1,4 +1,7 @@
+import { SERVICE_ROLE_FACTS } from "../../../stacks/aws/preflight/catalog.ts";
 import type { Computed, Lookups } from "../../support/pulumi-mocks.ts";
+
+const SERVICE_ROLES = Object.values(SERVICE_ROLE_FACTS).map(({ role }) => role as string);
 
 /** What an account in use answers to every lookup of a stack. */
 export const LOOKUPS: Lookups = {
@@ -8,14 +11,27 @@ export const LOOKUPS: Lookups = {
     id: "123456789012",
     userId: "AROAEXAMPLE:ci",
   }),
+  "aws:iam/getSessionContext:getSessionContext": ({ arn }) => ({
+    arn,
+    issuerArn: "arn:aws:iam::123456789012:role/deployer",
+  }),
   "aws:iam/getRoles:getRoles": ({ pathPrefix, nameRegex }) => {
-    const name = String(nameRegex).replaceAll(/[$^]/g, "");
+    const wanted = new RegExp(String(nameRegex ?? ""));
+    const names = SERVICE_ROLES.filter((name) => wanted.test(name));
     return {
-      arns: [`arn:aws:iam::123456789012:role${pathPrefix}${name}`],
-      names: [name],
+      arns: names.map((name) => `arn:aws:iam::123456789012:role${pathPrefix}${name}`),
+      names,
       id: "roles",
     };
   },
+  "aws:servicequotas/getServiceQuota:getServiceQuota": () => ({ value: 1_000 }),
+  "aws:ec2/getVpcs:getVpcs": () => ({ ids: [] }),
+  "aws:ec2/getEips:getEips": () => ({ allocationIds: [] }),
+  "aws:ec2/getNatGateways:getNatGateways": () => ({ ids: [] }),
+  "aws:ec2/getInstances:getInstances": () => ({ ids: [] }),
+  "aws:lb/getLbs:getLbs": () => ({ arns: [] }),
+  "aws:rds/getInstances:getInstances": () => ({ instanceIdentifiers: [] }),
+  "aws:eks/getClusters:getClusters": () => ({ names: [] }),
   "aws:index/getAvailabilityZones:getAvailabilityZones": () => ({
     id: "eu-central-1",
     names: ["eu-central-1a", "eu-central-1b", "eu-central-1c"],

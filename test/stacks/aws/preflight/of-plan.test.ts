@@ -7,16 +7,14 @@ const TAG = { key: "openclaw-fleet", value: "prod" };
 const ROLE = "arn:aws:iam::210987654321:role/deploy";
 
 function need(settings: object) {
-  const plan = planStack(
-    "prod",
-    settingsSchema.parse({
-      aws: { region: "eu-central-1", accountId: "210987654321" },
-      domain: "chat.example.com",
-      ...settings,
-    }),
-  );
+  const parsed = settingsSchema.parse({
+    aws: { region: "eu-central-1", accountId: "210987654321" },
+    domain: "chat.example.com",
+    ...settings,
+  });
+  const plan = planStack("prod", parsed);
   if (!plan.aws) throw new Error("not on AWS");
-  return needOf("prod", plan.aws, TAG);
+  return needOf("prod", plan.aws, TAG, parsed.layers);
 }
 const EKS = { target: "eks", cluster: { access: "private", admins: [ROLE] } };
 const of = (wanted: ReturnType<typeof need>, code: string) =>
@@ -45,6 +43,21 @@ describe("a plan's need of its account", () => {
     expect(of(need(EKS), "L-3819A6DF") + of(need(EKS), "L-DB2E81BA")).toBe(0);
     expect(of(need({ ...EKS, gpu: { spot: true, limit: 1 } }), "L-3819A6DF")).toBeGreaterThan(0);
     expect(of(need({ ...EKS, gpu: { spot: false, limit: 1 } }), "L-DB2E81BA")).toBeGreaterThan(0);
+  });
+
+  test("is only for the layers that the stack makes", () => {
+    const base = need({ ...EKS, layers: ["base"] });
+    expect(base.quotas.map(({ code }) => code)).toContain("L-F678F1CE");
+    expect(of(base, "L-1216C47A") + of(base, "L-1194D53C") + of(base, "L-53DA6B97")).toBe(0);
+    expect(base).toMatchObject({ admins: null, instanceTypes: [] });
+    const rest = need({
+      ...EKS,
+      layers: ["compute", "fleet"],
+      adopt: { base: { fromStack: "o/p/s" }, data: { fromStack: "o/p/s" } },
+    });
+    expect(of(rest, "L-F678F1CE")).toBe(0);
+    expect(of(rest, "L-1194D53C")).toBe(1);
+    expect(rest.zones).toBeNull();
   });
 
   test("counts machines of nodes and of the cluster itself together", () => {

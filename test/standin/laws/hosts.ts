@@ -1,5 +1,15 @@
 import { type Row, valuesAt } from "../world.ts";
-import { actionsOf, allowed, BALANCER, EGRESS, each, has, INGRESS, type Law } from "./law.ts";
+import {
+  actionsOf,
+  allowed,
+  BALANCER,
+  EGRESS,
+  each,
+  has,
+  INGRESS,
+  type Law,
+  opens,
+} from "./law.ts";
 
 const INSTANCE = "aws:ec2/instance:Instance";
 

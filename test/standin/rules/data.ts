@@ -346,8 +346,9 @@ export const DATA: Rules = {
       (present(i.iops) || present(i.storageThroughput))
         ? "gp3 below 400 GiB takes no iops or storageThroughput"
         : null,
-      present(i.maxAllocatedStorage) && Number(i.maxAllocatedStorage) < Number(i.allocatedStorage)
-        ? "maxAllocatedStorage is below allocatedStorage"
+      present(i.maxAllocatedStorage) &&
+      Number(i.maxAllocatedStorage) < 1.1 * Number(i.allocatedStorage)
+        ? "maxAllocatedStorage is not a tenth above allocatedStorage"
         : null,
       Number(i.monitoringInterval) > 0 ? oneOf(i, "monitoringRoleArn") : null,
       present(i.monitoringInterval) &&

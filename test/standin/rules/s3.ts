@@ -77,6 +77,7 @@ export const S3: Rules = {
           "aws:kms",
           "aws:kms:dsse",
         ],
+        "rules[].blockedEncryptionTypes[]": ["SSE-C", "NONE"],
       },
       needs: [keyRef("rules[].applyServerSideEncryptionByDefault.kmsMasterKeyId")],
     },

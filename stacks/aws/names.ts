@@ -42,8 +42,9 @@ const VALUE_MAX = 256;
 /** What all services take; some take more. Source: docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html. */
 const TEXT = /^[\p{L}\p{N}\p{Zs}_.:/=+@-]*$/u;
 
-/** Keys of others: AWS refuses the first, Karpenter and the disks' driver the rest. */
-const OTHERS = /^(aws:|eks:|kubernetes\.io\/|karpenter\.|ebs\.csi\.aws\.com\/|CSIVolumeName$)/i;
+/** Keys of others: AWS refuses the first, Karpenter, the CNI and the disks' driver the rest. */
+const OTHERS =
+  /^(aws:|eks:|kubernetes\.io\/|([\w.]+\.)?k8s\.(aws|amazonaws\.com)\/|karpenter\.|ebs\.csi\.aws\.com\/|CSIVolumeName$)/i;
 const OWN = /^(Name|openclaw-fleet(-environment)?)$/i;
 
 /** What is wrong with `tags` on AWS, tag by tag. */

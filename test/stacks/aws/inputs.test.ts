@@ -194,6 +194,7 @@ describe("tags", () => {
     ["of AWS's own", { "aws:owner": "ops" }],
     ["of Kubernetes", { "kubernetes.io/cluster/x": "owned" }],
     ["of Karpenter", { "karpenter.sh/nodepool": "x" }],
+    ["of the CNI", { "node.k8s.amazonaws.com/instance_id": "x" }],
     ["that the fleet sets", { name: "x" }],
     ["with letters that some services refuse", { owner: "ops;dev" }],
     ["with too long a value", { owner: "x".repeat(257) }],

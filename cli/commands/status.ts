@@ -1,12 +1,15 @@
 import type { Command } from "commander";
 import type { FleetStatus } from "../../gateway/contract.ts";
 import { callJson } from "../lib/api.ts";
+import { cloudTarget, lookAtCloud, renderCloudStatus } from "../lib/cloud-status.ts";
 import { CommandFailed } from "../lib/errors.ts";
 import { type FleetAccess, fleetAccess } from "../lib/fleet.ts";
 import { withJson, withStack } from "../lib/options.ts";
+import { outputsOf } from "../lib/stack-outputs.ts";
 import { renderStatus } from "../lib/status-text.ts";
 import { result } from "../lib/terminal.ts";
 import { verdict } from "../lib/verdict.ts";
+import { checkStackName, preparePulumi, requireStack } from "../pulumi.ts";
 
 interface Options {
   stack: string;
@@ -20,6 +23,7 @@ export const fleetStatus = (access: FleetAccess): Promise<FleetStatus> =>
   callJson<FleetStatus>(access, "/api/v1/fleet", { as: "admin" });
 
 async function once(options: Options): Promise<"ok" | "degraded" | "down"> {
+  if (cloudTarget(options.stack)) return await onceInCloud(options);
   const access = fleetAccess(options.stack);
   const status = await fleetStatus(access);
   const judged = verdict(status, options.stack);
@@ -27,6 +31,16 @@ async function once(options: Options): Promise<"ok" | "degraded" | "down"> {
     renderStatus(status, judged, { access, wide: Boolean(options.wide) }),
   );
   return judged.level;
+}
+
+/** A stack on AWS is known by its outputs, and asked at its endpoint. */
+async function onceInCloud({ stack, json }: Options): Promise<"ok" | "degraded" | "down"> {
+  checkStackName(stack);
+  const runner = await preparePulumi({ release: false });
+  requireStack(runner, stack);
+  const status = await lookAtCloud(stack, outputsOf(runner, stack));
+  result(Boolean(json), status, () => renderCloudStatus(status));
+  return status.status;
 }
 
 /** Redraws until Ctrl-C; a fleet that stops answering is shown as such and does not end it. */

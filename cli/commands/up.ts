@@ -1,7 +1,9 @@
 import type { Command } from "commander";
 import { announce } from "../announce.ts";
+import { cloudTarget, proveInCloud } from "../lib/cloud-status.ts";
 import { UsageError } from "../lib/errors.ts";
 import { withStack, withWait } from "../lib/options.ts";
+import { outputsOf } from "../lib/stack-outputs.ts";
 import { checkSettings } from "../lib/stack-settings.ts";
 import { say } from "../lib/terminal.ts";
 import { withPolicies } from "../policies.ts";
@@ -44,8 +46,11 @@ export function register(program: Command): void {
       const options = [...(yes ? ["--yes"] : []), ...(died ? ["--refresh"] : []), ...args];
       await runForStack(await withPolicies(runner, args), "up", stack, options, wait);
       putSaltFirst(stack);
-      say("fleet: asking one question, to see that it answers");
-      await proveReady(stack);
+      if (cloudTarget(stack)) await proveInCloud(stack, outputsOf(runner, stack));
+      else {
+        say("fleet: asking one question, to see that it answers");
+        await proveReady(stack);
+      }
       announce(runner, stack);
     });
 }

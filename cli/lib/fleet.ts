@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { FleetConfig } from "../../gateway/config.ts";
 import { localDataDir } from "../../stacks/data-dir.ts";
+import { cloudTarget, noFleetOn } from "./cloud-status.ts";
 import { CommandFailed } from "./errors.ts";
 
 /** How to reach one stack's fleet, and as whom. */
@@ -17,9 +18,11 @@ export interface FleetAccess {
 
 /**
  * Access to a fleet on this machine comes from its own files (mode 0600), which costs no Pulumi run.
- * @throws CommandFailed when the stack was never brought up.
+ * @throws CommandFailed when the stack was never brought up, or is on AWS, where none runs yet.
  */
 export function fleetAccess(stack: string): FleetAccess {
+  const cloud = cloudTarget(stack);
+  if (cloud) throw noFleetOn(stack, cloud);
   const dataDir = localDataDir(stack);
   const path = join(dataDir, "fleet.json");
   if (!existsSync(path)) {

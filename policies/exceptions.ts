@@ -1,3 +1,4 @@
+import { distance } from "fastest-levenshtein";
 import { parse } from "yaml";
 import type { Policy } from "./policy.ts";
 
@@ -87,8 +88,8 @@ function meant(id: string, policies: readonly Policy[]): string {
 
 /** The policy that a misspelt name most likely meant. */
 export function nearestId(id: string, policies: readonly Policy[]): string | undefined {
-  const words = new Set(id.split("-"));
-  const score = (other: string) => other.split("-").filter((word) => words.has(word)).length;
-  const best = [...policies].sort((a, b) => score(b.id) - score(a.id))[0];
-  return best && score(best.id) > 0 ? best.id : undefined;
+  const [best] = policies
+    .map((policy) => ({ id: policy.id, far: distance(id, policy.id) }))
+    .sort((a, b) => a.far - b.far);
+  return best && best.far <= Math.max(2, id.length / 3) ? best.id : undefined;
 }

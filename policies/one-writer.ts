@@ -1,7 +1,7 @@
 import { FRONT } from "../gateway/contract.ts";
 import { LABEL } from "../gateway/labels.ts";
 import { atLeast, is, refuseUnless } from "./judge.ts";
-import { podOf } from "./pods.ts";
+import { podOf, WORKLOADS } from "./pods.ts";
 import type { Policy } from "./policy.ts";
 import { at, items, read, shown, UNKNOWN } from "./read.ts";
 import { fieldsOf, meta } from "./resources.ts";
@@ -11,11 +11,9 @@ const GRACE_SECONDS = FRONT.drainMs / 1000;
 
 /** The shard that a workload owns: by its label, or by its pod's. */
 function shardOf(type: string, fields: unknown): unknown {
-  const pod = podOf(type, fields);
-  if (pod === undefined) return undefined;
-  return (
-    at(fields, "metadata", "labels", LABEL.shard) ?? at(pod, "metadata", "labels", LABEL.shard)
-  );
+  if (!WORKLOADS.includes(type)) return undefined;
+  const labels = (owner: unknown) => at(owner, "metadata", "labels", LABEL.shard);
+  return labels(fields) ?? labels(podOf(type, fields));
 }
 
 export const oneReplica: Policy = {

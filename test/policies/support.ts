@@ -30,6 +30,7 @@ const settingsOf = (target: "ec2" | "eks", preset: PresetName, more: object) => 
   aws: {
     region: "eu-central-1",
     accountId: "123456789012",
+    zones: ["euc1-az2", "euc1-az3", "euc1-az1"],
     permissionsBoundaryArn: BOUNDARY,
   },
   cluster: { access: "private", admins: ["arn:aws:iam::123456789012:role/deployer"] },
@@ -241,3 +242,9 @@ export function changed(
   if (!made.some(which)) throw new Error("nothing of the stack is meant");
   return made.flatMap((one) => (which(one) ? (change(one) ?? []) : one));
 }
+
+/** The only resource of a type in a stack, asked for later. */
+export const later =
+  (stack: () => Promise<readonly Made[]>, type: string, end = "") =>
+  async (): Promise<Made> =>
+    pick(await stack(), type, end);

@@ -70,7 +70,8 @@ export function systemNodes(name: string, args: SystemNodesArgs, parent: pulumi.
       instanceTypes: [type],
       launchTemplate: { id: template.id, version: pulumi.interpolate`${template.latestVersion}` },
       scalingConfig: { minSize: count, desiredSize: count, maxSize: count + 1 },
-      updateConfig: { maxUnavailable: 1 },
+      // EKS sets the strategy where none is written, and the provider would unset it at every `up`.
+      updateConfig: { maxUnavailable: 1, updateStrategy: "DEFAULT" },
       nodeRepairConfig: { enabled: true },
       labels: { "openclaw-fleet/pool": "system" },
       taints: [{ key: SYSTEM_TAINT, value: "true", effect: "NO_SCHEDULE" }],

@@ -351,7 +351,7 @@ describe("system nodes", () => {
       version: "1.35",
       capacityType: "ON_DEMAND",
       scalingConfig: { minSize: 3, desiredSize: 3, maxSize: 4 },
-      updateConfig: { maxUnavailable: 1 },
+      updateConfig: { maxUnavailable: 1, updateStrategy: "DEFAULT" },
       nodeRepairConfig: { enabled: true },
       subnetIds: ["subnet-a", "subnet-b", "subnet-c"],
       launchTemplate: { version: "7" },

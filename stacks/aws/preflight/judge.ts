@@ -149,7 +149,9 @@ function judgeRoles(need: PreflightNeed, { serviceRoles }: Answers): PreflightCh
   const first = missing.filter(({ before }) => before);
   const later = missing.filter(({ before }) => !before);
   if (missing.length === 0) {
-    return [{ id: "service roles", state: "ok", text: `all ${facts.length} are there` }];
+    return [
+      { id: "service roles", state: "ok", text: `${facts.length} of ${facts.length} are there` },
+    ];
   }
   return [
     ...first.map(({ role, service }): PreflightCheck => {

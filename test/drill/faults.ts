@@ -1,4 +1,4 @@
-import type { FleetStatus } from "../../gateway/contract.ts";
+import { DRAIN, type FleetStatus } from "../../gateway/contract.ts";
 import { newestTurn, waitFor } from "./conditions.ts";
 import { FAULTS, type FaultName } from "./fault-names.ts";
 import type { DrillFleet } from "./fleet.ts";
@@ -36,9 +36,10 @@ export class FaultImpossible extends Error {
 }
 
 const NOTHING = async (): Promise<string> => "nothing to heal";
-/** A drain waits for turns of a minute, more than once. */
-const DRAIN_MS = 300_000;
-const RECYCLE_MS = 240_000;
+/** As long as a drain may take by its own rules: under steady turns of a minute a free moment is rare. */
+const DRAIN_MS = DRAIN.giveUpMs + DRAIN.termReleaseMs + 30_000;
+/** A recycle is a drain and a boot. */
+const RECYCLE_MS = DRAIN_MS;
 /** A turn long enough to be met in its middle. */
 const MID_TURN_MS = 6_000;
 

@@ -278,11 +278,11 @@ function costOf(tiers: readonly Tier[], region: string): AwsPlan["cost"] {
   if (!(PRICE_REGIONS as readonly string[]).includes(region)) return null;
   return {
     monthlyUsd: monthlyUsd(tiers.flatMap(({ costs }) => costs)),
-    basis: `List prices of ${region}, ${PRICES_READ}, without tax, discounts and what model providers charge; docs/cost.md says what use is assumed.`,
+    basis: `List prices of ${region} as remembered on ${PRICES_READ}, to be checked; without tax, discounts and what model providers charge; docs/cost.md says what use is assumed.`,
   };
 }
 
-/** Day of the price tables in the components' catalogs. */
+/** Day on which the components' price tables were written down. */
 const PRICES_READ = "2026-11-21";
 
 /** Gathers what several plans find wrong, each fault once. */

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { comparisonText } from "../../cli/lib/plan-text.ts";
+import { comparisonText, planText } from "../../cli/lib/plan-text.ts";
+import { stackSettings } from "../../cli/lib/stack-settings.ts";
 import { BUCKETS_PRICES } from "../../components/buckets/catalog.ts";
 import { CACHE_PRICES } from "../../components/cache/catalog.ts";
 import { CLUSTER_PRICES } from "../../components/cluster/catalog.ts";
@@ -164,11 +165,20 @@ test("the page names where each component's prices are from, and the day, as its
   for (const { source } of Object.values(tables)) expect(source).toContain("from memory");
 });
 
-test("the comparison is what the program prints", () => {
-  const command = "$ ./fleet plan --compare --host-price 15\n";
-  const plans = comparedPlans({ region: "eu-central-1", hostMonthlyUsd: 15 });
-  const [, pasted = ""] = cost.text.split(command);
-  expect(pasted.split("\n```")[0]).toBe(comparisonText(plans));
+describe.each(["README.md", "docs/cost.md"])("%s", (file) => {
+  test("shows the comparison as the program prints it", () => {
+    const plans = comparedPlans({ region: "eu-central-1", hostMonthlyUsd: 15 });
+    const [, pasted = ""] = page(file).text.split("$ ./fleet plan --compare --host-price 15\n");
+    expect(pasted.split("\n```")[0]).toBe(comparisonText(plans));
+  });
+});
+
+test("README shows rows of the sample's plan as the program prints them", () => {
+  const printed = planText(planStack("staging", stackSettings("staging")));
+  const [, pasted = ""] = page("README.md").text.split("$ ./fleet plan --stack staging\n...\n");
+  const [rows = ""] = pasted.split("\n...");
+  expect(rows.split("\n").length).toBeGreaterThan(8);
+  expect(printed).toContain(rows);
 });
 
 test("a calculation that is none is refused", () => {

@@ -16,6 +16,7 @@ export default defineConfig({
           include: ["test/**/*.test.ts"],
           exclude: REAL,
           testTimeout: 30_000,
+          hookTimeout: 60_000,
         },
       },
       {

@@ -48,8 +48,17 @@ const CHECKS: readonly Step[] = [
   },
 ];
 
-/** What a part runs; null when there is no such part. A path is a part. */
-export function stepsOf(part: string | undefined): readonly Step[] | null {
+/** Tests without an engine that look at whole stacks, of which each run takes a share. */
+const IN_PROCESS = join("test", "stacks", "aws", "standin.test.ts");
+
+/** What a part runs; null when there is no such part. A path is a part. `full`: what takes turns, whole. */
+export function stepsOf(part: string | undefined, full = false): readonly Step[] | null {
+  if (part === "engine" && full) {
+    return [
+      vitest("stacks in process", "--project", "unit", IN_PROCESS),
+      vitest("engine", "--project", "real", "test/engine"),
+    ];
+  }
   switch (part) {
     case undefined:
       return [...CHECKS, vitest("unit", "--project", "unit"), vitest("real", "--project", "real")];

@@ -2,6 +2,7 @@ import { isCancel, text } from "@clack/prompts";
 import type { Command } from "commander";
 import { CommandFailed, UsageError } from "../lib/errors.ts";
 import { canAsk, withStack, withWait } from "../lib/options.ts";
+import { ensureStackProviders } from "../lib/plugins.ts";
 import { outputsOf } from "../lib/stack-outputs.ts";
 import { placeOf, whatDies } from "../lib/what-dies.ts";
 import { checkStackName, preparePulumi, requireStack, runForStack } from "../pulumi.ts";
@@ -28,6 +29,7 @@ export function register(program: Command): void {
         }
         refuseProtected(stack);
         const runner = await preparePulumi({ release: true });
+        await ensureStackProviders(runner, stack);
         requireStack(runner, stack);
         const outputs = outputsOf(runner, stack);
         process.stderr.write(`${whatDies(stack, outputs, rawSettings(stack))}\n`);

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { withStack } from "../lib/options.ts";
+import { ensureStackProviders } from "../lib/plugins.ts";
 import { checkSettings } from "../lib/stack-settings.ts";
 import { withPolicies } from "../policies.ts";
 import {
@@ -22,6 +23,7 @@ export function register(program: Command): void {
       // Settings given on the command line are for Pulumi to put together.
       if (!args.some((arg) => /^(-c|--config)/.test(arg))) checkSettings(stack);
       const runner = await preparePulumi({ release: true });
+      await ensureStackProviders(runner, stack);
       if (stackExists(runner, stack)) {
         return runForStack(await withPolicies(runner, args), "preview", stack, args);
       }

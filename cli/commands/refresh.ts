@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { withStack, withWait } from "../lib/options.ts";
+import { ensureStackProviders } from "../lib/plugins.ts";
 import { checkStackName, preparePulumi, requireStack, runForStack } from "../pulumi.ts";
 import { requireAnswer } from "./up.ts";
 
@@ -19,6 +20,7 @@ export function register(program: Command): void {
         checkStackName(stack);
         requireAnswer("refresh", yes);
         const runner = await preparePulumi({ release: true });
+        await ensureStackProviders(runner, stack);
         requireStack(runner, stack);
         await runForStack(runner, "refresh", stack, [...(yes ? ["--yes"] : []), ...args], wait);
       },

@@ -13,6 +13,8 @@ import { closingLine, runSteps, stepsOf } from "../test-run.ts";
 
 /** All parts together must end within this, ms: what still runs then has failed. */
 const LONGEST_MS = 80 * 60_000;
+/** The same for everything that otherwise takes turns by date. */
+const LONGEST_FULL_MS = 12 * 60 * 60_000;
 
 export function register(program: Command): void {
   program
@@ -23,18 +25,28 @@ export function register(program: Command): void {
     )
     .argument("[part]", "what to run")
     .argument("[vitest options...]", "further options, handed on")
+    .option(
+      "--full",
+      "with engine: every preset, order, mutation and failure, which otherwise take turns by date",
+    )
     .allowUnknownOption()
-    .addHelpText("after", "\nExamples:\n  ./fleet test\n  ./fleet test unit -t lease")
-    .action(async (part: string | undefined, extra: string[]) => {
-      const steps = stepsOf(part);
+    .addHelpText(
+      "after",
+      "\nExamples:\n  ./fleet test\n  ./fleet test unit -t lease\n  ./fleet test engine --full",
+    )
+    .action(async (part: string | undefined, extra: string[], { full }: { full?: boolean }) => {
+      if (full && part !== "engine") {
+        throw new UsageError("--full goes with the part engine: ./fleet test engine --full");
+      }
+      const steps = stepsOf(part, full);
       if (!steps) {
         throw new UsageError(
           `${part} is no part of the tests: check, unit, real, engine, fleet, bench, or a path`,
         );
       }
       const count = await runSteps(steps, extra, {
-        env: await testEnvironment(),
-        deadline: performance.now() + LONGEST_MS,
+        env: { ...(await testEnvironment()), ...(full ? { OPENCLAW_FLEET_TEST_FULL: "1" } : {}) },
+        deadline: performance.now() + (full ? LONGEST_FULL_MS : LONGEST_MS),
         say: (line) => process.stderr.write(`${line}\n`),
       });
       process.stdout.write(`${closingLine(count)}\n`);

@@ -3,6 +3,7 @@ import { announce } from "../announce.ts";
 import { cloudTarget, proveInCloud } from "../lib/cloud-status.ts";
 import { UsageError } from "../lib/errors.ts";
 import { withStack, withWait } from "../lib/options.ts";
+import { ensureStackProviders } from "../lib/plugins.ts";
 import { outputsOf } from "../lib/stack-outputs.ts";
 import { checkSettings } from "../lib/stack-settings.ts";
 import { say } from "../lib/terminal.ts";
@@ -38,6 +39,7 @@ export function register(program: Command): void {
       // Settings given on the command line are for Pulumi to put together.
       if (!args.some((arg) => /^(-c|--config)/.test(arg))) checkSettings(stack);
       const runner = await preparePulumi({ release: true, create: true });
+      await ensureStackProviders(runner, stack);
       createStack(runner, stack);
       const died = args.some((arg) => /^(-r\b|--refresh)/.test(arg))
         ? null

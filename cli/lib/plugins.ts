@@ -1,6 +1,7 @@
 import { createRequire } from "node:module";
 import { onPath } from "../../toolchain/command.ts";
 import { askPulumi, type PulumiRunner, runPulumi } from "../pulumi.ts";
+import { cloudTarget } from "./cloud-status.ts";
 import { CommandFailed } from "./errors.ts";
 import { say } from "./terminal.ts";
 
@@ -35,6 +36,14 @@ export async function ensureProviders(
       );
     }
   }
+}
+
+/** Providers of what a stack registers beside our own; nothing on this machine. */
+export async function ensureStackProviders(runner: PulumiRunner, stack: string): Promise<void> {
+  const target = cloudTarget(stack);
+  if (!target) return;
+  const cluster = target === "eks" ? ["kubernetes"] : [];
+  await ensureProviders(runner, ["aws", "random", ...cluster]);
 }
 
 function versionOf(name: string): string {

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { expect, test } from "vitest";
 import { closingLine, countReport, stepsOf, type VitestReport } from "../../cli/test-run.ts";
 
@@ -46,4 +47,11 @@ test("a part is a word or a path that exists", () => {
   ]);
   expect(stepsOf("test/cli")?.[0]?.vitest).toBe(true);
   expect(stepsOf("nothing-of-this-name")).toBeNull();
+});
+
+test("the whole of what takes turns is more than the engine's tests, and its files are there", () => {
+  const steps = stepsOf("engine", true) ?? [];
+  expect(steps.map(({ name }) => name)).toEqual(["stacks in process", "engine"]);
+  for (const { args } of steps) expect(existsSync(args.at(-1) as string)).toBe(true);
+  expect(stepsOf("engine")).toHaveLength(1);
 });

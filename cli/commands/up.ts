@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { announce } from "../announce.ts";
-import { cloudTarget, proveInCloud } from "../lib/cloud-status.ts";
+import { answersInCloud, cloudTarget } from "../lib/cloud-status.ts";
 import { UsageError } from "../lib/errors.ts";
 import { withStack, withWait } from "../lib/options.ts";
 import { ensureStackProviders } from "../lib/plugins.ts";
@@ -48,8 +48,11 @@ export function register(program: Command): void {
       const options = [...(yes ? ["--yes"] : []), ...(died ? ["--refresh"] : []), ...args];
       await runForStack(await withPolicies(runner, args), "up", stack, options, wait);
       putSaltFirst(stack);
-      if (cloudTarget(stack)) await proveInCloud(stack, outputsOf(runner, stack));
-      else {
+      if (cloudTarget(stack)) {
+        if (!(await answersInCloud(stack, outputsOf(runner, stack)))) {
+          return say(`fleet: the layers of ${stack} are made; its outputs are for the stack above`);
+        }
+      } else {
         say("fleet: asking one question, to see that it answers");
         await proveReady(stack);
       }

@@ -156,13 +156,17 @@ export function renderCloudStatus(status: CloudStatus): string {
 
 /**
  * The end of an `up`: what was wished for is a fleet that answers, or the lower layers alone where the
- * settings say so. @throws CommandFailed when everything is made and no fleet runs on it.
+ * settings say so (`layers`). True where a fleet answers, false where none was wished for.
+ * @throws CommandFailed when everything is made and no fleet runs on it.
  */
-export async function proveInCloud(stack: string, outputs: Fields, ask?: typeof fetch) {
-  const { layers } = rawSettings(stack);
-  if (Array.isArray(layers) && !layers.includes("fleet")) return;
-  const { status, text } = await lookAtCloud(stack, outputs, ask);
-  if (status !== "down") return;
+export async function answersInCloud(
+  stack: string,
+  outputs: Fields,
+  layers: unknown = rawSettings(stack).layers,
+): Promise<boolean> {
+  if (Array.isArray(layers) && !layers.includes("fleet")) return false;
+  const { status, text } = await lookAtCloud(stack, outputs);
+  if (status !== "down") return true;
   throw new CommandFailed(
     `All that the fleet of ${stack} is to run on is made, and the fleet is not there`,
     text,

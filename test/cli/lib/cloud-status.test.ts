@@ -1,7 +1,12 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
-import { lookAtCloud, NO_RUNTIME, renderCloudStatus } from "../../../cli/lib/cloud-status.ts";
+import {
+  answersInCloud,
+  lookAtCloud,
+  NO_RUNTIME,
+  renderCloudStatus,
+} from "../../../cli/lib/cloud-status.ts";
 import { CommandFailed } from "../../../cli/lib/errors.ts";
 import { NO_FLEET } from "../../../components/edge/answers.ts";
 
@@ -83,5 +88,26 @@ describe("the status of a stack on AWS", () => {
     const failed = await lookAtCloud("prod", made).catch((error: unknown) => error);
     expect(failed).toBeInstanceOf(CommandFailed);
     expect((failed as CommandFailed).why).toContain(why);
+  });
+});
+
+describe("the end of an up on AWS", () => {
+  test("is no success while nobody answers", async () => {
+    const url = await endpoint(NO_FLEET.status, NO_FLEET.body);
+    const failed = await answersInCloud("prod", outputs(url)).catch((error: unknown) => error);
+    expect(failed).toBeInstanceOf(CommandFailed);
+    expect((failed as CommandFailed).message).toContain("is made, and the fleet is not there");
+    expect((failed as CommandFailed).why).toContain("503 no_fleet");
+  });
+
+  test("is one when a fleet answers", async () => {
+    const url = await endpoint(200, '{"status":"ok","shards":{"serving":2,"total":2}}');
+    expect(await answersInCloud("prod", outputs(url))).toBe(true);
+  });
+
+  test("asks nobody where lower layers alone were wished for", async () => {
+    expect(await answersInCloud("prod", { base: {} }, ["base", "data"])).toBe(false);
+    const gone = outputs("http://127.0.0.1:1");
+    expect(await answersInCloud("prod", gone, ["base", "data", "compute"])).toBe(false);
   });
 });

@@ -15,7 +15,7 @@ export interface FailureRecord {
   why: string;
 }
 
-/** Failures on this many nodes make a shard `failed` (DESIGN, supervisor states). */
+/** Failures on this many nodes make a shard `failed`. */
 export const FAILED_NODES = 2;
 
 const PREFIX = "failed ";

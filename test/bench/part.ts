@@ -13,7 +13,7 @@ export interface BenchContext {
   signal: AbortSignal;
 }
 
-/** A bound of DESIGN §7 and whether the number keeps it. */
+/** A bound of docs/capacity.md and whether the number keeps it. */
 export interface Bound {
   text: string;
   met: boolean;

@@ -6,7 +6,7 @@ import { furnish, settingsOf } from "../engine/aws/stacks.ts";
 import { type BenchContext, mib, type Part, type PartResult, row, seconds } from "./part.ts";
 import { peakOf } from "./peak.ts";
 
-/** DESIGN §7. */
+/** The musts of docs/capacity.md. */
 const MUST_MS = 20_000;
 const AIM_MS = 8_000;
 const LOOK_MS = 20;

@@ -15,7 +15,7 @@ const REFERENCE_BOOTS = 6;
 const KILLED = ["kill-gateway", "kill-node"] as const;
 type Killed = (typeof KILLED)[number];
 
-/** DESIGN §7: a killed gateway's shard answers within OpenClaw's own boot and this. */
+/** docs/capacity.md: a killed gateway's shard answers within OpenClaw's own boot and this. */
 const AIM_OVER_BOOT_MS = 1_000;
 const AIM_NODE_MS = 15_000;
 /** A shard that answers nobody for this long is called lost. */

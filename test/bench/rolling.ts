@@ -17,7 +17,7 @@ import {
 
 /** A drain gives up waiting for turns after 10 min; then the gateways still have to stop. */
 const EMPTY_MS = 720_000;
-/** DESIGN §7: the longest wait is to be OpenClaw's boot and this. */
+/** docs/capacity.md: the longest wait is to be OpenClaw's boot and this. */
 const AIM_OVER_BOOT_MS = 2_000;
 
 /** Drains a node, starts its runtime anew and gives it work again; returns how long the drain took, ms. */

@@ -13,7 +13,7 @@ const BODY = JSON.stringify({
 });
 /** At once, when throughput is measured. */
 const PARALLEL = 16;
-/** DESIGN §7. */
+/** The musts of docs/capacity.md. */
 const MUST_ADDED_MS = 0.5;
 const AIM_ADDED_MS = 0.2;
 const MUST_SHARE = 0.12;

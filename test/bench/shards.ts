@@ -20,7 +20,7 @@ const WARM_TURNS = 12;
 const TURNS = 60;
 /** Turns at once in the whole fleet, in as many sessions of each shard: enough to keep one shard busy. */
 const PARALLEL = 4;
-/** DESIGN §7: the cost of a message with eight shards beside one. */
+/** docs/capacity.md: the cost of a message with eight shards beside one. */
 const MUST_TIMES = 1.2;
 const AIM_TIMES = 1.05;
 /** What a shard needs to be measured, as the presets plan it. */

@@ -7,7 +7,7 @@ export interface FaultFacts {
   /** How long it lasts before it is healed, ms. Zero: nothing to heal, or healed when it had its effect. */
   holdMs: { least: number; most: number };
   leastNodes: number;
-  /** Most that DESIGN §7 gives the next answer, ms; null where it gives none. */
+  /** Most that docs/capacity.md gives the next answer, ms; null where it gives none. */
   mustMs: number | null;
 }
 

@@ -9,7 +9,7 @@ import { ConfigError } from "../../../components/errors.ts";
 import { DRAIN, FRONT } from "../../../gateway/contract.ts";
 import { needOf } from "./needs.ts";
 
-/** Seconds from DESIGN §7: the next answer after a node was killed, and after a gateway hung. */
+/** Seconds from docs/capacity.md: the next answer after a node was killed, and after a gateway hung. */
 const NODE_KILLED = 25;
 
 function faultsOf(need: EdgeNeed): string[] {

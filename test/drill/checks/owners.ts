@@ -1,7 +1,7 @@
 import { judge, type Verdict, type Violation } from "../verdict.ts";
 import { at, type GroupRecord, type HistoryIndex } from "./index.ts";
 
-/** A woken process may exist for this long before it is killed (DESIGN: Fence). */
+/** A woken process may exist for this long before it is killed. */
 const WAKE_GRACE_MS = 1_000;
 /** An observer that did not look for longer than this cannot vouch for that time. */
 const MOST_GAP_MS = 5_000;

@@ -13,6 +13,9 @@ export function awsLines(answers: Answers, target: "ec2" | "eks"): string[] {
       : setting("domain", domain, "in a zone of yours on Route 53"),
     ...budgetLines(answers),
     ...(target === "eks" ? clusterLines(answers) : []),
+    "  pulumi:disable-default-providers: # nothing goes to another account or cluster by mistake",
+    "    - aws",
+    ...(target === "eks" ? ["    - kubernetes"] : []),
   ];
 }
 

@@ -1,9 +1,9 @@
-import type { PolicyResource } from "@pulumi/policy";
 import { FRONT } from "../gateway/contract.ts";
 import { type IngressRule, isWide, openTo, rulesOf } from "./ingress.ts";
 import { is, refuseUnless, waitUnless } from "./judge.ts";
 import type { Policy } from "./policy.ts";
 import { at, below, items, json, read, shown, UNKNOWN } from "./read.ts";
+import { ingressOf, publicSubnets } from "./relations.ts";
 import { allOf, EDGE, fieldsOf, from, pointsTo, TYPE } from "./resources.ts";
 
 /** What the internet may knock at. */
@@ -102,18 +102,6 @@ export const hostByAddress: Policy = {
   },
 };
 
-/** Every rule that lets something into one of these groups, and the resource it stands in. */
-function ingressOf(resources: readonly PolicyResource[], groups: readonly PolicyResource[]) {
-  const urns = new Set(groups.map(({ urn }) => urn));
-  return resources
-    .filter(
-      (resource) =>
-        urns.has(resource.urn) ||
-        from(resource, "securityGroupId").some(({ urn }) => urns.has(urn)),
-    )
-    .flatMap((holder) => rulesOf(holder.type, fieldsOf(holder)).map((rule) => ({ rule, holder })));
-}
-
 export const publicStore: Policy = {
   id: "exposure-public-store",
   sentence: "A database has no public address.",
@@ -150,21 +138,6 @@ export const storeSubnets: Policy = {
     }
   },
 };
-
-/** URNs of subnets whose route table leads to an internet gateway. */
-function publicSubnets(resources: readonly PolicyResource[]): ReadonlySet<string> {
-  const tables = new Set(
-    allOf(resources, "aws:ec2/route:Route")
-      .filter((route) =>
-        from(route, "gatewayId").some(({ type }) => type.includes("InternetGateway")),
-      )
-      .flatMap((route) => from(route, "routeTableId").map(({ urn }) => urn)),
-  );
-  const joined = allOf(resources, "aws:ec2/routeTableAssociation:RouteTableAssociation").filter(
-    (join) => from(join, "routeTableId").some(({ urn }) => tables.has(urn)),
-  );
-  return new Set(joined.flatMap((join) => from(join, "subnetId").map(({ urn }) => urn)));
-}
 
 export const publicAddresses: Policy = {
   id: "exposure-public-addresses",

@@ -1,5 +1,4 @@
 import type {
-  EnforcementLevel,
   ReportViolation,
   ResourceValidationArgs,
   ResourceValidationPolicy,
@@ -68,8 +67,25 @@ export function packPolicies(args: PackArgs): (ResourceValidationPolicy | StackV
   };
   // The last is asked after every other has judged the whole stack.
   return [...args.policies, ownFaults(running), unusedExceptions(running)].flatMap((policy) =>
-    serve(policy, running),
+    served(policy, running),
   );
+}
+
+/**
+ * A policy at its own level and, where a stack may change that, once more at the other. The engine
+ * asks for levels once and before it names the stack, so both are served and one of them is silent.
+ */
+function served(policy: Policy, pack: Running) {
+  if (policy.severity === "mandatory") return serve(policy, pack, "mandatory", policy.id);
+  return policy.severity === "advisory"
+    ? [
+        ...serve(policy, pack, "advisory", policy.id),
+        ...serve(policy, pack, "mandatory", `${policy.id}-raised`),
+      ]
+    : [
+        ...serve(policy, pack, "mandatory", policy.id),
+        ...serve(policy, pack, "advisory", `${policy.id}-lowered`),
+      ];
 }
 
 /** As the stack says; a mandatory policy stays what it is. */
@@ -99,12 +115,14 @@ function severityFaults(policies: readonly Policy[], facts: Facts): string[] {
 function serve(
   policy: Policy,
   pack: Running,
+  level: "advisory" | "mandatory",
+  name: string,
 ): (ResourceValidationPolicy | StackValidationPolicy)[] {
   const { validateResource, validateStack, remediateResource } = policy;
-  const severity = () => (pack.known ? severityOf(policy, pack.known.facts) : policy.severity);
-  const level = (): EnforcementLevel => (severity() === "advisory" ? "advisory" : "mandatory");
+  const spoken = (facts: Facts) =>
+    (severityOf(policy, facts) === "advisory" ? "advisory" : "mandatory") === level;
   const common = {
-    name: policy.id,
+    name,
     description: policy.sentence,
     remediationSteps: policy.fix,
   };
@@ -116,9 +134,11 @@ function serve(
     report: ReportViolation,
   ) => {
     const about = pack.learn(own);
+    if (!spoken(about.facts)) return;
+    const severity = severityOf(policy, about.facts);
     const note = (outcome: Finding["outcome"], urn: string, found: string, reason?: string) => {
       const { id, sentence, setting, fix } = policy;
-      const what = { policy: id, severity: severity(), sentence, urn, found, setting, fix };
+      const what = { policy: id, severity, sentence, urn, found, setting, fix };
       pack.note({ ...what, outcome, ...(reason === undefined ? {} : { reason }) });
     };
     const facts: Facts = { ...about.facts, waits: (what) => note("waits", own, what) };
@@ -133,19 +153,19 @@ function serve(
       finding(`it cannot be judged: ${(error as Error).message}`);
     }
   };
-  const served: (ResourceValidationPolicy | StackValidationPolicy)[] = [];
+  const made: (ResourceValidationPolicy | StackValidationPolicy)[] = [];
   if (validateResource) {
-    served.push({
+    const mends = remediateResource !== undefined && level === "mandatory";
+    made.push({
       ...common,
-      get enforcementLevel() {
-        return remediateResource && level() === "mandatory" ? "remediate" : level();
-      },
+      enforcementLevel: mends ? "remediate" : level,
       validateResource: (args: ResourceValidationArgs, report: ReportViolation) =>
         judged(validateResource, args, args.urn, report),
-      ...(remediateResource
+      ...(mends
         ? {
             remediateResource: (args: ResourceValidationArgs) => {
               const { facts } = pack.learn(args.urn);
+              if (!spoken(facts)) return undefined;
               return remediateResource({ ...args, getConfig: <T>() => facts as T });
             },
           }
@@ -153,16 +173,14 @@ function serve(
     });
   }
   if (validateStack)
-    served.push({
+    made.push({
       ...common,
-      get enforcementLevel() {
-        return level();
-      },
+      enforcementLevel: level,
       validateStack: (args: StackValidationArgs, report: ReportViolation) => {
         if (args.resources.length > 0) judged(validateStack, args, stackUrn(args), report);
       },
     });
-  return served;
+  return made;
 }
 
 const stackUrn = ({ resources }: StackValidationArgs): string =>

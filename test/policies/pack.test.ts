@@ -40,12 +40,19 @@ function packOf({
     note: (finding) => notes.push(finding),
   });
   const find = (name: string) => served.filter((one) => one.name === name);
+  /** What is reported of a resource, by the level at which the engine hears it. */
   const resource = (made: Made, name = "hygiene-test") => {
     const reported: string[] = [];
-    const one = find(name).find((p) => "validateResource" in p) as ResourceValidationPolicy;
-    const validate = one.validateResource as (args: unknown, report: (m: string) => void) => void;
-    validate(argsOf(made), (message) => reported.push(message));
-    return { reported, level: one.enforcementLevel };
+    const levels = new Set<string>();
+    for (const one of served.filter((p) => p.name.startsWith(name) && "validateResource" in p)) {
+      const { validateResource } = one as ResourceValidationPolicy;
+      const validate = validateResource as (args: unknown, report: (m: string) => void) => void;
+      validate(argsOf(made), (message) => {
+        reported.push(message);
+        levels.add(`${one.enforcementLevel}`);
+      });
+    }
+    return { reported, level: [...levels].join() };
   };
   const stack = (made: readonly Made[], name: string) => {
     const reported: string[] = [];
@@ -130,10 +137,18 @@ describe("a policy in the pack", () => {
 
   test("mends only where it also stops", () => {
     const mending = policy({ remediateResource: () => undefined });
-    const level = (severity: "advisory" | "blocking") =>
-      packOf({ policies: [{ ...mending, severity }] }).served[0]?.enforcementLevel;
-    expect(level("blocking")).toBe("remediate");
-    expect(level("advisory")).toBe("advisory");
+    const levels = (severity: "advisory" | "blocking") =>
+      packOf({ policies: [{ ...mending, severity }] })
+        .served.filter(({ name }) => name.startsWith("hygiene-test"))
+        .map(({ name, enforcementLevel }) => [name, enforcementLevel]);
+    expect(levels("blocking")).toEqual([
+      ["hygiene-test", "remediate"],
+      ["hygiene-test-lowered", "advisory"],
+    ]);
+    expect(levels("advisory")).toEqual([
+      ["hygiene-test", "advisory"],
+      ["hygiene-test-raised", "remediate"],
+    ]);
   });
 });
 

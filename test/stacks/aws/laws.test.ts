@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { CACHE_NODES } from "../../../components/cache/catalog.ts";
 import { usableMiB } from "../../../components/cache/plan.ts";
 import { DATABASE_CLASSES } from "../../../components/database/catalog.ts";
@@ -10,6 +10,9 @@ import type { AwsPlan } from "../../../stacks/aws/plan.ts";
 import { capacityNumbers } from "../../../stacks/capacity.ts";
 import { PRESETS } from "../../../stacks/preset-table.ts";
 import { planIfPossible, planOf, regions, stacks, targets } from "./arbitrary.ts";
+
+/** Hundreds of plans or whole stacks each, on machines that do other work too. */
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
 
 /** Users for whom the default network has room on either target. */
 const USERS_MAX = 15_000;

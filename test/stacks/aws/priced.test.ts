@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test, vi } from "vitest";
 import { PRICED as BUCKETS } from "../../../components/buckets/catalog.ts";
 import { PRICED as BUDGET } from "../../../components/budget/catalog.ts";
 import { PRICED as CACHE } from "../../../components/cache/catalog.ts";
@@ -22,6 +22,9 @@ import { PRESETS } from "../../../stacks/preset-table.ts";
 import { settingsSchema } from "../../../stacks/settings-schema.ts";
 import { type Registered, record } from "../../support/pulumi-mocks.ts";
 import { COMPUTED, LOOKUPS } from "./account.ts";
+
+/** Hundreds of plans or whole stacks each, on machines that do other work too. */
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
 
 type Priced = Readonly<Record<string, PricedBy>>;
 

@@ -11,7 +11,7 @@ export interface StandInSettings {
   readonly seed: string;
   /** Longest delay of an answer, ms. */
   readonly delayMs: number;
-  /** Part of types whose answers take ten times as long; empty for none. */
+  /** Part of URNs whose answers take a hundred times as long; empty for none. */
   readonly slow: string;
   readonly fault: FaultPlan | null;
   /** Ends of URNs that are answered as made, and are not. */

@@ -1,0 +1,103 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { deployAws } from "../../../stacks/aws/deploy.ts";
+import type { AwsStackSettings } from "../../../stacks/aws/plan.ts";
+import { settingsSchema } from "../../../stacks/settings-schema.ts";
+import { nameOf } from "../../standin/cloud.ts";
+import { runInProcess } from "../../standin/in-process.ts";
+import { type Edge, leftOver, withoutEdge, writtenEdges } from "../../standin/mutate.ts";
+import { Replay } from "../../standin/replay.ts";
+import { World } from "../../standin/world.ts";
+import { FULL, share } from "../../support/share.ts";
+import { type AwsStack, awsStack, PULUMI } from "./harness.ts";
+import { furnish, settingsObject, settingsOf, TARGETS } from "./stacks.ts";
+
+/** Types that hold data: none of theirs may become another by resizing. */
+const KEEPS_DATA =
+  /:(ReplicationGroup|Instance|Volume|Bucket|FileSystem|Key|Secret|Cluster|Vpc|Zone)$/;
+
+describe.skipIf(!PULUMI).each(share(TARGETS, 1).map((target) => ({ target })))(
+  "a stack on $target that grows and shrinks",
+  ({ target }) => {
+    let stack: AwsStack;
+    const kept = () =>
+      stack.account((world) =>
+        Object.fromEntries(
+          [...world.rows.values()]
+            .filter(({ type, urn }) => urn !== "" && KEEPS_DATA.test(type))
+            .map(({ urn, id }) => [urn, id]),
+        ),
+      );
+    const must = async (run: ReturnType<AwsStack["up"]>) => {
+      const { code, text } = await run;
+      expect(code, text).toBe(0);
+    };
+
+    beforeAll(async () => {
+      stack = await awsStack({ settings: settingsOf(target, "small"), delayMs: 5 });
+      stack.account((world) => furnish(world));
+      await must(stack.up());
+    });
+    afterAll(async () => {
+      await must(stack.destroy());
+      expect(stack.account(leftOver)).toEqual([]);
+      stack.remove();
+    });
+
+    test("replaces nothing that holds data on its way to medium and back", async () => {
+      const before = kept();
+      stack.settings(settingsOf(target, "medium"));
+      await must(stack.up());
+      const grown = kept();
+      expect(Object.entries(before).filter(([urn, id]) => grown[urn] !== id)).toEqual([]);
+      stack.settings(settingsOf(target, "small"));
+      await must(stack.up());
+      const shrunk = kept();
+      expect(Object.entries(before).filter(([urn, id]) => shrunk[urn] !== id)).toEqual([]);
+      expect(stack.account((world) => world.log.at(-1)?.outcome)).toBe("done");
+    });
+  },
+);
+
+describe.skipIf(!PULUMI)("a wait that is missing from a stack", () => {
+  /** Waits whose absence a replay notices while things are made. */
+  let missed: { edge: Edge; says: string }[];
+
+  beforeAll(async () => {
+    const world = new World();
+    furnish(world);
+    const before = [...world.rows.values()];
+    const settings = settingsSchema.parse(settingsObject("eks", "small")) as AwsStackSettings;
+    const made = await runInProcess(world, "test", () => deployAws({ stack: "test", settings }));
+    const replay = new Replay(made, { rows: before, settings: world.settings });
+    missed = writtenEdges(made).flatMap((edge) => {
+      const { noticed } = withoutEdge(replay, edge);
+      // The first words only: who is refused first is a matter of order.
+      const who = noticed?.startsWith(`up: ${nameOf(edge.from)}: `);
+      return who ? [{ edge, says: (noticed as string).split(": ").slice(2).join(": ") }] : [];
+    });
+  });
+
+  test("is refused by the engine's run as it is by a replay", async () => {
+    expect(missed.length).toBeGreaterThan(10);
+    for (const { edge, says } of share(missed, 1).slice(0, FULL ? 12 : 1)) {
+      const stack = await awsStack({
+        settings: settingsOf("eks", "small"),
+        program: "test/engine/aws/entry/index.ts",
+        delayMs: 20,
+      });
+      try {
+        stack.account((world) => furnish(world));
+        const env = {
+          FLEET_TEST_DROP: `${nameOf(edge.from)}|${nameOf(edge.to)}`,
+          STANDIN_SLOW: `::${nameOf(edge.to)}`,
+        };
+        const run = await stack.up({ env });
+        expect([env.FLEET_TEST_DROP, run.code === 0]).toEqual([env.FLEET_TEST_DROP, false]);
+        expect(run.text).toContain(says);
+      } finally {
+        await stack.destroy();
+        stack.remove();
+      }
+    }
+  });
+});

@@ -1,10 +1,11 @@
 import { defineConfig } from "vitest/config";
 
-/** Folders whose tests start real programs (Pulumi's engine, OpenClaw, whole fleets): one file at a time. */
+/** Tests that start real programs (Pulumi's engine, OpenClaw, whole fleets, groups of servers): one file at a time. */
 const REAL = [
   "test/engine/**/*.test.ts",
   "test/fleet/**/*.test.ts",
   "test/fleet-fast/**/*.test.ts",
+  "test/gateway/sessions/redis-groups/*.test.ts",
 ];
 
 export default defineConfig({

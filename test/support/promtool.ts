@@ -1,11 +1,7 @@
-import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { cacheEntry } from "../../toolchain/cache.ts";
 import { createProgress } from "../../toolchain/progress.ts";
-
-/** Longest wait for Debian's servers, ms. */
-const DOWNLOAD_MS = 240_000;
+import { onPath, unpackDebian } from "./debian-package.ts";
 
 /**
  * Path of `promtool`: `OPENCLAW_FLEET_PROMTOOL`, or on PATH, or from Debian's package `prometheus`,
@@ -14,10 +10,7 @@ const DOWNLOAD_MS = 240_000;
 export async function promtool(): Promise<string> {
   const named = process.env.OPENCLAW_FLEET_PROMTOOL;
   if (named) return named;
-  const found = (process.env.PATH ?? "")
-    .split(delimiter)
-    .map((folder) => join(folder, "promtool"))
-    .find((path) => existsSync(path));
+  const found = onPath("promtool");
   if (found) return found;
   const entry = await cacheEntry("promtool", process.arch, async (folder) => unpack(folder), {
     progress: createProgress(),
@@ -27,24 +20,10 @@ export async function promtool(): Promise<string> {
 
 function unpack(folder: string): void {
   try {
-    try {
-      apt(folder, ["download", "prometheus"]);
-    } catch {
-      // A machine that never asked for its lists knows no package; only root may fetch them.
-      apt(folder, ["update"]);
-      apt(folder, ["download", "prometheus"]);
-    }
-    const [deb] = readdirSync(folder).filter((name) => name.endsWith(".deb"));
-    if (!deb) throw new Error("apt-get download brought no package");
-    execFileSync("dpkg-deb", ["-x", join(folder, deb), folder], { stdio: "pipe" });
+    unpackDebian(folder, ["prometheus"]);
   } catch (error) {
-    const { message, stderr } = error as Error & { stderr?: Buffer };
     throw new Error(
-      `promtool is missing, and Debian's package prometheus could not be fetched: ${stderr?.toString().trim() || message}. Install it (apt-get install prometheus), or name it in OPENCLAW_FLEET_PROMTOOL.`,
+      `promtool is missing, and Debian's package prometheus could not be fetched: ${(error as Error).message}. Install it (apt-get install prometheus), or name it in OPENCLAW_FLEET_PROMTOOL.`,
     );
   }
-}
-
-function apt(cwd: string, args: readonly string[]): void {
-  execFileSync("apt-get", ["-qq", ...args], { cwd, stdio: "pipe", timeout: DOWNLOAD_MS });
 }

@@ -71,6 +71,8 @@ export async function deployAws({ stack, settings }: AwsArgs): Promise<Partial<S
     nodes: plan.fleet.nodes.length,
     zones: plan.zones,
     shards: plan.fleet.shards.length,
+    shardMemoryMiB: Math.min(...plan.fleet.shards.map(({ recycleMiB }) => recycleMiB)),
+    largestAgentMiB: Math.max(0, ...settings.agents.map(({ memoryMiB }) => memoryMiB ?? 0)),
     monthlyUsd: plan.cost?.monthlyUsd ?? null,
   });
   const top = { provider };

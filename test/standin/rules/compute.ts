@@ -112,7 +112,7 @@ export const COMPUTE: Rules = {
     }),
   },
   [VOLUME]: {
-    source: "ec2/ebs_volume.go",
+    source: "ec2/ebs_volume.go@0073593e",
     id: ec2Id("vol"),
     replaces: [
       "availabilityZone",

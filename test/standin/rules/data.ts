@@ -60,16 +60,17 @@ export const DATA: Rules = {
     computed: (made, id) => ({ arn: cacheArn(made, "parametergroup", id) }),
   },
   [USER]: {
-    source: "elasticache/user.go",
+    source: "elasticache/user.go@01f43111",
     id: idFrom("userId"),
     name: { property: "userId", max: 40, required: true, pattern: IDENTIFIER },
-    replaces: ["engine", "userId", "userName"],
+    replaces: ["userId", "userName"],
     values: {
       engine: ["redis", "valkey"],
       "authenticationMode.type": ["password", "no-password-required", "iam"],
     },
     faults: (i) => [
       exclusive(i, "authenticationMode", "passwords", "passwordsWo"),
+      valuesAt(i, "passwords[]").length > 2 ? "a user has two passwords at most" : null,
       i.noPasswordRequired === true && present(i.passwords) && "noPasswordRequired and passwords",
       ...valuesAt(i, "passwords[]").map((word) =>
         String(word).length < 16 || String(word).length > 128
@@ -150,7 +151,7 @@ export const DATA: Rules = {
     ],
   },
   [CACHE]: {
-    source: "elasticache/replication_group.go",
+    source: "elasticache/replication_group.go@001b6364",
     id: idFrom("replicationGroupId"),
     name: { property: "replicationGroupId", max: 40, lower: true, pattern: IDENTIFIER },
     replaces: [
@@ -299,7 +300,7 @@ export const DATA: Rules = {
     computed: (made, id) => ({ arn: arnOf(made, "rds", `pg:${id}`) }),
   },
   [DATABASE]: {
-    source: "rds/instance.go",
+    source: "rds/instance.go@00e4b238",
     id: (made) => `db-${made.hex(26).toUpperCase()}`,
     replaces: [
       "availabilityZone",
@@ -419,10 +420,15 @@ export const DATA: Rules = {
     leaves: (row, world, when) => databaseLeaves(row, world, when),
   },
   [PROXY]: {
-    source: "rds/proxy.go",
+    source: "rds/proxy.go@013f1736",
     id: idFrom("name"),
     name: { property: "name", max: 63, pattern: /^(?!.*--)[A-Za-z][A-Za-z0-9-]*[A-Za-z0-9]$/ },
-    replaces: ["engineFamily", "name", "vpcSubnetIds", "defaultAuthScheme"],
+    replaces: [
+      "endpointNetworkType",
+      "engineFamily",
+      "targetConnectionNetworkType",
+      "vpcSubnetIds",
+    ],
     values: {
       engineFamily: ["MYSQL", "POSTGRESQL", "SQLSERVER"],
       idleClientTimeout: [1, 28_800],
@@ -498,7 +504,7 @@ export const DATA: Rules = {
     ],
   },
   [FILES]: {
-    source: "efs/file_system.go",
+    source: "efs/file_system.go@0389f467",
     id: (made) => `fs-0${made.hex(16)}`,
     replaces: ["availabilityZoneName", "creationToken", "encrypted", "kmsKeyId", "performanceMode"],
     unique: [["creationToken"]],

@@ -138,13 +138,14 @@ export const EC2_NETWORK: Rules = {
     }),
   },
   "aws:ec2/natGateway:NatGateway": {
-    source: "ec2/vpc_nat_gateway.go",
+    source: "ec2/vpc_nat_gateway.go@04088eaa",
     id: ec2Id("nat"),
     replaces: [
       "allocationId",
       "availabilityMode",
       "connectivityType",
       "privateIp",
+      "secondaryPrivateIpAddressCount",
       "subnetId",
       "vpcId",
     ],

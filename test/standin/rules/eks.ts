@@ -104,7 +104,7 @@ const wayOut = (path: string): Need =>
 
 export const EKS: Rules = {
   [CLUSTER]: {
-    source: "eks/cluster.go",
+    source: "eks/cluster.go@00555dc5",
     id: idFrom("name"),
     name: { property: "name", max: 100, pattern: /^[0-9A-Za-z][\w-]*$/ },
     guard: "deletionProtection",
@@ -216,7 +216,7 @@ export const EKS: Rules = {
         : [],
   },
   [NODE_GROUP]: {
-    source: "eks/node_group.go",
+    source: "eks/node_group.go@012e0a32",
     id: joined(":", "clusterName", "nodeGroupName"),
     name: { property: "nodeGroupName", max: 63, pattern: /^[0-9A-Za-z][\w-]*$/ },
     replaces: [

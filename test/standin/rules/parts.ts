@@ -2,9 +2,6 @@ import { type Props, UNKNOWN } from "../../../plugin/values.ts";
 import { field, type Row, valuesAt, type World } from "../world.ts";
 import type { Made, Need, When } from "./types.ts";
 
-/** The release of hashicorp/terraform-provider-aws whose sources the rules name. */
-export const TERRAFORM_PROVIDER = "hashicorp/terraform-provider-aws";
-
 /** AWS's first part of an ARN here; tests of other partitions give another region. */
 export function partitionOf(region: string): string {
   if (region.startsWith("cn-")) return "aws-cn";

@@ -32,7 +32,11 @@ export interface Need {
 
 /** One type as AWS, Kubernetes or a chart treats it. Rows of this are data: a type without one is refused. */
 export interface Rule {
-  /** Where its force-new list and checks are from: `<file>` of the Terraform provider, see SOURCES. */
+  /**
+   * Where its force-new list and checks are from: the file below `internal/service` of the Terraform
+   * provider for AWS, with `@<commit>` where that very text was read (the 21st of November 2026); without,
+   * from the provider's and AWS's documentation.
+   */
   readonly source: string;
   /** How AWS forms its id. */
   readonly id: (made: Made) => string;

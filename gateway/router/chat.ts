@@ -37,7 +37,8 @@ export async function handleChat(
   const agent = router.agent(named.agent);
   const session =
     named.fresh && key !== null ? keyedSession(caller.tokenId, agent.name, key) : named.session;
-  const shard = await router.sessionMap.shardOf(agent, session, named.fresh && key === null);
+  const keyed = key !== null;
+  const shard = await router.sessionMap.shardOf(agent, session, named.fresh && !keyed, keyed);
   const identity = key === null ? null : keyedIdentity(caller.tokenId, agent.name, session, key);
   const runId = identity?.runId ?? randomUUID();
   res.setHeader(HEADER.session, session);

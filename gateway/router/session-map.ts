@@ -4,21 +4,23 @@ import type { AgentConfig } from "../config.ts";
 import type { ShardId } from "../contract.ts";
 import type { SessionStore } from "../sessions/store.ts";
 import type { Log } from "./deps.ts";
+import { RouterError } from "./errors.ts";
+import { type Listed, SessionLists } from "./session-lists.ts";
 import type { FleetView } from "./view.ts";
 
 /** Sessions kept in memory; about 300 bytes each. */
 const MAX_CACHED = 50_000;
 /** A session counts as active this long after its last request. */
 const ACTIVE_MS = 15 * 60_000;
-/** How old knowledge of the store's generation may be when an unknown session is placed. */
+/** How old knowledge of the store's generation may be. */
 const GENERATION_MS = 1_000;
-/** A gateway's own list is asked again for a shard that could not answer, at most this often. */
-const RELIST_MS = 5_000;
 
 interface Entry {
   shard: ShardId;
   usedAt: number;
   agent: string;
+  /** The generation in which the store said so; null: placed without the store. */
+  generation: string | null;
 }
 
 export interface SessionMapDeps {
@@ -27,7 +29,7 @@ export interface SessionMapDeps {
   clock: Clock;
   log: Log;
   /** A shard's own session list, here or at a peer; throws when it cannot be had now. */
-  listSessions: (shard: ShardId) => Promise<{ agent: string; session: string }[]>;
+  listSessions: (shard: ShardId) => Promise<Listed[]>;
 }
 
 /** Rendezvous hashing: each shard's weight for a session is independent of the other shards. */
@@ -40,49 +42,85 @@ export function rankShards(session: string, agent: string, shards: readonly Shar
     .map(({ shard }) => shard);
 }
 
+/** The store failed while a session was given to this shard: it may have been stored. */
+class Unsettled extends Error {
+  readonly shard: ShardId;
+  constructor(shard: ShardId, cause: unknown) {
+    super(message(cause));
+    this.shard = shard;
+  }
+}
+
 /**
  * Which shard a session lives on. The store decides (set-if-absent); memory only remembers what the
- * store said, until the store's generation changes. After a loss of the store, gateways are asked for
- * their own lists before an unknown session of an agent with several shards is placed.
+ * store said, in the store's generation. After a loss of the store, and while it is away, gateways are
+ * asked for their own lists before an unknown session of an agent with several shards is placed
+ * (decisions 064, 168).
  */
 export class SessionMap {
   readonly #deps: SessionMapDeps;
   readonly #cache = new Map<string, Entry>();
   #generation: string | null = null;
   #generationAt = Number.NEGATIVE_INFINITY;
-  /** Shards whose own lists are in the store, in this generation. */
-  #listed = new Set<ShardId>();
-  #listTried = new Map<ShardId, number>();
-  #rebuilding: Promise<void> | null = null;
+  #settling: { generation: string; done: Promise<void> } | null = null;
+  #away = false;
+  /** Lists that are in the store, in this generation. */
+  readonly #stored: SessionLists;
+  /** Lists that were taken because the store is away: session to shard. */
+  readonly #inMemory: SessionLists;
+  readonly #known = new Map<string, ShardId>();
 
   constructor(deps: SessionMapDeps) {
     this.#deps = deps;
+    const { clock, log, listSessions } = deps;
+    const common = { clock, log, listSessions, serves: (shard: ShardId) => this.#serves(shard) };
+    this.#stored = new SessionLists({
+      ...common,
+      keep: async (shard, own) => {
+        await deps.sessions.rebuild(own.map((entry) => ({ ...entry, shard })));
+      },
+    });
+    this.#inMemory = new SessionLists({
+      ...common,
+      keep: async (shard, own) => {
+        for (const { agent, session } of own) this.#known.set(cacheKey(agent, session), shard);
+      },
+    });
   }
 
   /**
    * The shard of a session; assigns one at first use. `fresh` sessions (an id made just now) can be
-   * known to nobody, so they need no look at what gateways know.
+   * known to nobody, so they need no look at what gateways know. `exact`: throws `no_owner` rather than
+   * guess, when the store is away and a shard that might have the session cannot be asked.
    */
-  async shardOf(agent: AgentConfig, session: string, fresh: boolean): Promise<ShardId> {
-    const key = `${agent.name}\0${session}`;
-    const now = this.#deps.clock.now();
-    const cached = this.#cache.get(key);
-    if (cached && agent.shards.includes(cached.shard)) {
-      cached.usedAt = now;
-      this.#cache.delete(key);
-      this.#cache.set(key, cached);
+  async shardOf(
+    agent: AgentConfig,
+    session: string,
+    fresh: boolean,
+    exact = false,
+  ): Promise<ShardId> {
+    const key = cacheKey(agent.name, session);
+    const entry = this.#cache.get(key);
+    const cached = entry && agent.shards.includes(entry.shard) ? entry : null;
+    if (cached && cached.generation !== null && cached.generation === this.#generation) {
+      this.#remember(key, agent.name, cached.shard, cached.generation);
+      this.#lookAside();
       return cached.shard;
     }
-    let shard: ShardId;
     try {
-      shard = await this.#fromStore(agent, session, fresh);
+      const shard = await this.#fromStore(agent, session, fresh);
+      this.#remember(key, agent.name, shard, this.#generation);
+      return shard;
     } catch (error) {
-      // Without the store, hashing over all shards gives every router the same answer for most.
-      this.#deps.log.warn({ agent: agent.name, error: message(error) }, "session store is away");
-      return rankShards(session, agent.name, agent.shards)[0] as ShardId;
+      this.#failed(error);
+      const shard =
+        cached?.shard ??
+        (error instanceof Unsettled
+          ? error.shard
+          : await this.#withoutStore(agent, session, fresh, exact));
+      this.#remember(key, agent.name, shard, null);
+      return shard;
     }
-    this.#remember(key, agent.name, shard);
-    return shard;
   }
 
   /** A shard for what belongs to no session (model list, embeddings): any that serves. */
@@ -115,77 +153,98 @@ export class SessionMap {
       }
     }
     if (agent.shards.length > 1 && !fresh) {
-      await this.#learn(agent.shards);
+      // What is missing may have been lost a moment ago.
+      await this.#checkGeneration(0);
+      await this.#stored.take(agent.shards);
       const learned = await sessions.lookup(agent.name, session);
       if (learned !== null && agent.shards.includes(learned)) return learned;
     }
-    return sessions.assign(agent.name, session, this.#choose(agent, session));
+    const choice = this.#choose(agent, session);
+    try {
+      return await sessions.assign(agent.name, session, choice);
+    } catch (error) {
+      throw new Unsettled(choice, error);
+    }
   }
 
   /** Hashing decides; a shard that is down gets no new session while all that is known is known. */
   #choose(agent: AgentConfig, session: string): ShardId {
     const ranked = rankShards(session, agent.name, agent.shards);
     const first = ranked[0] as ShardId;
-    if (this.#serves(first) || !this.#listed.has(first)) return first;
+    if (this.#serves(first) || !this.#stored.has(first)) return first;
     return ranked.find((shard) => this.#serves(shard)) ?? first;
   }
 
-  async #checkGeneration(): Promise<void> {
+  /** Hashing over all shards gives every router the same answer for what no gateway knows. */
+  async #withoutStore(
+    agent: AgentConfig,
+    session: string,
+    fresh: boolean,
+    exact: boolean,
+  ): Promise<ShardId> {
+    const first = rankShards(session, agent.name, agent.shards)[0] as ShardId;
+    if (agent.shards.length === 1 || fresh) return first;
+    await this.#inMemory.take(agent.shards);
+    const known = this.#known.get(cacheKey(agent.name, session));
+    if (known !== undefined && agent.shards.includes(known)) return known;
+    const unasked = agent.shards.filter((shard) => !this.#inMemory.has(shard));
+    if (exact && unasked.length > 0) {
+      throw new RouterError(
+        "no_owner",
+        `where this conversation lives cannot be told now: the session store is away, and ${unasked.join(", ")} cannot be asked`,
+        5,
+      );
+    }
+    return first;
+  }
+
+  /** Losses are found out also while nothing but remembered sessions is asked for. */
+  #lookAside(): void {
+    if (this.#deps.clock.now() - this.#generationAt < GENERATION_MS) return;
+    void this.#checkGeneration().catch((error: unknown) => this.#failed(error));
+  }
+
+  async #checkGeneration(maxAgeMs = GENERATION_MS): Promise<void> {
     const now = this.#deps.clock.now();
-    if (this.#generation !== null && now - this.#generationAt < GENERATION_MS) return;
-    const generation = await this.#deps.sessions.generation();
+    if (this.#generation !== null && now - this.#generationAt < maxAgeMs && !this.#away) return;
+    // One look at a time is enough where nothing hangs on it.
     this.#generationAt = now;
-    if (generation === this.#generation) return;
-    if (this.#generation !== null) {
-      this.#deps.log.warn(
-        {},
-        "the session map was lost; rebuilding it from the gateways' own lists",
-      );
-    }
-    this.#generation = generation;
-    this.#listed = new Set();
-    this.#listTried = new Map();
-    // What is remembered was true: it goes back into the store when used again.
-    const remembered = [...this.#cache].map(([key, entry]) => ({
-      agent: entry.agent,
-      session: key.slice(entry.agent.length + 1),
-      shard: entry.shard,
-    }));
-    if (remembered.length > 0) await this.#deps.sessions.rebuild(remembered);
-  }
-
-  /** Brings the lists of these shards into the store, once per generation and shard. */
-  async #learn(shards: readonly ShardId[]): Promise<void> {
-    while (this.#rebuilding) await this.#rebuilding;
-    const now = this.#deps.clock.now();
-    const wanted = shards.filter(
-      (shard) =>
-        !this.#listed.has(shard) &&
-        now - (this.#listTried.get(shard) ?? Number.NEGATIVE_INFINITY) >= RELIST_MS,
-    );
-    if (wanted.length === 0) return;
-    const generation = this.#generation;
-    this.#rebuilding = Promise.all(wanted.map((shard) => this.#learnOne(shard, generation)))
-      .then(() => undefined)
-      .finally(() => {
-        this.#rebuilding = null;
+    const generation = await this.#deps.sessions.generation();
+    if (generation === this.#generation && !this.#away) return;
+    if (this.#settling?.generation !== generation) {
+      const done = this.#settle(generation).finally(() => {
+        if (this.#settling?.done === done) this.#settling = null;
       });
-    await this.#rebuilding;
+      this.#settling = { generation, done };
+    }
+    await this.#settling.done;
   }
 
-  async #learnOne(shard: ShardId, generation: string | null): Promise<void> {
-    this.#listTried.set(shard, this.#deps.clock.now());
-    if (!this.#serves(shard)) return;
-    try {
-      const own = await this.#deps.listSessions(shard);
-      await this.#deps.sessions.rebuild(own.map((entry) => ({ ...entry, shard })));
-      if (generation === this.#generation) this.#listed.add(shard);
-    } catch (error) {
-      this.#deps.log.warn(
-        { shard, error: message(error) },
-        "a gateway's session list is not to be had",
-      );
+  /** The store is another one, or back. */
+  async #settle(generation: string): Promise<void> {
+    const { sessions, log } = this.#deps;
+    const lost = generation !== this.#generation;
+    if (lost && this.#generation !== null) {
+      log.warn({}, "the session map was lost; rebuilding it from the gateways' own lists");
     }
+    // What is remembered was true: it goes back into the store, where earlier entries win.
+    const remembered = [...this.#cache]
+      .filter(([, entry]) => lost || entry.generation === null)
+      .map(([key, { agent, shard }]) => ({ agent, shard, session: key.slice(agent.length + 1) }));
+    this.#stored.forget();
+    if (remembered.length > 0) await sessions.rebuild(remembered);
+    this.#generation = generation;
+    if (this.#away) log.info({}, "the session store is back");
+    this.#away = false;
+    this.#known.clear();
+    this.#inMemory.forget();
+  }
+
+  #failed(error: unknown): void {
+    if (!this.#away) {
+      this.#deps.log.warn({ error: message(error) }, "the session store is away");
+    }
+    this.#away = true;
   }
 
   #serves(shard: ShardId): boolean {
@@ -193,8 +252,9 @@ export class SessionMap {
     return at === "here" || at === "peer";
   }
 
-  #remember(key: string, agent: string, shard: ShardId): void {
-    this.#cache.set(key, { shard, agent, usedAt: this.#deps.clock.now() });
+  #remember(key: string, agent: string, shard: ShardId, generation: string | null): void {
+    this.#cache.delete(key);
+    this.#cache.set(key, { shard, agent, generation, usedAt: this.#deps.clock.now() });
     if (this.#cache.size > MAX_CACHED) {
       for (const oldest of this.#cache.keys()) {
         this.#cache.delete(oldest);
@@ -203,6 +263,8 @@ export class SessionMap {
     }
   }
 }
+
+const cacheKey = (agent: string, session: string): string => `${agent}\0${session}`;
 
 function message(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

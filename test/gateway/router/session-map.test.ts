@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import type { AgentConfig } from "../../../gateway/config.ts";
 import { rankShards, SessionMap } from "../../../gateway/router/session-map.ts";
 import { FakeFleet, FakeGateway, MemorySessions } from "./fakes.ts";
@@ -90,6 +90,90 @@ test("without the store every router places a session on the same shard", async 
   const { sessions, map, make, agent } = setup();
   sessions.down = true;
   expect(await map.shardOf(agent, "x", false)).toBe(await make().shardOf(agent, "x", false));
+});
+
+/** A session whose first choice is not where it lives. */
+function misplaced(fleet: FakeFleet): { name: string; lives: string; hashed: string } {
+  const [hashed, lives] = rankShards("old", "main", ["s1", "s2"]) as [string, string];
+  fleet.disk(lives).sessions = [{ agent: "main", session: "old" }];
+  return { name: "old", lives, hashed };
+}
+
+test("a loss within the second since the last look is seen before a session is placed", async () => {
+  const { fleet, sessions, map, agent } = setup();
+  const { name, lives } = misplaced(fleet);
+  await map.shardOf(agent, "other", false);
+  sessions.lose();
+  expect(await map.shardOf(agent, name, false)).toBe(lives);
+});
+
+test("lists are taken again long before entries that nobody uses end", async () => {
+  const { fleet, sessions, map, agent, tick } = setup();
+  await map.shardOf(agent, "other", false);
+  const { name, lives } = misplaced(fleet);
+  sessions.map.clear(); // by age: the generation stays
+  tick(13 * 3_600_000);
+  expect(await map.shardOf(agent, name, false)).toBe(lives);
+});
+
+test("without the store, gateways tell where a session lives", async () => {
+  const { fleet, sessions, map, agent, listed } = setup();
+  const { name, lives } = misplaced(fleet);
+  sessions.down = true;
+  expect(await map.shardOf(agent, name, false)).toBe(lives);
+  expect(await map.shardOf(agent, name, false, true)).toBe(lives);
+  expect(await map.shardOf(agent, "unknown to all", false, true)).toBeDefined();
+  expect(listed.sort()).toEqual(["s1", "s2"]); // once each
+});
+
+test("without the store and a shard, only a request without a key is placed by guess", async () => {
+  const { fleet, sessions, map, agent } = setup();
+  const { name, lives, hashed } = misplaced(fleet);
+  sessions.down = true;
+  fleet.set(lives, { state: "none" });
+  await expect(map.shardOf(agent, name, false, true)).rejects.toMatchObject({ code: "no_owner" });
+  expect(await map.shardOf(agent, name, false)).toBe(hashed);
+});
+
+test("what was placed without the store goes into it when it is back, and what it says wins", async () => {
+  const { sessions, map, agent, tick } = setup();
+  await map.shardOf(agent, "before", false);
+  sessions.down = true;
+  const placed = await map.shardOf(agent, "x", false);
+  const other = (await map.shardOf(agent, "y", false)) === "s1" ? "s2" : "s1";
+  expect(await map.shardOf(agent, "before", false)).toBe(sessions.map.get("main before"));
+  sessions.down = false;
+  sessions.map.set("main y", other); // by another router
+  tick(2_000);
+  expect(await map.shardOf(agent, "y", false)).toBe(other);
+  expect(sessions.map.get("main x")).toBe(placed);
+});
+
+test("after a loss every router goes by what is stored first", async () => {
+  const { sessions, map, agent, tick } = setup();
+  const mine = await map.shardOf(agent, "x", false);
+  const other = mine === "s1" ? "s2" : "s1";
+  sessions.lose();
+  sessions.map.set("main x", other);
+  tick(2_000);
+  expect(await map.shardOf(agent, "x", false)).toBe(mine); // looks aside
+  await vi.waitFor(async () => expect(await map.shardOf(agent, "x", false)).toBe(other));
+});
+
+test("a write whose answer is lost counts as written", async () => {
+  const { fleet, sessions, map, agent } = setup();
+  await map.shardOf(agent, "seen", false);
+  const name = ["p", "q", "r", "s", "t", "u"].find(
+    (each) => rankShards(each, "main", ["s1", "s2"])[0] === "s1",
+  ) as string;
+  fleet.set("s1", { state: "none" });
+  const { assign } = sessions;
+  sessions.assign = async (...args) => {
+    await assign.apply(sessions, args);
+    throw new Error("no answer");
+  };
+  expect(await map.shardOf(agent, name, false)).toBe("s2");
+  expect(sessions.map.get(`main ${name}`)).toBe("s2");
 });
 
 test("law: one shard less moves only the sessions that were on it", () => {

@@ -1,0 +1,266 @@
+import { mkdir, open, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { findDatabases } from "./files.ts";
+import { Image } from "./image.ts";
+import { DatabaseSource } from "./source.ts";
+import type { WalCursor } from "./wal.ts";
+
+/** A database as SQLite's own code found it unusable; it is kept as the bytes it has. */
+const NOT_A_DATABASE = 26;
+/** Times that the newest commits of all databases are looked for together before giving up. */
+const MOMENT_TRIES = 200;
+
+interface Tracked {
+  source: DatabaseSource;
+  image: Image;
+  /** The commit that the image holds; null: none yet. */
+  captured: string | null;
+  /** Where frames go on from; null: only a whole copy will do. */
+  cursor: WalCursor | null;
+  /** Last stamp counted. */
+  seen: string;
+  /** The commit that is held for reading; null: none is. */
+  pinned: string | null;
+}
+
+export interface DatabasesCaptured {
+  databases: { path: string; image: Image }[];
+  /** Commits seen since the start of this epoch, those captured included, no later ones. */
+  changes: number;
+  /** Bytes read from the databases, and of leaves that differ from before. */
+  readBytes: number;
+  changedBytes: number;
+  /** Databases of which frames did not suffice. */
+  wholeCopies: number;
+}
+
+/** Too much was written, or something kept a database from being read; try again. */
+export class NoMoment extends Error {
+  override readonly name = "NoMoment";
+}
+
+/** All databases of a shard, and their images in staging. */
+export class Databases {
+  readonly #root: string;
+  readonly #staging: string;
+  readonly #tracked = new Map<string, Tracked>();
+  /** Files with a database's name that are none. */
+  readonly #plain = new Set<string>();
+  #changes = 0;
+  #images = 0;
+
+  constructor(root: string, staging: string) {
+    this.#root = root;
+    this.#staging = staging;
+  }
+
+  /** Files with a database's name that are to be kept as ordinary ones. */
+  get plain(): ReadonlySet<string> {
+    return this.#plain;
+  }
+
+  /** Commits seen since the start of this epoch, replicated or not. */
+  get changes(): number {
+    return this.#changes;
+  }
+
+  /** Counts what happened; true when anything differs from what was captured last. */
+  async look(): Promise<boolean> {
+    let differs = await this.#follow([]);
+    for (const tracked of this.#tracked.values()) {
+      if (this.#count(tracked) !== tracked.captured) differs = true;
+    }
+    return differs;
+  }
+
+  /**
+   * Brings every image to one moment: an instant at which each database was at exactly the commit that its
+   * image then holds. `whole`: by whole copies, trusting no frame.
+   * @param more Databases found elsewhere, by path.
+   */
+  async capture(more: readonly string[], whole = false): Promise<DatabasesCaptured> {
+    await this.#moment(more, whole);
+    const changes = this.#changes;
+    const sums = { readBytes: 0, changedBytes: 0, wholeCopies: 0 };
+    try {
+      for (const tracked of this.#tracked.values()) {
+        if (tracked.pinned !== null) await this.#advance(tracked, tracked.pinned, whole, sums);
+      }
+    } finally {
+      this.#unpin();
+    }
+    const databases = [...this.#tracked].map(([path, { image }]) => ({ path, image }));
+    databases.sort((a, b) => (a.path < b.path ? -1 : 1));
+    return { databases, changes, ...sums };
+  }
+
+  async close(): Promise<void> {
+    for (const { source } of this.#tracked.values()) source.close();
+    this.#tracked.clear();
+  }
+
+  /**
+   * Pins every changed database, and again those that changed meanwhile, until none did: each pinned
+   * commit was then its database's newest at the instant after the last pin.
+   */
+  async #moment(more: readonly string[], whole: boolean): Promise<void> {
+    try {
+      for (let tries = 0; tries < MOMENT_TRIES; tries++) {
+        const others = await this.#follow(more);
+        // Nothing may be awaited between the pins and the second look at the stamps.
+        for (const tracked of this.#tracked.values()) {
+          const held = tracked.pinned ?? (whole ? null : tracked.captured);
+          if (tracked.source.stamp() !== held) tracked.pinned = tracked.source.pin();
+        }
+        const still = [...this.#tracked.values()].every(
+          (tracked) => this.#count(tracked) === (tracked.pinned ?? tracked.captured),
+        );
+        // A database that another one speaks of must not be missing.
+        if (still && !others && !(await this.#follow(more))) return;
+      }
+      throw new NoMoment(`the databases in ${this.#root} were written without a pause`);
+    } catch (error) {
+      this.#unpin();
+      throw error;
+    }
+  }
+
+  #unpin(): void {
+    for (const tracked of this.#tracked.values()) {
+      tracked.source.unpin();
+      tracked.pinned = null;
+    }
+  }
+
+  /** Opens what is new, closes what is gone or was replaced. True when there was any. */
+  async #follow(more: readonly string[]): Promise<boolean> {
+    const paths = new Set([...(await findDatabases(this.#root)), ...more]);
+    let differs = false;
+    for (const [path, tracked] of this.#tracked) {
+      if (paths.has(path) && !tracked.source.replaced()) continue;
+      tracked.source.close();
+      this.#tracked.delete(path);
+      await rm(tracked.image.path, { force: true });
+      differs = true;
+    }
+    for (const path of paths) {
+      if (this.#tracked.has(path) || this.#plain.has(path)) continue;
+      if (await this.#open(path)) differs = true;
+    }
+    return differs;
+  }
+
+  async #open(path: string): Promise<boolean> {
+    try {
+      const source = new DatabaseSource(join(this.#root, path));
+      await mkdir(this.#staging, { recursive: true, mode: 0o700 });
+      const image = new Image(join(this.#staging, `database-${++this.#images}`));
+      // What was there before it was first seen is in the first image; counting begins here.
+      const seen = source.stamp();
+      this.#tracked.set(path, { source, image, captured: null, cursor: null, seen, pinned: null });
+      return true;
+    } catch (error) {
+      const { errcode, code } = error as { errcode?: number; code?: string };
+      if (errcode === NOT_A_DATABASE) {
+        this.#plain.add(path);
+        return false;
+      }
+      if (code === "ENOENT") return true;
+      throw new NoMoment(`${path} cannot be read: ${(error as Error).message}`, { cause: error });
+    }
+  }
+
+  #count(tracked: Tracked): string {
+    const stamp = tracked.source.stamp();
+    if (stamp === tracked.seen) return stamp;
+    const commits = (text: string) => Number(text.split(" ")[0]);
+    if (tracked.source.hasLog) {
+      const grown = commits(stamp) - commits(tracked.seen);
+      this.#changes += grown >= 0 ? grown : commits(stamp);
+    } else this.#changes += 1;
+    tracked.seen = stamp;
+    return stamp;
+  }
+
+  async #advance(
+    tracked: Tracked,
+    stamp: string,
+    whole: boolean,
+    sums: { readBytes: number; changedBytes: number; wholeCopies: number },
+  ): Promise<void> {
+    const { source, image, cursor } = tracked;
+    // The pin holds exactly this: nothing was written between it and the last look.
+    const now = source.hasLog ? parseStamp(stamp) : null;
+    // An image that was left in the middle of a change is good for nothing.
+    tracked.cursor = null;
+    tracked.captured = null;
+    const changes = now && cursor && !whole ? source.changes(cursor, now) : null;
+    if (now && changes) {
+      const pages = { size: now.pageSize, count: now.pages, changed: changes.pages };
+      const first = changes.pages.get(1);
+      if (first) settleFirstPage(first);
+      sums.readBytes += changes.pages.size * now.pageSize;
+      sums.changedBytes += await image.write(pages);
+    } else {
+      sums.wholeCopies += 1;
+      const fresh = `${image.path}.new`;
+      for (const suffix of ["", "-journal", "-wal", "-shm"]) {
+        await rm(fresh + suffix, { force: true });
+      }
+      await source.copyTo(fresh);
+      await settleFile(fresh);
+      await rename(fresh, image.path);
+      sums.changedBytes += await image.reread();
+      sums.readBytes += image.content.size;
+    }
+    source.unpin();
+    tracked.pinned = null;
+    tracked.captured = stamp;
+    tracked.cursor = now && { commits: now.commits, frames: now.frames, salts: now.salts };
+  }
+}
+
+function parseStamp(stamp: string) {
+  const [commits = "", frames = "", salts = "", pages = "", pageSize = "", order = ""] =
+    stamp.split(" ");
+  return {
+    commits: Number(commits),
+    frames: Number(frames),
+    salts,
+    pages: Number(pages),
+    pageSize: Number(pageSize),
+    bigEndian: order === "big",
+  };
+}
+
+/**
+ * Makes the fields of the first page equal that tell who wrote the file last, and how often: a backup
+ * sets them, frames carry the writer's. With a log SQLite does not look at them; the size of the
+ * database in the header counts only while the two counters are equal.
+ */
+export function settleFirstPage(page: Buffer): void {
+  page.writeUInt32BE(1, 24);
+  page.writeUInt32BE(1, 92);
+  page.writeUInt32BE(0, 96);
+}
+
+async function settleFile(path: string): Promise<void> {
+  const file = await open(path, "r+");
+  try {
+    await file.chmod(0o600);
+    const page = Buffer.alloc(100);
+    const { bytesRead } = await file.read(page, 0, 100, 0);
+    if (bytesRead < 100) return;
+    settleFirstPage(page);
+    await file.write(page, 0, 100, 0);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Removes all that an earlier run left in a staging directory, and makes it. */
+export async function emptyStaging(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true });
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await mkdir(path, { mode: 0o700 });
+}

@@ -1,0 +1,314 @@
+import { lstat } from "node:fs/promises";
+import { join } from "node:path";
+import type { Clock } from "../clock.ts";
+import type { ShardId } from "../contract.ts";
+import { Collector } from "./collector.ts";
+import { Databases, emptyStaging, NoMoment } from "./databases.ts";
+import { findParts } from "./files.ts";
+import type { Image } from "./image.ts";
+import {
+  directoryOf,
+  EPOCHS,
+  encodeManifest,
+  encodeSeq,
+  finalKey,
+  type Manifest,
+  manifestKey,
+  type Place,
+  type Position,
+  parseEpochKey,
+  type Writer,
+} from "./manifest.ts";
+import { OrdinaryFiles } from "./ordinary.ts";
+import { ReplicaReader } from "./reader.ts";
+import { type ReplicaTarget, StaleEpoch, TargetUnavailable } from "./target.ts";
+import { Uploader } from "./uploader.ts";
+
+export interface ReplicatorOptions {
+  fleet: string;
+  shard: ShardId;
+  writer: Writer;
+  /** The newest manifest that is in what this epoch began from; null: there is none. */
+  parent: Place | null;
+  /** Called before anything is put, until it succeeds; gives the parent. @default nothing to seal */
+  sealLater?: (() => Promise<Place | null>) | null;
+  /** The OpenClaw release that writes this state. */
+  release: string;
+  stateDir: string;
+  /** A directory of this replicator's own; emptied at first. As large as the databases become. */
+  staging: string;
+  target: ReplicaTarget;
+  clock: Clock;
+  /** For the time in a manifest. @default () => new Date() */
+  wallClock?: () => Date;
+  log: (level: "info" | "warn" | "error", msg: string, fields?: Record<string, unknown>) => void;
+}
+
+/** What one step did. */
+export interface Step {
+  outcome: "nothing-new" | "replicated" | "failed" | "fenced";
+  /** Put for this step: chunks, and bytes with the manifest. */
+  chunks: number;
+  bytes: number;
+  /** Read from databases, and of leaves that differed. */
+  readBytes: number;
+  changedBytes: number;
+  wholeCopies: number;
+  /** Why it failed. */
+  reason: string | null;
+}
+
+/** Ordinary files are looked at this often at most, milliseconds, and for at most a twentieth of the time. */
+const FILES_EVERY_MS = 1_000;
+const COLLECT_EVERY_MS = 600_000;
+
+/**
+ * Keeps the replica of one shard under one epoch. It decides nothing of time: whoever drives it calls
+ * {@link step} again and again, one at a time (loop.ts), and {@link finish} after the gateway is gone.
+ *
+ * A step: chunks first, the manifest after them, `position` last. So a manifest that is there is whole,
+ * and a position that was published has its manifest.
+ */
+export class Replicator {
+  readonly #options: ReplicatorOptions;
+  readonly #directory: string;
+  readonly #databases: Databases;
+  readonly #ordinary: OrdinaryFiles;
+  readonly #uploader: Uploader;
+  readonly #collector: Collector;
+  readonly #wallClock: () => Date;
+  #begun = false;
+  #parent: Place | null;
+  #fenced: string | null = null;
+  #final = false;
+  /** The last number given to a manifest, whether it arrived or not. */
+  #given = 0;
+  #acknowledged: { seq: number; changes: number } = { seq: 0, changes: 0 };
+  /** Since when something is not replicated; null: nothing is. */
+  #behindSince: number | null;
+  /** What the last manifest was made of. */
+  #images: Image[] = [];
+  #filesChanged = true;
+  #filesAt = Number.NEGATIVE_INFINITY;
+  #filesPauseMs = 0;
+  #collectedAt: number;
+
+  constructor(options: ReplicatorOptions) {
+    const { target, fleet, shard, writer, stateDir, staging, clock } = options;
+    this.#options = options;
+    this.#wallClock = options.wallClock ?? (() => new Date());
+    this.#directory = directoryOf(writer);
+    this.#parent = options.parent;
+    this.#databases = new Databases(stateDir, staging);
+    this.#ordinary = new OrdinaryFiles(stateDir, staging);
+    this.#uploader = new Uploader(target, writer.epoch);
+    const reader = new ReplicaReader(target, fleet, shard);
+    this.#collector = new Collector(target, reader, writer.epoch);
+    this.#behindSince = clock.now();
+    this.#collectedAt = clock.now();
+  }
+
+  /** To be published with each renewal. */
+  position(): Position {
+    return {
+      directory: this.#directory,
+      seq: this.#acknowledged.seq,
+      changes: Math.max(this.#databases.changes, this.#acknowledged.changes),
+      final: this.#final,
+    };
+  }
+
+  /** Milliseconds for which something has been waiting to be replicated; 0: the replica has everything. */
+  lagMs(): number {
+    return this.#behindSince === null ? 0 : this.#options.clock.now() - this.#behindSince;
+  }
+
+  /** Why a later owner made this epoch end; null: none has. */
+  get fenced(): string | null {
+    return this.#fenced;
+  }
+
+  /** Brings what is new to the target. Never throws for what a target or OpenClaw can do. */
+  async step(): Promise<Step> {
+    return this.#guard(async () => {
+      await this.#begin();
+      const lookedAt = this.#options.clock.now();
+      const scan = lookedAt - this.#filesAt >= Math.max(FILES_EVERY_MS, this.#filesPauseMs);
+      const differs = await this.#databases.look();
+      if (differs) this.#behindSince ??= lookedAt;
+      if (!differs && !scan && this.#behindSince === null) return this.#rest();
+      return await this.#replicate(false);
+    });
+  }
+
+  /**
+   * The last manifest of a planned hand-over, made when nothing writes any more, from whole copies:
+   * frames are compared with them. Throws when it could not be put in place.
+   */
+  async finish(): Promise<Position> {
+    const first = await this.#guard(async () => {
+      await this.#begin();
+      return this.#replicate(false);
+    });
+    const last =
+      first.outcome === "fenced" ? first : await this.#guard(() => this.#replicate(true));
+    if (last.outcome === "failed" || last.outcome === "fenced") {
+      throw new Error(`the last replica of ${this.#options.shard} failed: ${last.reason}`);
+    }
+    const { writer, target } = this.#options;
+    await target.put(finalKey(this.#directory), encodeSeq(this.#acknowledged.seq), writer.epoch);
+    this.#final = true;
+    return this.position();
+  }
+
+  async close(): Promise<void> {
+    await this.#databases.close();
+  }
+
+  async #begin(): Promise<void> {
+    if (this.#begun) return;
+    const { staging, sealLater } = this.#options;
+    await emptyStaging(staging);
+    if (sealLater) this.#parent = await sealLater();
+    // What the parent needs stays: the newest manifests of a replica are never collected.
+    if (this.#parent) this.#uploader.learn(await this.#collector.chunksOf(this.#parent));
+    this.#begun = true;
+  }
+
+  async #rest(): Promise<Step> {
+    const now = this.#options.clock.now();
+    if (now - this.#collectedAt >= COLLECT_EVERY_MS) {
+      this.#collectedAt = now;
+      await this.collect();
+    }
+    return step("nothing-new");
+  }
+
+  /** Removes what the policy does not keep, and finds what the target lost of the present state. */
+  async collect(): Promise<void> {
+    const { log, shard } = this.#options;
+    const images = this.#images;
+    const needed = new Set(images.flatMap((image) => [...image.hashes()]));
+    const result = await this.#collector.collect(needed, (hashes) => this.#uploader.forget(hashes));
+    if (result.damaged > 0) {
+      log("error", `${result.damaged} manifests of the replica are damaged; no chunks removed`, {
+        shard,
+      });
+    }
+    if (result.missing.length === 0) return;
+    log("error", `the replica has lost ${result.missing.length} chunks; they are sent again`, {
+      shard,
+    });
+    this.#uploader.forget(result.missing);
+    for (const image of images) image.unsettle();
+    await this.#ordinary.unsettle();
+    this.#behindSince ??= this.#options.clock.now();
+    this.#filesAt = Number.NEGATIVE_INFINITY;
+  }
+
+  async #replicate(whole: boolean): Promise<Step> {
+    const { stateDir, target, writer, clock, log, shard } = this.#options;
+    const began = clock.now();
+    const found = await findParts(stateDir);
+    for (const path of this.#databases.plain) {
+      const stat = await lstat(join(stateDir, path)).catch(() => null);
+      if (!stat) continue;
+      const version = `${stat.ino} ${stat.size} ${stat.mtimeMs} ${stat.ctimeMs}`;
+      found.files.set(path, { mode: stat.mode & 0o7777, size: stat.size, version });
+    }
+    const files = await this.#ordinary.capture(found, this.#databases.plain);
+    this.#filesAt = began;
+    this.#filesPauseMs = 20 * (clock.now() - began);
+    if (files?.changed) this.#filesChanged = true;
+    if (this.#filesChanged) this.#behindSince ??= began;
+    if (this.#behindSince === null && !whole) return this.#rest();
+
+    const captured = await this.#databases.capture(found.databases, whole);
+    const capturedAt = clock.now();
+    if (whole && captured.changedBytes > 0 && this.#acknowledged.seq > 0) {
+      log("error", `${captured.changedBytes} bytes of the replica differed from the databases`, {
+        shard,
+      });
+    }
+    this.#images = [
+      ...captured.databases.map(({ image }) => image),
+      ...(files ? [files.list, ...files.images] : []),
+    ];
+    const sent = await this.#uploader.send(this.#images);
+    const manifest = this.#manifest(captured, files?.list ?? null);
+    const bytes = encodeManifest(manifest);
+    if ((await target.put(manifestKey(manifest.place), bytes, writer.epoch)) === "exists") {
+      throw new TargetUnavailable(`${target.name} already has manifest ${manifest.place.seq}`);
+    }
+    if (!target.refusesOldEpochs) await this.#refuseSealed();
+    for (const { image } of captured.databases) image.settled();
+    await this.#ordinary.settled();
+    this.#filesChanged = false;
+    this.#acknowledged = { seq: manifest.place.seq, changes: captured.changes };
+    this.#behindSince = (await this.#databases.look()) ? capturedAt : null;
+    return {
+      ...step("replicated"),
+      chunks: sent.chunks,
+      bytes: sent.bytes + bytes.length,
+      readBytes: captured.readBytes,
+      changedBytes: captured.changedBytes + (files?.changedBytes ?? 0),
+      wholeCopies: captured.wholeCopies,
+    };
+  }
+
+  #manifest(
+    captured: { databases: { path: string; image: Image }[]; changes: number },
+    list: Image | null,
+  ): Manifest {
+    const { fleet, shard, release } = this.#options;
+    // A number is given once: a put that failed may still arrive.
+    this.#given += 1;
+    return {
+      version: 1,
+      fleet,
+      shard,
+      place: { directory: this.#directory, seq: this.#given },
+      parent: this.#parent,
+      at: this.#wallClock().toISOString(),
+      changes: captured.changes,
+      release,
+      databases: captured.databases.map(({ path, image }) => ({ path, ...image.content })),
+      files: list?.content ?? null,
+    };
+  }
+
+  /** Where the target cannot refuse: what was put beside a seal must not be acknowledged. */
+  async #refuseSealed(): Promise<void> {
+    const { target, writer } = this.#options;
+    for (const { key } of await target.list(`${EPOCHS}${this.#directory}/`)) {
+      const parsed = parseEpochKey(key);
+      if (parsed?.kind === "seal") {
+        throw new StaleEpoch(target.name, writer.epoch, Number(parsed.by.slice(0, 12)));
+      }
+    }
+  }
+
+  async #guard(work: () => Promise<Step>): Promise<Step> {
+    if (this.#fenced !== null) return { ...step("fenced"), reason: this.#fenced };
+    try {
+      return await work();
+    } catch (error) {
+      const reason = (error as Error).message;
+      if (error instanceof StaleEpoch) {
+        this.#fenced = reason;
+        return { ...step("fenced"), reason };
+      }
+      this.#behindSince ??= this.#options.clock.now();
+      if (!(error instanceof TargetUnavailable) && !(error instanceof NoMoment)) {
+        const { log, shard } = this.#options;
+        log("error", `replication failed: ${reason}`, { shard });
+      }
+      return { ...step("failed"), reason };
+    }
+  }
+}
+
+function step(outcome: Step["outcome"]): Step {
+  const none = { chunks: 0, bytes: 0, readBytes: 0, changedBytes: 0, wholeCopies: 0 };
+  return { outcome, ...none, reason: null };
+}

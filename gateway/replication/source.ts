@@ -1,0 +1,158 @@
+import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
+import { backup, DatabaseSync } from "node:sqlite";
+import {
+  framesBetween,
+  INDEX_HEADER_BYTES,
+  parseWalIndex,
+  readFrames,
+  type WalChanges,
+  type WalCursor,
+  type WalIndex,
+} from "./wal.ts";
+
+/** More of the log than this is not read by frames: a whole copy costs no more memory. */
+const MAX_FRAME_BYTES = 64 * 2 ** 20;
+/** Pages that one step of a backup copies; between steps the thread pool does other things. */
+const BACKUP_RATE = 2_000;
+const STAMP_TRIES = 200;
+
+/**
+ * A database of a running OpenClaw, read-only: what its newest commit is, and the state at a pinned one.
+ *
+ * The index (`-shm`) is read as a file, since SQLite has no question that tells of every commit. POSIX drops
+ * all of a process's locks on a file when it closes any descriptor of it: so this one is opened after
+ * the connection and closed after it, nothing else of this process may open that database, and the
+ * database file itself is never opened but by SQLite.
+ */
+export class DatabaseSource {
+  readonly path: string;
+  readonly #database: DatabaseSync;
+  /** Null: the database has no write-ahead log. */
+  readonly #index: number | null;
+  readonly #inodes: string;
+  #pinned = false;
+
+  /** Throws when it is no database, or busy for long. */
+  constructor(path: string) {
+    this.path = path;
+    this.#database = new DatabaseSync(path, { readOnly: true, timeout: 1_000 });
+    let index: number | null = null;
+    try {
+      this.#database.exec("PRAGMA query_only = 1");
+      const { journal_mode: mode } = this.#database.prepare("PRAGMA journal_mode").get() ?? {};
+      // The first read makes the index when there is none.
+      this.#database.prepare("SELECT count(*) FROM sqlite_schema").get();
+      if (mode === "wal") index = openSync(`${path}-shm`, "r");
+      this.#index = index;
+      this.#inodes = this.#see();
+    } catch (error) {
+      this.#database.close();
+      if (index !== null) closeSync(index);
+      throw error;
+    }
+  }
+
+  /** True when the files are not those that were opened: the database was replaced. */
+  replaced(): boolean {
+    try {
+      return this.#see() !== this.#inodes;
+    } catch {
+      return true;
+    }
+  }
+
+  /** Names the newest commit: two equal stamps, nothing happened between. */
+  stamp(): string {
+    if (this.#index === null) {
+      const { ino, size, mtimeNs, ctimeNs } = statSync(this.path, { bigint: true });
+      return `${ino} ${size} ${mtimeNs} ${ctimeNs}`;
+    }
+    const { commits, frames, salts, pages, pageSize, bigEndian } = this.index();
+    return `${commits} ${frames} ${salts} ${pages} ${pageSize} ${bigEndian ? "big" : "little"}`;
+  }
+
+  /** The index as it is now. Throws for a database without one. */
+  index(): WalIndex {
+    if (this.#index === null) throw new Error(`${this.path} has no write-ahead log`);
+    const bytes = Buffer.alloc(2 * INDEX_HEADER_BYTES);
+    for (let tries = 0; tries < STAMP_TRIES; tries++) {
+      readSync(this.#index, bytes, 0, bytes.length, 0);
+      const index = parseWalIndex(bytes);
+      if (index) return index;
+    }
+    throw new Error(`the index of ${this.path} is not readable`);
+  }
+
+  get hasLog(): boolean {
+    return this.#index !== null;
+  }
+
+  /** Holds the newest commit for reading, instead of the one held before; returns its stamp or an older one. */
+  pin(): string {
+    this.unpin();
+    const stamp = this.stamp();
+    this.#database.exec("BEGIN");
+    this.#pinned = true;
+    this.#database.prepare("SELECT count(*) FROM sqlite_schema").get();
+    return stamp;
+  }
+
+  unpin(): void {
+    if (!this.#pinned) return;
+    this.#pinned = false;
+    this.#database.exec("COMMIT");
+  }
+
+  /** Writes the pinned state as a database of its own. Nothing else may be asked meanwhile. */
+  async copyTo(path: string): Promise<void> {
+    await backup(this.#database, path, { rate: BACKUP_RATE });
+  }
+
+  /**
+   * The pages that changed from `from` to `to`, which is the pinned state. Null: that is not certain; take
+   * a whole copy. It is certain when the frames between hold as many commits as the index counted: the log
+   * may have begun anew since, but then nothing in it was missed.
+   */
+  changes(from: WalCursor, to: WalIndex): WalChanges | null {
+    const range = framesBetween(from, to);
+    if (!range) return null;
+    if ((range.last - range.first + 1) * to.pageSize > MAX_FRAME_BYTES) return null;
+    if (range.last < range.first) return from.commits === to.commits ? noChanges() : null;
+    const log = openSync(`${this.path}-wal`, "r");
+    try {
+      const read = (at: number, length: number): Buffer => {
+        const bytes = Buffer.allocUnsafe(length);
+        let done = 0;
+        while (done < length) {
+          const got = readSync(log, bytes, done, length - done, at + done);
+          if (got === 0) break;
+          done += got;
+        }
+        return bytes.subarray(0, done);
+      };
+      const changes = readFrames(read, to, range);
+      return changes?.commits === to.commits - from.commits ? changes : null;
+    } finally {
+      closeSync(log);
+    }
+  }
+
+  close(): void {
+    this.#pinned = false;
+    this.#database.close();
+    if (this.#index !== null) closeSync(this.#index);
+  }
+
+  #see(): string {
+    const { dev, ino } = statSync(this.path);
+    if (this.#index === null) return `${dev} ${ino}`;
+    const index = statSync(`${this.path}-shm`);
+    const opened = fstatSync(this.#index);
+    if (opened.ino !== index.ino || opened.dev !== index.dev) throw new Error("another index");
+    return `${dev} ${ino} ${index.ino}`;
+  }
+}
+
+function noChanges(): WalChanges {
+  return { pages: new Map(), commits: 0 };
+}

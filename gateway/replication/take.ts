@@ -1,0 +1,249 @@
+import { readdir, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { ShardId } from "../contract.ts";
+import { type Lineage, readLineage, syncPath, writeLineage } from "./lineage.ts";
+import {
+  directoryOf,
+  encodeSeq,
+  type Place,
+  type Position,
+  sealKey,
+  type Writer,
+} from "./manifest.ts";
+import { DamagedReplica, ReplicaReader } from "./reader.ts";
+import { restoreManifest } from "./restore.ts";
+import {
+  type DirectoryView,
+  type HistoryLost,
+  highestEpochOf,
+  type LocalMark,
+  lossOf,
+  type ManifestFacts,
+  placeKey,
+  planSeals,
+  planTake,
+  readableTo,
+} from "./rules.ts";
+import { type ReplicaTarget, StaleEpoch, TargetUnavailable } from "./target.ts";
+
+/** There is no state with which the shard could go on without losing what others may still have. */
+export class NoState extends Error {
+  override readonly name = "NoState";
+}
+
+export interface TakeRequest {
+  fleet: string;
+  shard: ShardId;
+  me: Writer;
+  bootId: string;
+  /** Epoch of the lease before; 0: the shard never had an owner. */
+  before: number;
+  /** What the lease said of the owner before's position. */
+  published: Position | null;
+  stateDir: string;
+  /** Used when a state that is not empty carries no lineage: whose it is, from before it was replicated. */
+  unmarked: LocalMark | null;
+  target: ReplicaTarget;
+  log: (level: "info" | "warn" | "error", msg: string, fields?: Record<string, unknown>) => void;
+}
+
+export interface Taken {
+  from: "local" | "replica" | "nothing";
+  /** The newest manifest that is in the state; the parent of the manifests to come. */
+  parent: Place | null;
+  /** Null: nothing that was published is missing. */
+  lost: HistoryLost | null;
+  /**
+   * Local state may go on while the target is away. What earlier epochs wrote there is then sealed later,
+   * before anything of this one is put: by this, which returns the parent. Null: all is sealed.
+   */
+  sealLater: (() => Promise<Place | null>) | null;
+  bytes: number;
+}
+
+interface Replica {
+  views: DirectoryView[];
+  facts: ManifestFacts;
+}
+
+/**
+ * Makes the newest state of a shard the one in `stateDir`, for an epoch that was acquired. When it returns, the
+ * state is whole and on the disk, says whose it is, and whatever earlier owners still upload is never read.
+ * It can be interrupted anywhere and done again, here or elsewhere. Throws {@link NoState} and
+ * {@link StaleEpoch}; what was here before is then untouched.
+ */
+export async function takeState(request: TakeRequest): Promise<Taken> {
+  const { me, before, published, stateDir, target, fleet, shard, log, bootId } = request;
+  const reader = new ReplicaReader(target, fleet, shard);
+  const replica = await look(reader, log, shard);
+  const lineage = await readLineage(stateDir);
+  const local = localMark(lineage, request);
+  const plan = planTake({
+    me,
+    before,
+    local,
+    directories: replica?.views ?? null,
+    manifests: replica?.facts ?? new Map(),
+    published,
+  });
+  if (plan.use === "none") throw new NoState(`shard ${shard} cannot start: ${plan.why}`);
+
+  let restored: { place: Place; changes: number; bytes: number; path: string } | null = null;
+  if (plan.use === "replica") {
+    restored = await restoreFirst(reader, plan.candidates, request);
+    if (!restored && !plan.orLocal) {
+      throw new NoState(
+        `shard ${shard} cannot start: none of ${plan.candidates.length} manifests of its replica at ${target.name} is whole`,
+      );
+    }
+  }
+  const parent = restored?.place ?? (local ? newestOf(replica, local, lineage) : null);
+  const mark: Lineage = { directory: directoryOf(me), parent, bootId, final: false };
+  const sealed = await seal(request, replica, parent, restored !== null);
+  if (restored) await swap(restored.path, mark, request);
+  else await writeLineage(stateDir, mark);
+  const known = published ?? finalOf(replica, parent);
+  const has = restored
+    ? { ...restored.place, changes: restored.changes }
+    : local && { directory: local.directory, seq: Infinity, changes: Infinity };
+  return {
+    from: restored ? "replica" : local ? "local" : "nothing",
+    parent,
+    lost: lossOf(known, has),
+    sealLater: sealed ? null : () => sealNow(request, reader, local, lineage),
+    bytes: restored?.bytes ?? 0,
+  };
+}
+
+async function look(
+  reader: ReplicaReader,
+  log: TakeRequest["log"],
+  shard: ShardId,
+): Promise<Replica | null> {
+  try {
+    const { views } = await reader.directories();
+    return { views, facts: await reader.facts(views) };
+  } catch (error) {
+    if (!(error instanceof TargetUnavailable)) throw error;
+    log("warn", `the replica cannot be read: ${error.message}`, { shard });
+    return null;
+  }
+}
+
+function localMark(lineage: Lineage | null, request: TakeRequest): LocalMark | null {
+  if (!lineage) return request.unmarked;
+  const durable = lineage.final || lineage.bootId === request.bootId;
+  return { directory: lineage.directory, durable };
+}
+
+/** The newest manifest of what the local state holds. */
+function newestOf(
+  replica: Replica | null,
+  local: LocalMark,
+  lineage: Lineage | null,
+): Place | null {
+  const view = replica?.views.find(({ directory }) => directory === local.directory);
+  const seq = view?.manifests.filter((number) => number <= readableTo(view)).at(-1);
+  return seq === undefined ? (lineage?.parent ?? null) : { directory: local.directory, seq };
+}
+
+/** A planned hand-over promises its last manifest, whatever the lease says. */
+function finalOf(replica: Replica | null, parent: Place | null): Position | null {
+  const view = replica?.views.find(({ directory }) => directory === parent?.directory);
+  if (!view || view.final === null) return null;
+  return { directory: view.directory, seq: view.final, changes: 0, final: true };
+}
+
+async function restoreFirst(
+  reader: ReplicaReader,
+  places: readonly Place[],
+  { stateDir, me, log, shard }: TakeRequest,
+): Promise<{ place: Place; changes: number; bytes: number; path: string } | null> {
+  const folder = dirname(stateDir);
+  for (const name of await readdir(folder)) {
+    // Left by a take that was interrupted, ours or an earlier one.
+    if (name.startsWith("restoring-"))
+      await rm(join(folder, name), { recursive: true, force: true });
+  }
+  const path = join(folder, `restoring-${me.epoch}`);
+  for (const place of places) {
+    try {
+      const { manifest, bytes } = await restoreManifest(reader, place, path);
+      return { place, changes: manifest.changes, bytes, path };
+    } catch (error) {
+      if (!(error instanceof DamagedReplica)) throw error;
+      log("error", `manifest ${placeKey(place)} cannot be restored: ${error.message}`, { shard });
+    }
+  }
+  return null;
+}
+
+/** False: not yet, the target is away. Only local state may go on so. */
+async function seal(
+  request: TakeRequest,
+  replica: Replica | null,
+  from: Place | null,
+  required: boolean,
+): Promise<boolean> {
+  const { me, target } = request;
+  if (!replica) return false;
+  try {
+    await putSeals(target, me, planSeals(me, replica.views, from));
+    return true;
+  } catch (error) {
+    if (required || !(error instanceof TargetUnavailable)) throw error;
+    return false;
+  }
+}
+
+async function sealNow(
+  { me, target }: TakeRequest,
+  reader: ReplicaReader,
+  local: LocalMark | null,
+  lineage: Lineage | null,
+): Promise<Place | null> {
+  const { views } = await reader.directories();
+  const replica = { views, facts: new Map() };
+  const parent = local ? newestOf(replica, local, lineage) : null;
+  await putSeals(target, me, planSeals(me, views, parent));
+  return parent;
+}
+
+/** Writes a taker's seals, and makes sure that no later taker has come meanwhile. */
+export async function putSeals(
+  target: ReplicaTarget,
+  me: Writer,
+  seals: readonly { directory: string; seq: number }[],
+): Promise<void> {
+  const own = directoryOf(me);
+  for (const { directory, seq } of seals) {
+    await target.put(sealKey(directory, own), encodeSeq(seq), me.epoch);
+  }
+  const reader = new ReplicaReader(target, "", "");
+  const highest = highestEpochOf((await reader.directories()).views);
+  if (highest > me.epoch) throw new StaleEpoch(target.name, me.epoch, highest);
+}
+
+/** Puts restored state in place. What was there is moved aside, where it stays until it is discarded. */
+async function swap(path: string, mark: Lineage, { stateDir, me }: TakeRequest): Promise<void> {
+  await writeLineage(path, mark);
+  const folder = dirname(stateDir);
+  // A directory that is empty is nobody's state.
+  const inside = await readdir(stateDir).catch(() => []);
+  if (inside.length === 0) await rm(stateDir, { recursive: true, force: true });
+  else await rename(stateDir, join(folder, `aside-${me.epoch}`));
+  await rename(path, stateDir);
+  await syncPath(folder);
+}
+
+/** Removes what takes moved aside. Only when the shard is healthy on what replaced it. */
+export async function discardAside(stateDir: string): Promise<number> {
+  const folder = dirname(stateDir);
+  let removed = 0;
+  for (const name of await readdir(folder)) {
+    if (!name.startsWith("aside-")) continue;
+    await rm(join(folder, name), { recursive: true, force: true });
+    removed += 1;
+  }
+  return removed;
+}

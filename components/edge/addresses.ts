@@ -1,5 +1,5 @@
 import * as aws from "@pulumi/aws";
-import type * as pulumi from "@pulumi/pulumi";
+import * as pulumi from "@pulumi/pulumi";
 import { DNS_CHECK } from "./catalog.ts";
 import { inZone } from "./certificate.ts";
 import type { EdgeArgs } from "./index.ts";
@@ -22,11 +22,13 @@ export function addresses(
 ): Record<string, FixedAddress> {
   const { plan, context } = args;
   const named = (role: string) => ({ ...context.tags, Name: `${name}-${role}` });
+  // AWS wants the internet gateway before an address; a public subnet's id is known once that is there.
+  const domain = pulumi.all([...args.publicSubnetIds]).apply(() => "vpc");
   const made: Record<string, FixedAddress> = {};
   for (const node of plan.addressOf) {
     const eip = new aws.ec2.Eip(
       `${name}-address-${node}`,
-      { domain: "vpc", tags: named(`address-${node}`) },
+      { domain, tags: named(`address-${node}`) },
       { parent },
     );
     made[node] = { allocationId: eip.allocationId, publicIp: eip.publicIp };

@@ -104,6 +104,11 @@ export const nodeConfig = z.strictObject({
   /** Lowest port for OpenClaw gateways; the node takes free spans from here on. */
   gatewayPortBase: z.number().int().default(19_000),
   cores: z.number().positive(),
+  /**
+   * Address of the Redis for sessions and stored answers (sessions/redis-url.ts), a secret; the node's
+   * `OPENCLAW_REDIS_URL` goes before it. Without either, a file serves the nodes of one machine.
+   */
+  redisUrl: z.string().optional(),
 });
 export type NodeConfig = z.infer<typeof nodeConfig>;
 export type Release = NodeConfig["release"];

@@ -16,7 +16,8 @@ import { checkGatewayConfig } from "../openclaw/launch.ts";
 import { nodeState, standing } from "../ownership/report.ts";
 import { orderFor } from "../ownership/take.ts";
 import { type RouterHandle, startRouter } from "../router/router.ts";
-import { SqliteSessionStore } from "../sessions/sqlite.ts";
+import { openSessionStore } from "../sessions/open.ts";
+import type { SessionStore } from "../sessions/store.ts";
 import { BootSlots } from "../shard/boot-slots.ts";
 import { probeStartup } from "../shard/probe.ts";
 import { ShardRunner } from "../shard/runner.ts";
@@ -40,7 +41,6 @@ import { SettingsFollower } from "./settings-follower.ts";
 
 /** The file in the data directory that decides who owns what. */
 export const LEASES_FILE = "leases.sqlite";
-export const SESSIONS_FILE = "sessions.sqlite";
 
 /** How often views are looked at on one machine, where a look costs a tenth of a millisecond. */
 const LOCAL_VIEW_EVERY_MS = 250;
@@ -61,7 +61,7 @@ export class Node {
   readonly #file: FleetConfigFile;
   readonly #leases: LeaseAgent;
   readonly #keeper: KeeperClient;
-  readonly #sessions: SqliteSessionStore;
+  readonly #sessions: SessionStore;
   readonly #shelf: ReleaseShelf;
   readonly #gateways: Gateways;
   readonly #host: ShardHost;
@@ -102,8 +102,10 @@ export class Node {
       timings: { viewEveryMs: LOCAL_VIEW_EVERY_MS },
     });
     this.#keeper = new KeeperClient({ onStop: () => void this.stopAndExit() });
-    this.#sessions = new SqliteSessionStore({
-      path: join(node.dataDir, SESSIONS_FILE),
+    this.#sessions = openSessionStore({
+      redisUrl: process.env.OPENCLAW_REDIS_URL || node.redisUrl,
+      fleet: this.#file.current.fleet,
+      dataDir: node.dataDir,
       log: {
         warn: (message) => this.#log.warn(message),
         error: (message) => this.#log.error(message),

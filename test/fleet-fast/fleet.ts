@@ -37,6 +37,8 @@ export interface FastFleetOptions {
   shards?: number;
   /** Directory for the fleet's data, which must not exist. @default a temporary one */
   dataDir?: string;
+  /** Redis for sessions. @default a file */
+  redisUrl?: string;
 }
 
 /**
@@ -53,10 +55,12 @@ export class FastFleet {
     admin: randomBytes(16).toString("hex"),
     peer: randomBytes(16).toString("hex"),
   };
+  readonly #redisUrl: string | undefined;
   port = 0;
 
-  constructor({ nodes = ["a", "b"], shards = 2, dataDir }: FastFleetOptions = {}) {
+  constructor({ nodes = ["a", "b"], shards = 2, dataDir, redisUrl }: FastFleetOptions = {}) {
     this.nodes = nodes;
+    this.#redisUrl = redisUrl;
     this.shards = Array.from({ length: shards }, (_, i) => `s${i + 1}`);
     this.dataDir = dataDir ?? join(this.base, "data");
   }
@@ -141,6 +145,7 @@ export class FastFleet {
       release: { id: release, node: process.execPath, openclaw: OPENCLAW, runtime: ROOT },
       gatewayPortBase: 19_000,
       cores: 4,
+      ...(this.#redisUrl === undefined ? {} : { redisUrl: this.#redisUrl }),
     };
     mkdirSync(this.nodeDir(node), { recursive: true });
     writeFileSync(join(this.nodeDir(node), "node.json"), JSON.stringify(config));

@@ -1,0 +1,29 @@
+import { join } from "node:path";
+import type { StoreLog } from "../leases/sqlite-file.ts";
+import { RedisSessionStore } from "./redis.ts";
+import { parseRedisUrl } from "./redis-url.ts";
+import { SqliteSessionStore } from "./sqlite.ts";
+import type { SessionStore } from "./store.ts";
+
+/** In the data directory, where no Redis is named. */
+export const SESSIONS_FILE = "sessions.sqlite";
+
+export interface SessionStoreChoice {
+  /** Address of a Redis; without one, a file in the data directory serves the nodes of this machine. */
+  redisUrl: string | undefined;
+  /** Name of the fleet: its part of the Redis. */
+  fleet: string;
+  dataDir: string;
+  log: StoreLog;
+}
+
+/** The session store of a node. Throws RedisUrlError when the address cannot be used. */
+export function openSessionStore({
+  redisUrl,
+  fleet,
+  dataDir,
+  log,
+}: SessionStoreChoice): SessionStore {
+  if (!redisUrl) return new SqliteSessionStore({ path: join(dataDir, SESSIONS_FILE), log });
+  return new RedisSessionStore({ target: parseRedisUrl(redisUrl), fleet, log });
+}

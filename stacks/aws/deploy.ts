@@ -16,7 +16,7 @@ import type { Recorded } from "./facts.ts";
 import { FleetLayer } from "./fleet.ts";
 import { adoptedCluster, type InCluster } from "./in-cluster.ts";
 import type { BaseLayer, ComputeLayer, DataLayer } from "./layers.ts";
-import { lookUpFacts, lookUpZonesOf } from "./lookups.ts";
+import { keepZones, lookUpFacts, lookUpZonesOf, readRecord } from "./lookups.ts";
 import type { AwsPlan, AwsStackSettings } from "./plan.ts";
 import { preflight } from "./preflight/index.ts";
 import { needOf } from "./preflight/of-plan.ts";
@@ -35,14 +35,20 @@ export interface AwsArgs {
 }
 
 /** Everything that a fleet on AWS runs on. Nothing is registered before the account has been looked at. */
-export async function deployAws({ stack, settings }: AwsArgs): Promise<Partial<StackOutputs>> {
+export async function deployAws({
+  stack,
+  settings: given,
+}: AwsArgs): Promise<Partial<StackOutputs>> {
   // Refuses what can be refused without asking anybody.
+  const { zones: count } = planStack(stack, given).aws as AwsPlan;
+  const recorded = await readRecord();
+  const settings = keepZones(given, recorded, count);
   const wish = planStack(stack, settings).aws as AwsPlan;
   const provider = awsProvider(`${stack}-aws`, settings.aws as NonNullable<typeof settings.aws>);
   const ask = { provider };
   const need = needOf(stack, wish, { key: FLEET_TAG, value: stack }, settings.layers);
   if ((await preflight(need, ask)) === "only") return {};
-  const facts = await lookUpFacts(settings, ask);
+  const facts = await lookUpFacts(settings, recorded, ask);
   const plan = planStack(stack, settings, {}, facts).aws as AwsPlan;
   const zones = await lookUpZonesOf(plan, facts, ask);
   const { partition } = await aws.getPartition({}, ask);

@@ -10,14 +10,14 @@ import type { AwsPlan, AwsStackSettings } from "./plan.ts";
 /** Asks AWS what the plan depends on. Changes nothing. */
 export async function lookUpFacts(
   settings: AwsStackSettings,
+  recorded: Recorded,
   opts: pulumi.InvokeOptions,
 ): Promise<AwsFacts> {
   const { adopt } = settings.network;
-  const [serviceRoles, caller, adoptedNetwork, recorded] = await Promise.all([
+  const [serviceRoles, caller, adoptedNetwork] = await Promise.all([
     lookUpServiceRoles(opts),
     aws.getCallerIdentity({}, opts),
     adopt ? lookUpAdopted(adopt, opts) : null,
-    readRecord(),
   ]);
   return {
     serviceRoles,
@@ -50,8 +50,19 @@ export async function lookUpZonesOf(
 }
 
 /** What the last `up` of this very stack wrote down, in its output `recorded`; nothing before the first. */
-async function readRecord(): Promise<Recorded> {
+export async function readRecord(): Promise<Recorded> {
   const name = `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`;
   const { value } = await new pulumi.StackReference(name).getOutputDetails("recorded");
   return (value ?? {}) as Recorded;
+}
+
+/** The zones that were chosen once stay, whatever the region offers later, until their number changes. */
+export function keepZones(
+  settings: AwsStackSettings,
+  { zones }: Recorded,
+  count: number,
+): AwsStackSettings {
+  const { aws } = settings;
+  if (!aws || aws.zones || zones?.length !== count) return settings;
+  return { ...settings, aws: { ...aws, zones: [...zones] } };
 }

@@ -76,10 +76,10 @@ export const ORDERS: readonly Order[] = [
       ),
   },
   {
-    says: "an address comes after the internet gateway, as AWS asks",
+    says: "what uses an address comes after the internet gateway",
     pairs: (steps) =>
-      of(steps, "Eip").flatMap((eip) =>
-        of(steps, "InternetGateway").map((gateway): [Step, Step] => [eip, gateway]),
+      of(steps, "NatGateway", "EipAssociation").flatMap((user) =>
+        of(steps, "InternetGateway").map((gateway): [Step, Step] => [user, gateway]),
       ),
   },
   {

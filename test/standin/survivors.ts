@@ -19,6 +19,10 @@ export const SURVIVORS: readonly Survivor[] = [
     reason: "what monitoring needs of the platform is one list; this part needs less of it",
   },
   {
+    what: /-nat-\S+ waits for \S+-network-internet$/,
+    reason: "AWS takes an address before there is a gateway; what uses the address waits by itself",
+  },
+  {
     what: /-routers-service waits for \S+-platform-load-balancer$/,
     reason: "the Service is there for the binding, and waits for what the binding waits for",
   },

@@ -113,6 +113,33 @@ describe.each(STACKS)("$preset on $target, made on the stand-in", ({ target, pre
   );
 });
 
+test.each(TARGETS)(
+  "environments and regions on %s stand side by side in one account",
+  async (target) => {
+    const world = new World();
+    furnish(world);
+    const stacks = [
+      { stack: "prod", region: "eu-central-1", environment: "prod" },
+      { stack: "staging", region: "eu-central-1", environment: "staging" },
+      { stack: "west", region: "eu-west-1", environment: "prod" },
+    ];
+    for (const { stack, region, environment } of stacks) {
+      const settings = settingsSchema.parse({
+        ...settingsObject(target, "medium"),
+        aws: { region, accountId: "123456789012" },
+        domain: `${stack}.example.com`,
+        environment,
+        budgetMonthlyUsd: 100_000,
+      }) as AwsStackSettings;
+      await runInProcess(world, stack, () => deployAws({ stack, settings }));
+    }
+    expect(
+      new Cloud(world).unmet().map(({ row, fault }) => `${nameOf(row.urn)}: ${fault}`),
+    ).toEqual([]);
+  },
+  LONG_MS,
+);
+
 test.skipIf(!FULL)("every reason why nobody misses something is used", () => {
   const used = new Set(seen.map(({ by }) => by));
   expect(SURVIVORS.filter(({ what }) => !used.has(what)).map(({ what }) => String(what))).toEqual(

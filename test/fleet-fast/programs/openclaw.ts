@@ -68,8 +68,16 @@ interface Row {
   stopReason?: string;
   __openclaw: { runId: string };
 }
+/** A session's rows; the name is its key, so that all can be listed. */
 const sessionFile = (key: string) =>
-  join(stateDir, `session-${createHash("sha256").update(key).digest("hex").slice(0, 16)}.jsonl`);
+  join(stateDir, `session-${Buffer.from(key).toString("base64url")}.jsonl`);
+
+function sessionKeys(): string[] {
+  return readdirSync(stateDir).flatMap((name) => {
+    const encoded = /^session-(.+)\.jsonl$/.exec(name)?.[1];
+    return encoded ? [Buffer.from(encoded, "base64url").toString()] : [];
+  });
+}
 
 function rows(key: string): Row[] {
   try {
@@ -136,7 +144,7 @@ const METHODS: Record<string, (params: any) => object> = {
     suspension = null;
     return {};
   },
-  "sessions.list": () => ({ sessions: [] }),
+  "sessions.list": () => ({ sessions: sessionKeys().map((key) => ({ key })) }),
   "cron.list": () => ({ jobs: [] }),
   "channels.status": () => ({ channelAccounts: {} }),
   "config.get": () => {

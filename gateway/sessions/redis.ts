@@ -11,7 +11,7 @@ import type { Claim, SessionStore, StoredAnswer } from "./store.ts";
 /** Keys taken together in one command of a longer piece of work. */
 const PAGE = 500;
 /** Longest a piece of work on all sessions takes, ms. */
-const ALL_MS = 10_000;
+const ALL_MS = 5_000;
 /** An answer of a mebibyte may take longer than a key, ms. */
 const ANSWER_MS = 2_000;
 /** All of a fleet's sessions are counted at most this often, and for at most a fiftieth of the time. */

@@ -1,6 +1,6 @@
-import { groupNeed } from "./ec2-network.ts";
 import { keyRef } from "./keys-logs.ts";
 import { arnOf, cidrRange, ec2Id, exclusive, need, oneOf, present, ref } from "./parts.ts";
+import { groupNeed } from "./security-groups.ts";
 import type { Made, Rules } from "./types.ts";
 
 const SUBNET = "aws:ec2/subnet:Subnet";

@@ -1,15 +1,21 @@
+import { BALANCER_RULES } from "./balancer.ts";
+import { CACHE_RULES } from "./cache.ts";
 import { COMPUTE } from "./compute.ts";
-import { DATA } from "./data.ts";
-import { EC2_NETWORK } from "./ec2-network.ts";
-import { EDGE } from "./edge.ts";
-import { busyRole, EKS } from "./eks.ts";
+import { DATABASE_RULES } from "./database.ts";
+import { EKS } from "./eks.ts";
+import { busyRole, EKS_ACCESS } from "./eks-access.ts";
+import { FILES_RULES } from "./files.ts";
+import { FIREWALL } from "./firewall.ts";
 import { GONE } from "./gone.ts";
 import { RELEASE, RELEASE_RULE } from "./helm.ts";
 import { IAM } from "./iam.ts";
 import { KEYS_LOGS } from "./keys-logs.ts";
 import { kubernetesRule } from "./kubernetes.ts";
+import { NAMES } from "./names.ts";
+import { NETWORK } from "./network.ts";
 import { RANDOM } from "./random.ts";
 import { S3 } from "./s3.ts";
+import { SECURITY_GROUPS } from "./security-groups.ts";
 import { SMALL } from "./small.ts";
 import { Refusal, type Rule, type Rules } from "./types.ts";
 
@@ -25,13 +31,19 @@ function withBusyRoles(type: string): Rules {
 
 /** Every type that is no Kubernetes object, whose kinds have rules of their own. */
 export const RULES: Rules = {
-  ...EC2_NETWORK,
+  ...NETWORK,
+  ...SECURITY_GROUPS,
   ...IAM,
   ...KEYS_LOGS,
   ...S3,
-  ...DATA,
-  ...EDGE,
+  ...CACHE_RULES,
+  ...DATABASE_RULES,
+  ...FILES_RULES,
+  ...BALANCER_RULES,
+  ...NAMES,
+  ...FIREWALL,
   ...EKS,
+  ...EKS_ACCESS,
   ...withBusyRoles("aws:iam/rolePolicy:RolePolicy"),
   ...withBusyRoles("aws:iam/rolePolicyAttachment:RolePolicyAttachment"),
   ...COMPUTE,

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import type { Props } from "../../../plugin/values.ts";
 import type { Scope } from "../world.ts";
-import { ZONE } from "./edge.ts";
 import { CLUSTER } from "./eks.ts";
+import { ZONE } from "./names.ts";
 import { partitionOf } from "./parts.ts";
 import { type Lookup, Refusal } from "./types.ts";
 

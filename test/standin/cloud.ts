@@ -5,7 +5,7 @@ import { ruleOf } from "./rules/index.ts";
 import { LOOKUPS } from "./rules/lookups.ts";
 import { GLOBAL } from "./rules/parts.ts";
 import { type Made, type Need, Refusal, type Rule, type When } from "./rules/types.ts";
-import type { Row, Scope, World } from "./world.ts";
+import { type Row, type Scope, textAt, type World } from "./world.ts";
 
 /** One request for a resource. */
 export interface Asked {
@@ -35,8 +35,10 @@ export class Cloud {
     const { replaces, name } = ruleOf(type);
     const changes = differences(old, next).filter(({ path }) => !path.startsWith("__"));
     const forced = changes.filter(({ path }) => replaces.some((rule) => covers(rule, path)));
-    // Pulumi's bridge: two of the same name cannot be side by side.
-    const sameName = name !== undefined && old[name.property] === next[name.property];
+    // Two of the same name cannot be side by side; a made-up name is another each time.
+    const named = name ? name.property : "metadata.name";
+    const before = textAt(old, named);
+    const sameName = before !== undefined && before === textAt(next, named);
     return {
       changes,
       replaces: forced.map(({ path }) => path),

@@ -2,13 +2,15 @@ import { open, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { LINEAGE_FILE } from "./files.ts";
-import { parseDirectory } from "./manifest.ts";
+import { lossSchema, parseDirectory } from "./manifest.ts";
 
 const lineageSchema = z.strictObject({
   /** Directory of the epoch that runs on this state, or ran last. */
   directory: z.string().refine((name) => parseDirectory(name) !== null),
   /** The newest manifest that is in what that epoch began from; null: there was none. */
   parent: z.strictObject({ directory: z.string(), seq: z.number().int() }).nullable(),
+  /** What was missing when that epoch began. */
+  lost: lossSchema.nullable(),
   bootId: z.string(),
   /** True once that epoch ended cleanly and everything was on the disk. */
   final: z.boolean(),

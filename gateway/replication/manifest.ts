@@ -113,6 +113,22 @@ const path = z
   .min(1)
   .refine((text) => !text.startsWith("/") && !text.split("/").includes(".."));
 
+/** What was published and is not in what a taker goes on with. */
+export const lossSchema = z.strictObject({
+  published: z.strictObject({
+    ...placeSchema.shape,
+    changes: z.number().int(),
+    final: z.boolean(),
+  }),
+  /** Null: it began from nothing. */
+  restored: placeSchema.nullable(),
+  /** Manifests that had been put in place, at least. */
+  manifests: z.number().int(),
+  /** Commits to databases, at least; those later than the last renewal were seen by nobody who is left. */
+  changes: z.number().int(),
+});
+export type HistoryLost = z.infer<typeof lossSchema>;
+
 const manifestSchema = z.strictObject({
   version: z.literal(1),
   fleet: z.string(),
@@ -120,6 +136,8 @@ const manifestSchema = z.strictObject({
   place: placeSchema,
   /** What this epoch began from; null: from nothing. */
   parent: placeSchema.nullable(),
+  /** What was missing when this epoch began; null: nothing. */
+  lost: lossSchema.nullable(),
   /** Wall clock of the writer, for people and for collecting. */
   at: z.iso.datetime(),
   changes: z.number().int().nonnegative(),

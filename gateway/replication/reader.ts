@@ -63,14 +63,14 @@ export class ReplicaReader {
 
   /** One readable manifest of each of the newest directories: the newest that may be read. */
   async facts(views: readonly DirectoryView[]): Promise<ManifestFacts> {
-    const facts = new Map<string, { parent: Place | null; changes: number }>();
+    const facts = new Map<string, Pick<Manifest, "parent" | "changes" | "lost">>();
     for (const view of views.slice(-LOOK_BACK)) {
       const to = readableTo(view);
       for (const seq of view.manifests.filter((number) => number <= to).reverse()) {
         const place = { directory: view.directory, seq };
         const manifest = await this.manifest(place);
         if (!manifest) continue;
-        facts.set(placeKey(place), { parent: manifest.parent, changes: manifest.changes });
+        facts.set(placeKey(place), manifest);
         break;
       }
     }

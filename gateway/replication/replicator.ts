@@ -12,6 +12,7 @@ import {
   encodeManifest,
   encodeSeq,
   finalKey,
+  type HistoryLost,
   type Manifest,
   manifestKey,
   type Place,
@@ -30,6 +31,10 @@ export interface ReplicatorOptions {
   writer: Writer;
   /** The newest manifest that is in what this epoch began from; null: there is none. */
   parent: Place | null;
+  /** What was missing when this epoch began. @default null */
+  lost?: HistoryLost | null;
+  /** Commits in the state it begins with that no manifest holds. @default 0 */
+  carried?: number;
   /** Called before anything is put, until it succeeds; gives the parent. @default nothing to seal */
   sealLater?: (() => Promise<Place | null>) | null;
   /** The OpenClaw release that writes this state. */
@@ -83,7 +88,9 @@ export class Replicator {
   #final = false;
   /** The last number given to a manifest, whether it arrived or not. */
   #given = 0;
-  #acknowledged: { seq: number; changes: number } = { seq: 0, changes: 0 };
+  readonly #carried: number;
+  /** Number of the last manifest that is in place for sure; 0: none is. */
+  #acknowledged = 0;
   /** Since when something is not replicated; null: nothing is. */
   #behindSince: number | null;
   /** What the last manifest was made of. */
@@ -99,6 +106,7 @@ export class Replicator {
     this.#wallClock = options.wallClock ?? (() => new Date());
     this.#directory = directoryOf(writer);
     this.#parent = options.parent;
+    this.#carried = options.carried ?? 0;
     this.#databases = new Databases(stateDir, staging);
     this.#ordinary = new OrdinaryFiles(stateDir, staging);
     this.#uploader = new Uploader(target, writer.epoch);
@@ -112,8 +120,8 @@ export class Replicator {
   position(): Position {
     return {
       directory: this.#directory,
-      seq: this.#acknowledged.seq,
-      changes: Math.max(this.#databases.changes, this.#acknowledged.changes),
+      seq: this.#acknowledged,
+      changes: this.#carried + this.#databases.changes,
       final: this.#final,
     };
   }
@@ -156,7 +164,7 @@ export class Replicator {
       throw new Error(`the last replica of ${this.#options.shard} failed: ${last.reason}`);
     }
     const { writer, target } = this.#options;
-    await target.put(finalKey(this.#directory), encodeSeq(this.#acknowledged.seq), writer.epoch);
+    await target.put(finalKey(this.#directory), encodeSeq(this.#acknowledged), writer.epoch);
     this.#final = true;
     return this.position();
   }
@@ -225,7 +233,7 @@ export class Replicator {
 
     const captured = await this.#databases.capture(found.databases, whole);
     const capturedAt = clock.now();
-    if (whole && captured.changedBytes > 0 && this.#acknowledged.seq > 0) {
+    if (whole && captured.changedBytes > 0 && this.#acknowledged > 0) {
       log("error", `${captured.changedBytes} bytes of the replica differed from the databases`, {
         shard,
       });
@@ -244,7 +252,7 @@ export class Replicator {
     for (const { image } of captured.databases) image.settled();
     await this.#ordinary.settled();
     this.#filesChanged = false;
-    this.#acknowledged = { seq: manifest.place.seq, changes: captured.changes };
+    this.#acknowledged = manifest.place.seq;
     this.#behindSince = (await this.#databases.look()) ? capturedAt : null;
     return {
       ...step("replicated"),
@@ -269,8 +277,9 @@ export class Replicator {
       shard,
       place: { directory: this.#directory, seq: this.#given },
       parent: this.#parent,
+      lost: this.#options.lost ?? null,
       at: this.#wallClock().toISOString(),
-      changes: captured.changes,
+      changes: this.#carried + captured.changes,
       release,
       databases: captured.databases.map(({ path, image }) => ({ path, ...image.content })),
       files: list?.content ?? null,

@@ -2,6 +2,7 @@ import {
   comparePlaces,
   directoryOf,
   epochOf,
+  type HistoryLost,
   type Place,
   type Position,
   parseEpochKey,
@@ -34,7 +35,10 @@ export interface LocalMark {
  * What manifests say, by {@link placeKey}: of each directory that may matter at least one. A directory
  * of which none is here could not be read.
  */
-export type ManifestFacts = ReadonlyMap<string, { parent: Place | null; changes: number }>;
+export type ManifestFacts = ReadonlyMap<
+  string,
+  { parent: Place | null; changes: number; lost: HistoryLost | null }
+>;
 
 export interface TakeInput {
   /** The taker. */
@@ -182,8 +186,8 @@ export function planTake(input: TakeInput): TakePlan {
 
 /**
  * The seals a taker writes before it serves: the directory it goes on from at what it restored, others
- * that nobody sealed yet at what may be read of them. `from`: the newest manifest that is in what the
- * taker goes on with; null: there is none.
+ * that nobody sealed yet at what may be read of them. `from`: what it restored, or {@link localParent};
+ * null: it begins with nothing.
  */
 export function planSeals(
   me: Writer,
@@ -191,52 +195,97 @@ export function planSeals(
   from: Place | null,
 ): { directory: string; seq: number }[] {
   const own = directoryOf(me);
-  return directories
+  // A directory that does not show yet may show later, with what was on its way.
+  const hidden = from && !directories.some(({ directory }) => directory === from.directory);
+  const seals = directories
     .filter(({ directory }) => directory !== own)
     .flatMap((view) => {
       if (view.directory === from?.directory) return [{ ...from }];
-      // Sealed before, and not the one that goes on: its readers are bound already.
+      // Passed over: neither it nor what hangs on it, shown or not, is ever gone on from.
+      if (from && view.directory > from.directory) return [{ directory: view.directory, seq: 0 }];
+      // Older, for going back in time; sealed before, its readers are bound already.
       if (successorOf(view) !== null) return [];
-      return [{ directory: view.directory, seq: abandonedAt(view, from) }];
+      return [{ directory: view.directory, seq: view.manifests.at(-1) ?? 0 }];
     });
-}
-
-/** An older directory stays readable for going back in time; a later one was passed over and is not. */
-function abandonedAt(view: DirectoryView, from: Place | null): number {
-  if (from && view.directory > from.directory) return 0;
-  return view.manifests.at(-1) ?? 0;
-}
-
-/** What was published and is not in what a taker goes on with. */
-export interface HistoryLost {
-  published: Position;
-  /** Null: it begins from nothing. */
-  restored: Place | null;
-  /** Manifests that had been put in place; null: of another epoch, their number is not known. */
-  manifests: number | null;
-  /** Commits to databases seen by the owner before, at least. */
-  changes: number;
+  return hidden ? [...seals, { ...from }] : seals;
 }
 
 /**
- * Null: everything that the owner before published is there. `restored.changes` are those of the
- * manifest. Commits later than the last renewal were seen by nobody who is left.
+ * The newest manifest of what a local state holds: of the epoch that ran on it last (`directory`), else of what
+ * that one began from (`earlier`). Number 0 when none shows: the branch has to hang on something, so that a later
+ * taker who does not see it can cut it off.
+ */
+export function localParent(
+  directory: string,
+  earlier: Place | null,
+  directories: readonly DirectoryView[],
+): Place {
+  for (const name of [directory, earlier?.directory]) {
+    const view = directories.find((one) => one.directory === name);
+    const seq = view?.manifests.filter((number) => number <= readableTo(view)).at(-1);
+    if (view && seq !== undefined) return { directory: view.directory, seq };
+  }
+  return earlier ?? { directory, seq: 0 };
+}
+
+/** What a taker goes on with: a manifest that it restored, or the state on its machine. */
+export interface GoesOnWith extends Place {
+  changes: number;
+  /** What was missing when that epoch began. */
+  lost: HistoryLost | null;
+}
+
+/**
+ * Null: everything that the owner before published is there. Until an epoch has published a position of its own, its
+ * successors report the loss with which it began once more: it may have died before anybody heard.
  */
 export function lossOf(
   published: Position | null,
-  restored: (Place & { changes: number }) | null,
+  has: GoesOnWith | null,
+  directories: readonly DirectoryView[],
 ): HistoryLost | null {
   if (!published) return null;
-  const place = restored && { directory: restored.directory, seq: restored.seq };
-  if (restored && comparePlaces(restored, { ...published, seq: 0 }) > 0) {
-    if (restored.directory !== published.directory) return null;
-    const changes = Math.max(0, published.changes - restored.changes);
-    const manifests = Math.max(0, published.seq - restored.seq);
-    return changes > 0 || manifests > 0 ? { published, restored: place, manifests, changes } : null;
+  const restored = has && { directory: has.directory, seq: has.seq };
+  if (has && has.directory > published.directory) return has.lost;
+  if (has?.directory === published.directory) {
+    const changes = Math.max(0, published.changes - has.changes);
+    const manifests = Math.max(0, published.seq - has.seq);
+    return changes > 0 || manifests > 0 ? { published, restored, manifests, changes } : null;
   }
-  // An epoch of which nothing was replicated, or whose replica is gone.
-  if (published.seq === 0 && published.changes === 0) return null;
-  return { published, restored: place, manifests: published.seq, changes: published.changes };
+  // Nothing of that epoch is left; what it began from may be, or may be gone as well.
+  const base = baseOf(published.directory, directories);
+  const older = base !== null && (!restored || comparePlaces(restored, base) < 0) ? 1 : 0;
+  const changes = published.changes + older;
+  const manifests = published.seq + older;
+  return changes > 0 || manifests > 0 ? { published, restored, manifests, changes } : null;
+}
+
+/** The manifest that a taker went on from, as its seals tell; null: they do not. */
+function baseOf(taker: string, directories: readonly DirectoryView[]): Place | null {
+  const sealed = directories.filter(({ seals }) => (seals[taker] ?? 0) > 0);
+  // It sealed also what nobody had sealed before that, and what it passed over at 0.
+  const view = sealed.at(-1);
+  return view ? { directory: view.directory, seq: view.seals[taker] ?? 0 } : null;
+}
+
+/**
+ * Commits in a local state that are not in its newest manifest, as far as is known; the taker counts its own on top of
+ * them, so that a loss of the replica's only heir shows. One stands for an unknown number: only a
+ * planned hand-over proves that there are none.
+ */
+export function carriedBy(
+  local: LocalMark,
+  parent: Place | null,
+  directories: readonly DirectoryView[],
+  manifests: ManifestFacts,
+  published: Position | null,
+): number {
+  const own = parent?.directory === local.directory ? parent : null;
+  const view = directories.find(({ directory }) => directory === local.directory);
+  if (own && view?.final === own.seq) return 0;
+  const replicated = own ? (manifests.get(placeKey(own))?.changes ?? 0) : 0;
+  const counted = published?.directory === local.directory ? published.changes - replicated : 0;
+  return Math.max(1, counted);
 }
 
 export function placeKey({ directory, seq }: Place): string {

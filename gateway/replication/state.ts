@@ -6,10 +6,10 @@ import { systemTimers, type Timers } from "../shard/timers.ts";
 import type { StateMarker, StateStore } from "../state/store.ts";
 import { readLineage, writeLineage } from "./lineage.ts";
 import { ReplicationLoop } from "./loop.ts";
-import { directoryOf, formatPosition, parsePosition } from "./manifest.ts";
+import { directoryOf, formatPosition, type HistoryLost, parsePosition } from "./manifest.ts";
 import { ReplicaReader } from "./reader.ts";
 import { Replicator, type Step } from "./replicator.ts";
-import { type HistoryLost, highestEpochOf } from "./rules.ts";
+import { highestEpochOf } from "./rules.ts";
 import { discardAside, takeState } from "./take.ts";
 import { type ReplicaTarget, TargetUnavailable } from "./target.ts";
 
@@ -125,6 +125,8 @@ export class ReplicatedState implements StateStore {
       shard,
       writer: me,
       parent: taken.parent,
+      carried: taken.carried,
+      lost: taken.lost,
       sealLater: taken.sealLater,
       release: known?.release ?? "",
       stateDir: path,

@@ -5,6 +5,8 @@ import { type Lineage, readLineage, syncPath, writeLineage } from "./lineage.ts"
 import {
   directoryOf,
   encodeSeq,
+  type HistoryLost,
+  type Manifest,
   type Place,
   type Position,
   sealKey,
@@ -13,16 +15,17 @@ import {
 import { DamagedReplica, ReplicaReader } from "./reader.ts";
 import { restoreManifest } from "./restore.ts";
 import {
+  carriedBy,
   type DirectoryView,
-  type HistoryLost,
+  type GoesOnWith,
   highestEpochOf,
   type LocalMark,
+  localParent,
   lossOf,
   type ManifestFacts,
   placeKey,
   planSeals,
   planTake,
-  readableTo,
 } from "./rules.ts";
 import { type ReplicaTarget, StaleEpoch, TargetUnavailable } from "./target.ts";
 
@@ -51,6 +54,8 @@ export interface Taken {
   from: "local" | "replica" | "nothing";
   /** The newest manifest that is in the state; the parent of the manifests to come. */
   parent: Place | null;
+  /** Commits in local state that no manifest holds yet; see `carriedBy`. */
+  carried: number;
   /** Null: nothing that was published is missing. */
   lost: HistoryLost | null;
   /**
@@ -88,7 +93,7 @@ export async function takeState(request: TakeRequest): Promise<Taken> {
   });
   if (plan.use === "none") throw new NoState(`shard ${shard} cannot start: ${plan.why}`);
 
-  let restored: { place: Place; changes: number; bytes: number; path: string } | null = null;
+  let restored: { place: Place; manifest: Manifest; bytes: number; path: string } | null = null;
   if (plan.use === "replica") {
     restored = await restoreFirst(reader, plan.candidates, request);
     if (!restored && !plan.orLocal) {
@@ -97,19 +102,35 @@ export async function takeState(request: TakeRequest): Promise<Taken> {
       );
     }
   }
-  const parent = restored?.place ?? (local ? newestOf(replica, local, lineage) : null);
-  const mark: Lineage = { directory: directoryOf(me), parent, bootId, final: false };
+  const parent = restored?.place ?? parentHere(local, lineage, replica?.views ?? []);
+  const known = published ?? finalOf(replica, parent);
+  const has: GoesOnWith | null = restored
+    ? { ...restored.place, changes: restored.manifest.changes, lost: restored.manifest.lost }
+    : local && {
+        directory: local.directory,
+        seq: Number.MAX_SAFE_INTEGER,
+        changes: Number.MAX_SAFE_INTEGER,
+        lost: lineage?.lost ?? null,
+      };
+  const lost = lossOf(known, has, replica?.views ?? []);
+  const mark: Lineage = { directory: directoryOf(me), parent, lost, bootId, final: false };
   const sealed = await seal(request, replica, parent, restored !== null);
   if (restored) await swap(restored.path, mark, request);
   else await writeLineage(stateDir, mark);
-  const known = published ?? finalOf(replica, parent);
-  const has = restored
-    ? { ...restored.place, changes: restored.changes }
-    : local && { directory: local.directory, seq: Infinity, changes: Infinity };
+  const carried =
+    local && !restored
+      ? carriedBy(local, parent, replica?.views ?? [], replica?.facts ?? new Map(), published)
+      : 0;
+  if (local && !restored && !local.durable) {
+    log("warn", "the machine stopped while the shard ran here; its youngest commits may be gone", {
+      shard,
+    });
+  }
   return {
     from: restored ? "replica" : local ? "local" : "nothing",
     parent,
-    lost: lossOf(known, has),
+    carried,
+    lost,
     sealLater: sealed ? null : () => sealNow(request, reader, local, lineage),
     bytes: restored?.bytes ?? 0,
   };
@@ -136,15 +157,12 @@ function localMark(lineage: Lineage | null, request: TakeRequest): LocalMark | n
   return { directory: lineage.directory, durable };
 }
 
-/** The newest manifest of what the local state holds. */
-function newestOf(
-  replica: Replica | null,
-  local: LocalMark,
+function parentHere(
+  local: LocalMark | null,
   lineage: Lineage | null,
+  views: readonly DirectoryView[],
 ): Place | null {
-  const view = replica?.views.find(({ directory }) => directory === local.directory);
-  const seq = view?.manifests.filter((number) => number <= readableTo(view)).at(-1);
-  return seq === undefined ? (lineage?.parent ?? null) : { directory: local.directory, seq };
+  return local && localParent(local.directory, lineage?.parent ?? null, views);
 }
 
 /** A planned hand-over promises its last manifest, whatever the lease says. */
@@ -158,7 +176,7 @@ async function restoreFirst(
   reader: ReplicaReader,
   places: readonly Place[],
   { stateDir, me, log, shard }: TakeRequest,
-): Promise<{ place: Place; changes: number; bytes: number; path: string } | null> {
+): Promise<{ place: Place; manifest: Manifest; bytes: number; path: string } | null> {
   const folder = dirname(stateDir);
   for (const name of await readdir(folder)) {
     // Left by a take that was interrupted, ours or an earlier one.
@@ -169,7 +187,7 @@ async function restoreFirst(
   for (const place of places) {
     try {
       const { manifest, bytes } = await restoreManifest(reader, place, path);
-      return { place, changes: manifest.changes, bytes, path };
+      return { place, manifest, bytes, path };
     } catch (error) {
       if (!(error instanceof DamagedReplica)) throw error;
       log("error", `manifest ${placeKey(place)} cannot be restored: ${error.message}`, { shard });
@@ -203,8 +221,7 @@ async function sealNow(
   lineage: Lineage | null,
 ): Promise<Place | null> {
   const { views } = await reader.directories();
-  const replica = { views, facts: new Map() };
-  const parent = local ? newestOf(replica, local, lineage) : null;
+  const parent = parentHere(local, lineage, views);
   await putSeals(target, me, planSeals(me, views, parent));
   return parent;
 }

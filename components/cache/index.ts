@@ -1,6 +1,7 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
+import { REDIS_ACL } from "../../gateway/sessions/redis-layout.ts";
 import type { AwsContext } from "../context.ts";
 import { type Clients, storeGroup } from "../store-access.ts";
 import { CACHE_PORT, VALKEY } from "./catalog.ts";
@@ -23,7 +24,7 @@ export interface CacheArgs {
 const USER = "runtime";
 
 /** Everything but what can harm the server; clients of a cluster ask INFO, which Valkey counts among the dangerous. */
-const ACCESS = "on ~* &* +@all -@dangerous +info";
+const ACCESS = `on ~* &* ${REDIS_ACL}`;
 
 /**
  * Valkey for sessions, limits and stored answers: always a replication group, since AWS makes single

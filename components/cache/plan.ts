@@ -1,3 +1,4 @@
+import { REDIS_SERVER_SETTINGS } from "../../gateway/sessions/redis-layout.ts";
 import { HOURS_A_MONTH, pricesOf, type Tier } from "../cost.ts";
 import { ConfigError, type Fault } from "../errors.ts";
 import {
@@ -92,7 +93,7 @@ export function planCache(need: CacheNeed): CachePlan | null {
     // Only what differs from the family: the provider reads back what AWS calls changed, and no default is.
     parameters: {
       // What is evicted could be the record that a turn has run already: a refused write is heard, a second turn is not.
-      "maxmemory-policy": "noeviction",
+      ...REDIS_SERVER_SETTINGS,
       ...(settings.clusterMode ? { "cluster-enabled": "yes" } : {}),
     },
   };

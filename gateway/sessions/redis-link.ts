@@ -4,7 +4,6 @@ import { StoreUnavailable } from "../leases/store.ts";
 import { SCRIPTS, type Scripts } from "./redis-scripts.ts";
 import { addressesOf, type RedisTarget } from "./redis-url.ts";
 
-/** Longest any operation on one key waits, all retries included, ms. */
 const OPERATION_MS = 500;
 /** The client itself gives a command up after this; no operation waits longer, ms. */
 const COMMAND_MS = 2_000;
@@ -30,6 +29,8 @@ export interface LinkDeps {
   target: RedisTarget;
   clock: Clock;
   log: { warn(message: string): void };
+  /** Longest any operation on one key waits, all retries included, ms. @default 500 */
+  operationMs?: number;
   /** @default Math.random */
   random?: () => number;
 }
@@ -41,6 +42,7 @@ export interface LinkDeps {
  */
 export class RedisLink {
   readonly #deps: LinkDeps;
+  readonly #operationMs: number;
   #client: Redis | Cluster;
   #ready = false;
   #closed = false;
@@ -55,19 +57,18 @@ export class RedisLink {
 
   constructor(deps: LinkDeps) {
     this.#deps = deps;
+    this.#operationMs = deps.operationMs ?? OPERATION_MS;
     this.#lostAt = deps.clock.now();
     this.#client = this.#connect(deps.target.mode);
   }
 
   /**
-   * One operation. `part` is what fails together: the bucket of its keys, or {@link EVERYWHERE}. Throws StoreUnavailable, in
-   * `limitMs` at the latest; whether a write happened is then unknown.
+   * One operation. `part` is what fails together: the bucket of its keys, or {@link EVERYWHERE}. Throws
+   * StoreUnavailable, when its time is over at the latest (`atLeastMs` for what may take longer); whether
+   * a write happened is then unknown.
    */
-  async run<T>(
-    part: number,
-    work: (client: RedisClient) => Promise<T>,
-    limitMs = OPERATION_MS,
-  ): Promise<T> {
+  async run<T>(part: number, work: (client: RedisClient) => Promise<T>, atLeastMs = 0): Promise<T> {
+    const limitMs = Math.max(this.#operationMs, atLeastMs);
     if (this.#underWay >= MAX_UNDER_WAY) {
       throw new StoreUnavailable(`Redis is slow: ${MAX_UNDER_WAY} operations wait for it already`);
     }
@@ -81,10 +82,15 @@ export class RedisLink {
         this.#underWay -= 1;
       });
     let timer: NodeJS.Timeout | undefined;
+    let immediate: NodeJS.Immediate | undefined;
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
+      const over = () => {
         this.#shunned.set(shunned, this.#deps.clock.now() + RETRY_EVERY_MS);
         reject(new StoreUnavailable(`Redis gave no answer within ${limitMs} ms`));
+      };
+      // A busy process sees its timers before the answers that came meanwhile: those are read first.
+      timer = setTimeout(() => {
+        immediate = setImmediate(over);
       }, limitMs);
     });
     try {
@@ -95,6 +101,7 @@ export class RedisLink {
       throw this.#unavailable(error);
     } finally {
       clearTimeout(timer);
+      clearImmediate(immediate);
     }
   }
 
@@ -168,7 +175,7 @@ export class RedisLink {
             name: target.master,
             // Told by the Sentinels, it leaves a master that hangs or was cut off.
             failoverDetector: true,
-            sentinelCommandTimeout: OPERATION_MS,
+            sentinelCommandTimeout: COMMAND_MS,
             sentinelRetryStrategy: (times: number) => this.#pause(times),
             ...defined("sentinelUsername", target.sentinelUsername),
             ...defined("sentinelPassword", target.sentinelPassword),
@@ -212,7 +219,7 @@ export class RedisLink {
       protocol: 2,
       disableClientInfo: true,
       connectTimeout: CONNECT_MS,
-      commandTimeout: COMMAND_MS,
+      commandTimeout: Math.max(COMMAND_MS, this.#operationMs),
       socketTimeout: SILENCE_MS,
       // What was under way when a connection broke fails: whoever asked decides what it means.
       autoResendUnfulfilledCommands: false,

@@ -3,6 +3,7 @@ import type { Redis } from "ioredis";
 import { bootClock, type Clock } from "../clock.ts";
 import { IDEMPOTENCY, type ShardId } from "../contract.ts";
 import { StoreUnavailable } from "../leases/store.ts";
+import { type Counts, countSessions, dropSessions } from "./redis-all.ts";
 import { ANSWERS_UP_TO_PERCENT, BUCKETS, REDIS_KEEP, RedisKeys } from "./redis-layout.ts";
 import { EVERYWHERE, RedisLink } from "./redis-link.ts";
 import type { RedisTarget } from "./redis-url.ts";
@@ -22,13 +23,13 @@ const MEMORY_MS = 5_000;
 /** Longer pieces of work that wait for each other. */
 const MAX_LONG = 16;
 
-type Counts = { byShard: Record<ShardId, number>; byAgent: Record<string, number> };
-
 export interface RedisSessionStoreOptions {
   target: RedisTarget;
   /** Name of the fleet: several may share a server. */
   fleet: string;
   log?: { warn(message: string): void };
+  /** Longest an operation on one key waits, ms. @default 500 */
+  operationMs?: number;
   /** For pauses and ages alone; what is stored ends by Redis's own time. @default bootClock */
   clock?: Clock;
 }
@@ -56,7 +57,12 @@ export class RedisSessionStore implements SessionStore {
     this.#clock = options.clock ?? bootClock;
     this.#log = options.log ?? console;
     this.#keys = new RedisKeys(options.fleet);
-    this.#link = new RedisLink({ target: options.target, clock: this.#clock, log: this.#log });
+    this.#link = new RedisLink({
+      target: options.target,
+      clock: this.#clock,
+      log: this.#log,
+      ...(options.operationMs === undefined ? {} : { operationMs: options.operationMs }),
+    });
   }
 
   async assign(agent: string, session: string, shard: ShardId): Promise<ShardId> {
@@ -105,17 +111,9 @@ export class RedisSessionStore implements SessionStore {
     // Many requests may find out at once that a shard is gone.
     const running = this.#dropping.get(shard);
     if (running) return running;
-    const drop = this.#atLength(async (stop) => {
-      let dropped = 0;
-      for await (const { bucket, keys } of this.#sessions(stop)) {
-        dropped += await this.#link.run(
-          bucket,
-          (redis) => redis.ocfDropEqual(keys.length, ...keys, shard),
-          ANSWER_MS,
-        );
-      }
-      return dropped;
-    }).finally(() => this.#dropping.delete(shard));
+    const drop = this.#atLength((stop) =>
+      dropSessions(this.#link, this.#keys, shard, stop),
+    ).finally(() => this.#dropping.delete(shard));
     this.#dropping.set(shard, drop);
     return drop;
   }
@@ -142,32 +140,13 @@ export class RedisSessionStore implements SessionStore {
     const shared = await this.#link.run(0, (redis) => redis.get(this.#keys.counts));
     if (shared !== null) return JSON.parse(shared) as Counts;
     const begun = this.#clock.now();
-    const counts = await this.#atLength((stop) => this.#count(stop));
+    const counts = await this.#atLength((stop) => countSessions(this.#link, this.#keys, stop));
     const keepMs = Math.ceil(Math.max(COUNT_EVERY_MS, COUNT_SHARE * (this.#clock.now() - begun)));
     const text = JSON.stringify(counts);
     // A full server keeps no count; it was made all the same.
     await this.#link
       .run(0, (redis) => redis.set(this.#keys.counts, text, "PX", keepMs))
       .catch(() => null);
-    return counts;
-  }
-
-  async #count(stop: AbortSignal): Promise<Counts> {
-    const counts: Counts = { byShard: {}, byAgent: {} };
-    const seen = new Set<string>(); // a scan may show a key twice
-    for await (const { bucket, keys } of this.#sessions(stop)) {
-      const fresh = keys.filter((key) => !seen.has(key));
-      if (fresh.length === 0) continue;
-      const shards = await this.#link.run(bucket, (redis) => redis.mget(fresh), ANSWER_MS);
-      for (const [at, key] of fresh.entries()) {
-        seen.add(key);
-        const shard = shards[at];
-        const agent = this.#keys.parse(key)?.agent;
-        if (!shard || agent === undefined) continue;
-        counts.byShard[shard] = (counts.byShard[shard] ?? 0) + 1;
-        counts.byAgent[agent] = (counts.byAgent[agent] ?? 0) + 1;
-      }
-    }
     return counts;
   }
 
@@ -253,29 +232,6 @@ export class RedisSessionStore implements SessionStore {
 
   async close(): Promise<void> {
     this.#link.close();
-  }
-
-  /** Keys of all sessions, in pieces of one bucket. What is there throughout is shown. */
-  async *#sessions(stop: AbortSignal): AsyncGenerator<{ bucket: number; keys: string[] }> {
-    await this.#link.run(EVERYWHERE, async () => undefined);
-    for (const master of this.#link.masters()) {
-      let cursor = "0";
-      do {
-        stop.throwIfAborted();
-        const [next, keys] = await this.#link.run(
-          EVERYWHERE,
-          () => master.scan(cursor, "MATCH", this.#keys.sessions, "COUNT", PAGE),
-          ANSWER_MS,
-        );
-        cursor = next;
-        const buckets = new Map<number, string[]>();
-        for (const key of keys) {
-          const bucket = this.#keys.parse(key)?.bucket ?? -1;
-          if (bucket >= 0) buckets.set(bucket, [...(buckets.get(bucket) ?? []), key]);
-        }
-        for (const [bucket, own] of buckets) yield { bucket, keys: own };
-      } while (cursor !== "0");
-    }
   }
 
   /** A section of INFO of every master. */

@@ -22,6 +22,9 @@ export class KeptWarnings {
   }
 }
 
+/** Longer than in a fleet: on a busy machine a slow answer is no fault here. */
+const OPERATION_MS = 5_000;
+
 export interface RedisWorld extends SessionWorld {
   open(): RedisSessionStore;
   log: KeptWarnings;
@@ -40,7 +43,7 @@ export function redisWorld(url: string, masters: () => Promise<RedisServer[]>): 
     unitMs: 30_000,
     log,
     open() {
-      const store = new RedisSessionStore({ target, fleet, log });
+      const store = new RedisSessionStore({ target, fleet, log, operationMs: OPERATION_MS });
       stores.push(store);
       return store;
     },

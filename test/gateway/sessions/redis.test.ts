@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { StoreUnavailable } from "../../../gateway/leases/store.ts";
 import { RedisSessionStore } from "../../../gateway/sessions/redis.ts";
+import { REDIS_ACL } from "../../../gateway/sessions/redis-layout.ts";
 import { parseRedisUrl } from "../../../gateway/sessions/redis-url.ts";
 import { sessionStoreContract } from "../../contracts/session-store.ts";
 import { selfSigned } from "../../support/certificate.ts";
@@ -198,7 +199,7 @@ describe("access to Redis", { timeout: 120_000 }, () => {
   beforeAll(async () => {
     guarded = await RedisServer.start({
       tls: { key, cert },
-      config: [`user fleet on >${password} ~* &* +@all -@dangerous +info`, "user default off"],
+      config: [`user fleet on >${password} ~* &* ${REDIS_ACL}`, "user default off"],
     });
   }, HOOK_MS);
   afterAll(async () => {

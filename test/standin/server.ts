@@ -239,7 +239,7 @@ export class StandInServer {
     work: (cloud: Cloud) => { id: string; state: Props },
   ): Promise<{ id: string; state: Props }> {
     const { seed, delayMs, slow, fault } = this.#settings;
-    const factor = slow && asked.urn.includes(slow) ? 100 : 1;
+    const factor = slow.some((end) => asked.urn.endsWith(end)) ? 100 : 1;
     await sleep(factor * delayOf(seed, op, asked.urn, delayMs));
     return this.#work((cloud, world) => {
       const n = (world.counts[op] ?? 0) + 1;

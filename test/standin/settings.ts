@@ -11,8 +11,8 @@ export interface StandInSettings {
   readonly seed: string;
   /** Longest delay of an answer, ms. */
   readonly delayMs: number;
-  /** Part of URNs whose answers take a hundred times as long; empty for none. */
-  readonly slow: string;
+  /** Ends of URNs whose answers take a hundred times as long. */
+  readonly slow: readonly string[];
   readonly fault: FaultPlan | null;
   /** Ends of URNs that are answered as made, and are not. */
   readonly ghosts: readonly string[];
@@ -31,7 +31,7 @@ export function settingsFrom(env: NodeJS.ProcessEnv): StandInSettings {
     caller: env.STANDIN_CALLER ?? `arn:aws:iam::${accountId}:role/deployer`,
     seed: env.STANDIN_SEED ?? "1",
     delayMs: Number(env.STANDIN_DELAY_MS ?? 0),
-    slow: env.STANDIN_SLOW ?? "",
+    slow: (env.STANDIN_SLOW ?? "").split(",").filter(Boolean),
     fault: parseFault(env.STANDIN_FAULT),
     ghosts: (env.STANDIN_GHOSTS ?? "").split(",").filter(Boolean),
   };

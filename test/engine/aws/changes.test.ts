@@ -60,7 +60,7 @@ describe.skipIf(!PULUMI).each(share(TARGETS, 1).map((target) => ({ target })))(
 
 describe.skipIf(!PULUMI)("a wait that is missing from a stack", () => {
   /** Waits whose absence a replay notices while things are made. */
-  let missed: { edge: Edge; says: string }[];
+  let missed: { edge: Edge; says: string; late: string[] }[];
 
   beforeAll(async () => {
     const world = new World();
@@ -73,13 +73,17 @@ describe.skipIf(!PULUMI)("a wait that is missing from a stack", () => {
       const { noticed } = withoutEdge(replay, edge);
       // The first words only: who is refused first is a matter of order.
       const who = noticed?.startsWith(`up: ${nameOf(edge.from)}: `);
-      return who ? [{ edge, says: (noticed as string).split(": ").slice(2).join(": ") }] : [];
+      if (!who) return [];
+      // What is waited for no more, with all that comes before it: made late, the mistake shows.
+      const before = replay.ancestors(edge.from, { from: edge.from, to: new Set([edge.to]) });
+      const late = [edge.to, ...replay.ancestors(edge.to)].filter((urn) => !before.has(urn));
+      return [{ edge, says: (noticed as string).split(": ").slice(2).join(": "), late }];
     });
   });
 
   test("is refused by the engine's run as it is by a replay", async () => {
     expect(missed.length).toBeGreaterThan(10);
-    for (const { edge, says } of share(missed, 1).slice(0, FULL ? 12 : 1)) {
+    for (const { edge, says, late } of share(missed, 1).slice(0, FULL ? 12 : 1)) {
       const stack = await awsStack({
         settings: settingsOf("eks", "small"),
         program: "test/engine/aws/entry/index.ts",
@@ -89,7 +93,7 @@ describe.skipIf(!PULUMI)("a wait that is missing from a stack", () => {
         stack.account((world) => furnish(world));
         const env = {
           FLEET_TEST_DROP: `${nameOf(edge.from)}|${nameOf(edge.to)}`,
-          STANDIN_SLOW: `::${nameOf(edge.to)}`,
+          STANDIN_SLOW: late.map((urn) => urn.split("$").at(-1)).join(","),
         };
         const run = await stack.up({ env });
         expect([env.FLEET_TEST_DROP, run.code === 0]).toEqual([env.FLEET_TEST_DROP, false]);

@@ -47,6 +47,8 @@ export class Databases {
   /** Files with a database's name that are none. */
   readonly #plain = new Set<string>();
   #changes = 0;
+  /** True once everything that was there at first has been captured. */
+  #captured = false;
   #images = 0;
 
   constructor(root: string, staging: string) {
@@ -90,6 +92,7 @@ export class Databases {
       this.#unpin();
     }
     const databases = [...this.#tracked].map(([path, { image }]) => ({ path, image }));
+    this.#captured = true;
     databases.sort((a, b) => (a.path < b.path ? -1 : 1));
     return { databases, changes, ...sums };
   }
@@ -155,8 +158,9 @@ export class Databases {
       const source = new DatabaseSource(join(this.#root, path));
       await mkdir(this.#staging, { recursive: true, mode: 0o700 });
       const image = new Image(join(this.#staging, `database-${++this.#images}`));
-      // What was there before it was first seen is in the first image; counting begins here.
       const seen = source.stamp();
+      // What was there when this epoch began is in its first image; a database that comes later is new.
+      if (this.#captured) this.#changes += source.hasLog ? commitsIn(seen) : 1;
       this.#tracked.set(path, { source, image, captured: null, cursor: null, seen, pinned: null });
       return true;
     } catch (error) {
@@ -173,10 +177,10 @@ export class Databases {
   #count(tracked: Tracked): string {
     const stamp = tracked.source.stamp();
     if (stamp === tracked.seen) return stamp;
-    const commits = (text: string) => Number(text.split(" ")[0]);
     if (tracked.source.hasLog) {
-      const grown = commits(stamp) - commits(tracked.seen);
-      this.#changes += grown >= 0 ? grown : commits(stamp);
+      const grown = commitsIn(stamp) - commitsIn(tracked.seen);
+      // The log was recovered, and its count with it.
+      this.#changes += grown >= 0 ? grown : commitsIn(stamp);
     } else this.#changes += 1;
     tracked.seen = stamp;
     return stamp;
@@ -207,8 +211,9 @@ export class Databases {
       for (const suffix of ["", "-journal", "-wal", "-shm"]) {
         await rm(fresh + suffix, { force: true });
       }
+      const schema = source.schemaVersion();
       await source.copyTo(fresh);
-      await settleFile(fresh);
+      await settleFile(fresh, schema);
       await rename(fresh, image.path);
       sums.changedBytes += await image.reread();
       sums.readBytes += image.content.size;
@@ -218,6 +223,10 @@ export class Databases {
     tracked.captured = stamp;
     tracked.cursor = now && { commits: now.commits, frames: now.frames, salts: now.salts };
   }
+}
+
+function commitsIn(stamp: string): number {
+  return Number(stamp.split(" ")[0]);
 }
 
 function parseStamp(stamp: string) {
@@ -244,7 +253,7 @@ export function settleFirstPage(page: Buffer): void {
   page.writeUInt32BE(0, 96);
 }
 
-async function settleFile(path: string): Promise<void> {
+async function settleFile(path: string, schema: number): Promise<void> {
   const file = await open(path, "r+");
   try {
     await file.chmod(0o600);
@@ -252,6 +261,8 @@ async function settleFile(path: string): Promise<void> {
     const { bytesRead } = await file.read(page, 0, 100, 0);
     if (bytesRead < 100) return;
     settleFirstPage(page);
+    // A backup makes it one more than what it wrote over.
+    page.writeUInt32BE(schema, 40);
     await file.write(page, 0, 100, 0);
   } finally {
     await file.close();

@@ -7,8 +7,8 @@ import { lossSchema, parseDirectory } from "./manifest.ts";
 const lineageSchema = z.strictObject({
   /** Directory of the epoch that runs on this state, or ran last. */
   directory: z.string().refine((name) => parseDirectory(name) !== null),
-  /** The newest manifest that is in what that epoch began from; null: there was none. */
-  parent: z.strictObject({ directory: z.string(), seq: z.number().int() }).nullable(),
+  /** What that epoch began from; see `localParents`. */
+  parents: z.array(z.strictObject({ directory: z.string(), seq: z.number().int() })),
   /** What was missing when that epoch began. */
   lost: lossSchema.nullable(),
   bootId: z.string(),

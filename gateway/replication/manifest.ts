@@ -134,8 +134,8 @@ const manifestSchema = z.strictObject({
   fleet: z.string(),
   shard: z.string(),
   place: placeSchema,
-  /** What this epoch began from; null: from nothing. */
-  parent: placeSchema.nullable(),
+  /** What this epoch began from, newest first; see `localParents`. None: from nothing. */
+  parents: z.array(placeSchema),
   /** What was missing when this epoch began; null: nothing. */
   lost: lossSchema.nullable(),
   /** Wall clock of the writer, for people and for collecting. */

@@ -63,7 +63,7 @@ export class ReplicaReader {
 
   /** One readable manifest of each of the newest directories: the newest that may be read. */
   async facts(views: readonly DirectoryView[]): Promise<ManifestFacts> {
-    const facts = new Map<string, Pick<Manifest, "parent" | "changes" | "lost">>();
+    const facts = new Map<string, Pick<Manifest, "parents" | "changes" | "lost">>();
     for (const view of views.slice(-LOOK_BACK)) {
       const to = readableTo(view);
       for (const seq of view.manifests.filter((number) => number <= to).reverse()) {

@@ -29,14 +29,14 @@ export interface ReplicatorOptions {
   fleet: string;
   shard: ShardId;
   writer: Writer;
-  /** The newest manifest that is in what this epoch began from; null: there is none. */
-  parent: Place | null;
+  /** What this epoch began from, newest first; none: nothing. */
+  parents: readonly Place[];
   /** What was missing when this epoch began. @default null */
   lost?: HistoryLost | null;
   /** Commits in the state it begins with that no manifest holds. @default 0 */
   carried?: number;
-  /** Called before anything is put, until it succeeds; gives the parent. @default nothing to seal */
-  sealLater?: (() => Promise<Place | null>) | null;
+  /** Called before anything is put, until it succeeds; gives the parents. @default nothing to seal */
+  sealLater?: (() => Promise<readonly Place[]>) | null;
   /** The OpenClaw release that writes this state. */
   release: string;
   stateDir: string;
@@ -83,7 +83,7 @@ export class Replicator {
   readonly #collector: Collector;
   readonly #wallClock: () => Date;
   #begun = false;
-  #parent: Place | null;
+  #parents: readonly Place[];
   #fenced: string | null = null;
   #final = false;
   /** The last number given to a manifest, whether it arrived or not. */
@@ -105,7 +105,7 @@ export class Replicator {
     this.#options = options;
     this.#wallClock = options.wallClock ?? (() => new Date());
     this.#directory = directoryOf(writer);
-    this.#parent = options.parent;
+    this.#parents = options.parents;
     this.#carried = options.carried ?? 0;
     this.#databases = new Databases(stateDir, staging);
     this.#ordinary = new OrdinaryFiles(stateDir, staging);
@@ -156,6 +156,7 @@ export class Replicator {
   async finish(): Promise<Position> {
     const first = await this.#guard(async () => {
       await this.#begin();
+      this.#behindSince ??= this.#options.clock.now();
       return this.#replicate(false);
     });
     const last =
@@ -177,9 +178,10 @@ export class Replicator {
     if (this.#begun) return;
     const { staging, sealLater } = this.#options;
     await emptyStaging(staging);
-    if (sealLater) this.#parent = await sealLater();
+    if (sealLater) this.#parents = await sealLater();
+    const parent = this.#parents.at(-1);
     // What the parent needs stays: the newest manifests of a replica are never collected.
-    if (this.#parent) this.#uploader.learn(await this.#collector.chunksOf(this.#parent));
+    if (parent) this.#uploader.learn(await this.#collector.chunksOf(parent));
     this.#begun = true;
   }
 
@@ -276,7 +278,7 @@ export class Replicator {
       fleet,
       shard,
       place: { directory: this.#directory, seq: this.#given },
-      parent: this.#parent,
+      parents: [...this.#parents],
       lost: this.#options.lost ?? null,
       at: this.#wallClock().toISOString(),
       changes: this.#carried + captured.changes,

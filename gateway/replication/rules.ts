@@ -37,7 +37,7 @@ export interface LocalMark {
  */
 export type ManifestFacts = ReadonlyMap<
   string,
-  { parent: Place | null; changes: number; lost: HistoryLost | null }
+  { parents: readonly Place[]; changes: number; lost: HistoryLost | null }
 >;
 
 export interface TakeInput {
@@ -105,8 +105,8 @@ export function highestEpochOf(directories: readonly DirectoryView[]): number {
 
 /**
  * The manifests that a taker may restore, best first: those of the newest epoch that is no dead branch,
- * newest first, then what that epoch began from, and so on. A branch is dead when the directory it
- * began from was sealed again by a later taker: that one did not see it, and went its own way.
+ * newest first, then what that epoch began from, and so on. A branch is dead when one of its parents
+ * was sealed again by a later taker: that one did not see it, and went its own way.
  */
 export function candidates(
   directories: readonly DirectoryView[],
@@ -118,10 +118,11 @@ export function candidates(
   const alive = (view: DirectoryView): boolean => {
     const facts = factsOf(view);
     if (!facts) return false;
-    const from = facts.parent && byName.get(facts.parent.directory);
-    if (!from) return true;
-    const successor = successorOf(from);
-    return successor === null || epochOf(successor) <= epochOf(view.directory);
+    return facts.parents.every((parent) => {
+      const from = byName.get(parent.directory);
+      const successor = from ? successorOf(from) : null;
+      return successor === null || epochOf(successor) <= epochOf(view.directory);
+    });
   };
   const readable = (view: DirectoryView): number[] => {
     const to = readableTo(view);
@@ -133,7 +134,7 @@ export function candidates(
   for (let view = tail; view !== undefined; ) {
     const { directory } = view;
     for (const seq of readable(view)) if (seq <= limit) places.push({ directory, seq });
-    const parent = factsOf(view)?.parent;
+    const parent = factsOf(view)?.parents.at(-1);
     // Parents are older, or the walk would not end.
     if (!parent || parent.directory >= directory) break;
     limit = parent.seq;
@@ -181,51 +182,58 @@ export function planTake(input: TakeInput): TakePlan {
     newest?.directory === local.directory &&
     published?.directory === newest.directory &&
     published.changes <= changes;
-  return whole ? { use: "replica", candidates: places, orLocal: true } : { use: "local" };
+  return whole ? { use: "replica", candidates: [newest], orLocal: true } : { use: "local" };
 }
 
 /**
- * The seals a taker writes before it serves: the directory it goes on from at what it restored, others
- * that nobody sealed yet at what may be read of them. `from`: what it restored, or {@link localParent};
- * null: it begins with nothing.
+ * The seals a taker writes before it serves: its parents at what is in its state, what it passed over at 0, and
+ * others that nobody sealed yet at what may be read of them. `parents`: the manifest that it restored, or
+ * {@link localParents}; none: it begins with nothing.
  */
 export function planSeals(
   me: Writer,
   directories: readonly DirectoryView[],
-  from: Place | null,
-): { directory: string; seq: number }[] {
+  parents: readonly Place[],
+): Place[] {
   const own = directoryOf(me);
-  // A directory that does not show yet may show later, with what was on its way.
-  const hidden = from && !directories.some(({ directory }) => directory === from.directory);
-  const seals = directories
-    .filter(({ directory }) => directory !== own)
+  const nearest = parents.at(-1);
+  const others = directories
+    .filter((view) => view.directory !== own)
+    .filter((view) => !parents.some(({ directory }) => directory === view.directory))
     .flatMap((view) => {
-      if (view.directory === from?.directory) return [{ ...from }];
-      // Passed over: neither it nor what hangs on it, shown or not, is ever gone on from.
-      if (from && view.directory > from.directory) return [{ directory: view.directory, seq: 0 }];
+      const { directory, manifests } = view;
+      // Neither it nor what hangs on it, shown or not, is ever gone on from.
+      if (nearest && directory > nearest.directory) return [{ directory, seq: 0 }];
       // Older, for going back in time; sealed before, its readers are bound already.
-      if (successorOf(view) !== null) return [];
-      return [{ directory: view.directory, seq: view.manifests.at(-1) ?? 0 }];
+      return successorOf(view) === null ? [{ directory, seq: manifests.at(-1) ?? 0 }] : [];
     });
-  return hidden ? [...seals, { ...from }] : seals;
+  return [...others, ...parents];
 }
 
+/** Parents kept while a target is away for many epochs; the oldest of the unseen ones are left out. */
+const MOST_PARENTS = 50;
+
 /**
- * The newest manifest of what a local state holds: of the epoch that ran on it last (`directory`), else of what
- * that one began from (`earlier`). Number 0 when none shows: the branch has to hang on something, so that a later
- * taker who does not see it can cut it off.
+ * What the branch of a local state hangs on, newest first: the epoch that ran on it last (`directory`), and what
+ * that one began from (`earlier`), down to the first of which a manifest shows. Those that do not show have
+ * number 0: something of them may be on its way, and a later taker who does not see it cuts it off by any of them.
+ * @param directories Null: the target could not be read.
  */
-export function localParent(
+export function localParents(
   directory: string,
-  earlier: Place | null,
-  directories: readonly DirectoryView[],
-): Place {
-  for (const name of [directory, earlier?.directory]) {
-    const view = directories.find((one) => one.directory === name);
+  earlier: readonly Place[],
+  directories: readonly DirectoryView[] | null,
+): Place[] {
+  const parents: Place[] = [];
+  for (const place of [{ directory, seq: 0 }, ...earlier]) {
+    const view = directories?.find((one) => one.directory === place.directory);
     const seq = view?.manifests.filter((number) => number <= readableTo(view)).at(-1);
-    if (view && seq !== undefined) return { directory: view.directory, seq };
+    if (seq !== undefined) return [...parents, { directory: place.directory, seq }];
+    parents.push(place);
   }
-  return earlier ?? { directory, seq: 0 };
+  return parents.length > MOST_PARENTS
+    ? [...parents.slice(0, MOST_PARENTS - 1), ...parents.slice(-1)]
+    : parents;
 }
 
 /** What a taker goes on with: a manifest that it restored, or the state on its machine. */
@@ -275,12 +283,12 @@ function baseOf(taker: string, directories: readonly DirectoryView[]): Place | n
  */
 export function carriedBy(
   local: LocalMark,
-  parent: Place | null,
+  parents: readonly Place[],
   directories: readonly DirectoryView[],
   manifests: ManifestFacts,
   published: Position | null,
 ): number {
-  const own = parent?.directory === local.directory ? parent : null;
+  const own = parents.find(({ directory }) => directory === local.directory);
   const view = directories.find(({ directory }) => directory === local.directory);
   if (own && view?.final === own.seq) return 0;
   const replicated = own ? (manifests.get(placeKey(own))?.changes ?? 0) : 0;

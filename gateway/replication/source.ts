@@ -103,6 +103,12 @@ export class DatabaseSource {
     this.#database.exec("COMMIT");
   }
 
+  /** SQLite's own count of changes to the schema, in the pinned state. */
+  schemaVersion(): number {
+    const row = this.#database.prepare("PRAGMA schema_version").get();
+    return Number(row?.schema_version ?? 0);
+  }
+
   /** Writes the pinned state as a database of its own. Nothing else may be asked meanwhile. */
   async copyTo(path: string): Promise<void> {
     await backup(this.#database, path, { rate: BACKUP_RATE });

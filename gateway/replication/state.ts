@@ -101,6 +101,7 @@ export class ReplicatedState implements StateStore {
     await this.abandon(shard);
     const me = { epoch, node, incarnation };
     const earlier = await local.marker(shard);
+    const seen = await local.highestEpoch(shard);
     const { stateDir: path } = await local.open(marker);
     if (path !== stateDir(shard)) throw new Error(`the state of ${shard} is at ${path}`);
     const inside = await readdir(path);
@@ -109,7 +110,7 @@ export class ReplicatedState implements StateStore {
       shard,
       me,
       bootId,
-      before: known?.before ?? earlier?.epoch ?? 0,
+      before: known?.before ?? seen,
       published: parsePosition(known?.published ?? null),
       stateDir: path,
       // State that was not replicated until now: its marker says whose it is.
@@ -124,7 +125,7 @@ export class ReplicatedState implements StateStore {
       fleet,
       shard,
       writer: me,
-      parent: taken.parent,
+      parents: taken.parents,
       carried: taken.carried,
       lost: taken.lost,
       sealLater: taken.sealLater,

@@ -20,7 +20,7 @@ import {
   type GoesOnWith,
   highestEpochOf,
   type LocalMark,
-  localParent,
+  localParents,
   lossOf,
   type ManifestFacts,
   placeKey,
@@ -52,17 +52,17 @@ export interface TakeRequest {
 
 export interface Taken {
   from: "local" | "replica" | "nothing";
-  /** The newest manifest that is in the state; the parent of the manifests to come. */
-  parent: Place | null;
+  /** Of the manifests to come: the manifest that was restored, or `localParents`. */
+  parents: Place[];
   /** Commits in local state that no manifest holds yet; see `carriedBy`. */
   carried: number;
   /** Null: nothing that was published is missing. */
   lost: HistoryLost | null;
   /**
    * Local state may go on while the target is away. What earlier epochs wrote there is then sealed later,
-   * before anything of this one is put: by this, which returns the parent. Null: all is sealed.
+   * before anything of this one is put: by this, which returns the parents. Null: all is sealed.
    */
-  sealLater: (() => Promise<Place | null>) | null;
+  sealLater: (() => Promise<Place[]>) | null;
   bytes: number;
 }
 
@@ -102,8 +102,8 @@ export async function takeState(request: TakeRequest): Promise<Taken> {
       );
     }
   }
-  const parent = restored?.place ?? parentHere(local, lineage, replica?.views ?? []);
-  const known = published ?? finalOf(replica, parent);
+  const parents = restored ? [restored.place] : parentsHere(local, lineage, replica?.views ?? null);
+  const known = published ?? finalOf(replica, parents.at(-1));
   const has: GoesOnWith | null = restored
     ? { ...restored.place, changes: restored.manifest.changes, lost: restored.manifest.lost }
     : local && {
@@ -113,13 +113,13 @@ export async function takeState(request: TakeRequest): Promise<Taken> {
         lost: lineage?.lost ?? null,
       };
   const lost = lossOf(known, has, replica?.views ?? []);
-  const mark: Lineage = { directory: directoryOf(me), parent, lost, bootId, final: false };
-  const sealed = await seal(request, replica, parent, restored !== null);
+  const mark: Lineage = { directory: directoryOf(me), parents, lost, bootId, final: false };
+  const sealed = await seal(request, replica, parents, restored !== null);
   if (restored) await swap(restored.path, mark, request);
   else await writeLineage(stateDir, mark);
   const carried =
     local && !restored
-      ? carriedBy(local, parent, replica?.views ?? [], replica?.facts ?? new Map(), published)
+      ? carriedBy(local, parents, replica?.views ?? [], replica?.facts ?? new Map(), published)
       : 0;
   if (local && !restored && !local.durable) {
     log("warn", "the machine stopped while the shard ran here; its youngest commits may be gone", {
@@ -128,7 +128,7 @@ export async function takeState(request: TakeRequest): Promise<Taken> {
   }
   return {
     from: restored ? "replica" : local ? "local" : "nothing",
-    parent,
+    parents,
     carried,
     lost,
     sealLater: sealed ? null : () => sealNow(request, reader, local, lineage),
@@ -157,16 +157,16 @@ function localMark(lineage: Lineage | null, request: TakeRequest): LocalMark | n
   return { directory: lineage.directory, durable };
 }
 
-function parentHere(
+function parentsHere(
   local: LocalMark | null,
   lineage: Lineage | null,
-  views: readonly DirectoryView[],
-): Place | null {
-  return local && localParent(local.directory, lineage?.parent ?? null, views);
+  views: readonly DirectoryView[] | null,
+): Place[] {
+  return local ? localParents(local.directory, lineage?.parents ?? [], views) : [];
 }
 
 /** A planned hand-over promises its last manifest, whatever the lease says. */
-function finalOf(replica: Replica | null, parent: Place | null): Position | null {
+function finalOf(replica: Replica | null, parent: Place | undefined): Position | null {
   const view = replica?.views.find(({ directory }) => directory === parent?.directory);
   if (!view || view.final === null) return null;
   return { directory: view.directory, seq: view.final, changes: 0, final: true };
@@ -200,13 +200,13 @@ async function restoreFirst(
 async function seal(
   request: TakeRequest,
   replica: Replica | null,
-  from: Place | null,
+  parents: readonly Place[],
   required: boolean,
 ): Promise<boolean> {
   const { me, target } = request;
   if (!replica) return false;
   try {
-    await putSeals(target, me, planSeals(me, replica.views, from));
+    await putSeals(target, me, planSeals(me, replica.views, parents));
     return true;
   } catch (error) {
     if (required || !(error instanceof TargetUnavailable)) throw error;
@@ -219,11 +219,11 @@ async function sealNow(
   reader: ReplicaReader,
   local: LocalMark | null,
   lineage: Lineage | null,
-): Promise<Place | null> {
+): Promise<Place[]> {
   const { views } = await reader.directories();
-  const parent = parentHere(local, lineage, views);
-  await putSeals(target, me, planSeals(me, views, parent));
-  return parent;
+  const parents = parentsHere(local, lineage, views);
+  await putSeals(target, me, planSeals(me, views, parents));
+  return parents;
 }
 
 /** Writes a taker's seals, and makes sure that no later taker has come meanwhile. */

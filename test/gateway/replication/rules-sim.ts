@@ -10,7 +10,7 @@ import {
 } from "../../../gateway/replication/manifest.ts";
 import {
   carriedBy,
-  localParent,
+  localParents,
   lossOf,
   type ManifestFacts,
   placeKey,
@@ -25,7 +25,7 @@ type Content = readonly number[];
 interface Disk {
   lineage: {
     directory: string;
-    parent: Place | null;
+    parents: readonly Place[];
     lost: HistoryLost | null;
     boot: number;
   } | null;
@@ -35,7 +35,7 @@ interface Disk {
 interface Owner {
   me: Writer;
   node: string;
-  parent: Place | null;
+  parents: readonly Place[];
   sealed: boolean;
   /** The lineage of the local state it went on from; null: of none. */
   continues: Disk["lineage"];
@@ -48,7 +48,7 @@ interface Owner {
 
 interface Stored {
   content: Content;
-  parent: Place | null;
+  parents: readonly Place[];
   changes: number;
   lost: HistoryLost | null;
   damaged: boolean;
@@ -86,10 +86,15 @@ export class ReplicaWorld {
   readonly #flying: { place: Place; stored: Stored }[] = [];
   /** The target cannot be reached. */
   #away = false;
+  #damaged = false;
   #writes = 0;
   /** What the last epoch that served had in the end: all that anybody was ever answered. */
   #truth: Content = [];
   #served = 0;
+  /** The epoch that served last began with commits that no manifest holds for sure. */
+  #carries = false;
+  /** What happened, for whoever has to find out why a law was broken. */
+  readonly #trace: string[] = [];
   losses = 0;
   restores = 0;
   locals = 0;
@@ -100,7 +105,12 @@ export class ReplicaWorld {
   }
 
   run(): void {
-    while (this.#at < this.#numbers.length) this.#step();
+    try {
+      while (this.#at < this.#numbers.length) this.#step();
+    } catch (error) {
+      if (error instanceof Broken) error.message += `\n${this.#trace.join("\n")}`;
+      throw error;
+    }
   }
 
   #next(): number {
@@ -140,19 +150,19 @@ export class ReplicaWorld {
     if (!owner.sealed) {
       const views = this.#views();
       const { continues } = owner;
-      const parent = continues && localParent(continues.directory, continues.parent, views);
-      this.#putSeals(owner.me, views, parent);
+      const parents = continues ? localParents(continues.directory, continues.parents, views) : [];
+      this.#putSeals(owner.me, views, parents);
       if (this.#laterThan(owner.me)) {
         this.#die();
         return;
       }
-      owner.parent = parent;
+      owner.parents = parents;
       owner.sealed = true;
     }
     const place = { directory: directoryOf(owner.me), seq: ++owner.seq };
     const { content } = this.#disk(owner.node);
-    const { parent, changes, lost } = owner;
-    this.#flying.push({ place, stored: { content, parent, changes, lost, damaged: false } });
+    const { parents, changes, lost } = owner;
+    this.#flying.push({ place, stored: { content, parents, changes, lost, damaged: false } });
   }
 
   /** One of the puts on their way arrives, or is lost. */
@@ -222,6 +232,9 @@ export class ReplicaWorld {
       manifests,
       published,
     });
+    this.#trace.push(
+      `${me.epoch} ${node}: ${JSON.stringify({ plan, local, published, directories })}`,
+    );
     if (plan.use === "none") return;
     let restored: { place: Place; stored: Stored } | null = null;
     if (plan.use === "replica") {
@@ -235,12 +248,14 @@ export class ReplicaWorld {
       if (!restored && !plan.orLocal) return;
     }
     yield;
-    const parent = restored
-      ? restored.place
-      : lineage && localParent(lineage.directory, lineage.parent, directories ?? []);
+    const parents = restored
+      ? [restored.place]
+      : lineage
+        ? localParents(lineage.directory, lineage.parents, directories)
+        : [];
     let sealed = false;
     if (directories && !this.#away) {
-      for (const seal of (this.#mutant.seals ?? planSeals)(me, directories, parent)) {
+      for (const seal of (this.#mutant.seals ?? planSeals)(me, directories, parents)) {
         this.#seals.set(`${seal.directory} ${directoryOf(me)}`, seal.seq);
         yield;
       }
@@ -260,7 +275,8 @@ export class ReplicaWorld {
           lost: lineage?.lost ?? null,
         };
     const lost = (this.#mutant.loss ?? lossOf)(published, has, directories ?? []);
-    disk.lineage = { directory: directoryOf(me), parent, lost, boot: this.#boots.get(node) ?? 0 };
+    disk.lineage = { directory: directoryOf(me), parents, lost, boot: this.#boots.get(node) ?? 0 };
+    this.#trace.push(`${me.epoch} has ${disk.content}`);
     this.#check(disk.content, published, lost);
     yield;
     if (!mine()) return;
@@ -268,7 +284,7 @@ export class ReplicaWorld {
       local && !restored
         ? (this.#mutant.carried ?? carriedBy)(
             local,
-            parent,
+            parents,
             directories ?? [],
             manifests,
             published,
@@ -277,7 +293,7 @@ export class ReplicaWorld {
     this.#owner = {
       me,
       node,
-      parent,
+      parents,
       sealed,
       continues: restored ? null : lineage,
       seq: 0,
@@ -287,6 +303,8 @@ export class ReplicaWorld {
     };
     this.#truth = disk.content;
     this.#served = me.epoch;
+    this.#carries = carried > 0;
+    this.#trace.push(`${me.epoch} serves`);
     if (restored) this.restores++;
     else this.locals++;
   }
@@ -304,11 +322,17 @@ export class ReplicaWorld {
     if (known > 0 && (lost === null || lost.changes < Math.min(known, published?.changes ?? 0))) {
       throw new Broken(`${known} published writes are missing, and ${lost?.changes ?? 0} reported`);
     }
-    // One stands for what an epoch carried, one for what was older than its base; and until an epoch has
-    // published something, its successor reports the losses before it once more.
-    const again = published && epochOf(published.directory) !== this.#served;
-    if (lost && missing === 0 && lost.changes > 2 && !again) {
-      throw new Broken("a loss was reported, of nothing");
+    // More may be reported than is missing: until an epoch has published something, its successor reports
+    // the losses before it once more; what local state carries is counted as not replicated while that
+    // is not certain, and so is what a damaged manifest held. One stands for an older manifest than
+    // the published epoch's own beginning.
+    const certain =
+      published &&
+      epochOf(published.directory) === this.#served &&
+      !this.#carries &&
+      !this.#damaged;
+    if (lost && missing === 0 && lost.changes > 1 && certain) {
+      throw new Broken(`nothing is missing, and reported is ${JSON.stringify(lost)}`);
     }
     if (lost) this.losses++;
   }
@@ -332,7 +356,10 @@ export class ReplicaWorld {
     else if (kind === 5) {
       const all = [...this.#manifests.values()];
       const hit = all[this.#next() % Math.max(1, all.length)];
-      if (hit) hit.damaged = true;
+      if (hit) {
+        hit.damaged = true;
+        this.#damaged = true;
+      }
     } else if (kind === 6) {
       // The machine boots: its processes are gone, what it has on its disk is not certain any more.
       this.#boots.set(node, (this.#boots.get(node) ?? 0) + 1);
@@ -369,8 +396,12 @@ export class ReplicaWorld {
     return new Map([...this.#manifests].filter(([, { damaged }]) => !damaged));
   }
 
-  #putSeals(me: Writer, views: ReturnType<typeof viewDirectories>, parent: Place | null): void {
-    for (const seal of (this.#mutant.seals ?? planSeals)(me, views, parent)) {
+  #putSeals(
+    me: Writer,
+    views: ReturnType<typeof viewDirectories>,
+    parents: readonly Place[],
+  ): void {
+    for (const seal of (this.#mutant.seals ?? planSeals)(me, views, parents)) {
       this.#seals.set(`${seal.directory} ${directoryOf(me)}`, seal.seq);
     }
   }

@@ -39,8 +39,10 @@ describe("over schedules of crashes, late puts, lost chunks, lost disks and seve
     },
     "nothing is sealed": { seals: () => [] },
     "only what is gone on from is sealed": {
-      seals: (me, views, from) =>
-        planSeals(me, views, from).filter(({ directory }) => directory === from?.directory),
+      seals: (me, views, parents) =>
+        planSeals(me, views, parents).filter(({ directory }) =>
+          parents.some((parent) => parent.directory === directory),
+        ),
     },
     "a seal allows everything": {
       seals: (...args) => planSeals(...args).map((seal) => ({ ...seal, seq: 9_999 })),
@@ -78,7 +80,7 @@ const facts = (parents: Record<string, [number, number] | null>): ManifestFacts 
     Object.entries(parents).map(([key, parent]) => [
       key,
       {
-        parent: parent && { directory: dir(parent[0]), seq: parent[1] },
+        parents: parent ? [{ directory: dir(parent[0]), seq: parent[1] }] : [],
         changes: 10,
         lost: null,
       },

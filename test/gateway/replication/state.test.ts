@@ -1,0 +1,252 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { bootClock } from "../../../gateway/clock.ts";
+import { DirectoryTarget } from "../../../gateway/replication/directory-target.ts";
+import { parsePosition } from "../../../gateway/replication/manifest.ts";
+import { ReplicatedState } from "../../../gateway/replication/state.ts";
+import { NoState } from "../../../gateway/replication/take.ts";
+import { type ReplicaTarget, TargetUnavailable } from "../../../gateway/replication/target.ts";
+import { LocalStateStore } from "../../../gateway/state/local.ts";
+import { markerOf, stateStoreContract } from "../../contracts/state-store.ts";
+import { eventually } from "../../support/eventually.ts";
+import { read, Scratch, Writer } from "./fixtures.ts";
+
+let scratch: Scratch;
+beforeEach(() => {
+  scratch = new Scratch();
+  away = false;
+});
+afterEach(() => scratch.clean());
+
+let away = false;
+/** The directory target, which can be cut off. */
+function target(): ReplicaTarget {
+  const real = new DirectoryTarget(scratch.path("target"));
+  const reach = <T>(work: () => Promise<T>): Promise<T> =>
+    away ? Promise.reject(new TargetUnavailable("cut off")) : work();
+  return {
+    name: real.name,
+    refusesOldEpochs: true,
+    put: (...args) => reach(() => real.put(...args)),
+    get: (...args) => reach(() => real.get(...args)),
+    list: (...args) => reach(() => real.list(...args)),
+    remove: (...args) => reach(() => real.remove(...args)),
+  };
+}
+
+const messages: string[] = [];
+/** A node: its own disk, the common target. */
+function node(name: string, boot = "boot", fleet = "f1"): ReplicatedState {
+  const dataDir = scratch.path(name);
+  const state = new ReplicatedState({
+    fleet,
+    local: new LocalStateStore({ dataDir, fleet, log: { warn: (text) => messages.push(text) } }),
+    stateDir: (shard) => scratch.path(name, "shards", shard, "state"),
+    target,
+    stagingDir: scratch.path(name, "staging"),
+    bootId: boot,
+    clock: bootClock,
+    log: (_level, text) => messages.push(text),
+  });
+  scratch.after(() => state.close());
+  return state;
+}
+const marker = (name: string, epoch: number, boot = "boot") => ({
+  ...markerOf(epoch),
+  node: name,
+  bootId: boot,
+});
+const known = (before: number, published: string | null = null) => ({
+  before,
+  published,
+  release: "r1",
+});
+/** Opens, replicates, and waits for the first manifest. */
+async function serve(
+  name: string,
+  epoch: number,
+  published: string | null = null,
+  before = epoch - 1,
+) {
+  const state = node(name);
+  const opened = await state.open(marker(name, epoch), known(before, published));
+  state.replicate("s1");
+  await eventually(() => expect(state.replicated("s1")).toBe(true));
+  const writer = new Writer(`${opened.stateDir}/state/openclaw.sqlite`);
+  scratch.after(() => writer.database.isOpen && writer.close());
+  return { state, opened, writer };
+}
+const rowsIn = (stateDir: string) => read(`${stateDir}/state/openclaw.sqlite`).rows;
+const replicatedRows = (state: ReplicatedState, changes: number) =>
+  eventually(() => {
+    expect(parsePosition(state.position("s1"))?.changes).toBeGreaterThanOrEqual(changes);
+    expect(state.lagMs("s1")).toBe(0);
+  });
+
+stateStoreContract("a replicated directory", async () => ({
+  open: (fleet = "f1") => node("n1", "b", fleet),
+  async tearMarker(shard) {
+    const file = scratch.path("n1", "shards", shard, "owner.json");
+    writeFileSync(file, readFileSync(file, "utf8").slice(0, 40));
+  },
+  async plant(shard) {
+    mkdirSync(scratch.path("n1", "shards", shard, "state"), { recursive: true });
+    writeFileSync(scratch.path("n1", "shards", shard, "state", "theirs"), "precious");
+  },
+  async close() {},
+}));
+
+describe("another node", () => {
+  it("goes on from the last manifest of a node that died, and moves older state aside", async () => {
+    const a = await serve("a", 1);
+    a.writer.write(1);
+    a.writer.write(2);
+    await replicatedRows(a.state, 3);
+    const published = a.state.position("s1");
+    await a.state.abandon("s1");
+    a.writer.close();
+
+    const b = await serve("b", 2, published);
+    expect(b.opened).toMatchObject({ from: "replica", lost: null });
+    expect(rowsIn(b.opened.stateDir)).toEqual([1, 2]);
+    b.writer.write(3);
+    await replicatedRows(b.state, 1);
+    const later = b.state.position("s1");
+    await b.state.abandon("s1");
+
+    // The first node comes back: what it has is old, but nothing is thrown away before it is healthy.
+    const again = await serve("a", 3, later);
+    expect(again.opened).toMatchObject({ from: "replica", lost: null });
+    expect(rowsIn(again.opened.stateDir)).toEqual([1, 2, 3]);
+    const aside = () =>
+      readdirSync(scratch.path("a", "shards", "s1")).filter((name) => name.startsWith("aside-"));
+    expect(aside()).toEqual(["aside-3"]);
+    expect(rowsIn(scratch.path("a", "shards", "s1", "aside-3"))).toEqual([1, 2]);
+    expect(await again.state.discardAside("s1")).toBe(1);
+    expect(aside()).toEqual([]);
+  });
+
+  it("reports what was published and had not been replicated", async () => {
+    const a = await serve("a", 1);
+    a.writer.write(1);
+    // The table is a commit as well.
+    await replicatedRows(a.state, 2);
+    away = true;
+    for (let n = 2; n <= 6; n++) a.writer.write(n);
+    await eventually(() => expect(parsePosition(a.state.position("s1"))?.changes).toBe(7));
+    expect(a.state.lagMs("s1")).toBeGreaterThan(0);
+    const published = a.state.position("s1");
+    await a.state.abandon("s1");
+    away = false;
+    const { opened } = await serve("b", 2, published);
+    expect(opened.lost).toMatchObject({ changes: 5, manifests: 0 });
+    expect(rowsIn(opened.stateDir)).toEqual([1]);
+  });
+
+  it("reaches the final manifest of a planned hand-over, and nothing is lost", async () => {
+    const a = await serve("a", 1);
+    for (let n = 1; n <= 20; n++) a.writer.write(n);
+    a.writer.close();
+    const position = await a.state.finish("s1", 1);
+    expect(parsePosition(position)?.final).toBe(true);
+    const b = await serve("b", 2, position);
+    expect(b.opened.lost).toBeNull();
+    expect(rowsIn(b.opened.stateDir)).toEqual(Array.from({ length: 20 }, (_, n) => n + 1));
+  });
+
+  it("ends the epoch before it, which puts nothing any more", async () => {
+    const a = await serve("a", 1);
+    a.writer.write(1);
+    await replicatedRows(a.state, 2);
+    await serve("b", 2, a.state.position("s1"));
+    a.writer.write(2);
+    const before = a.state.position("s1");
+    await expect(eventually(() => a.state.finish("s1", 1))).resolves.not.toMatch(/final/);
+    expect(parsePosition(before)?.seq).toBeGreaterThan(0);
+    expect(messages.join()).toMatch(/was shown epoch 2/);
+  });
+
+  it("does not start without a replica that it can read, nor from an empty one", async () => {
+    const a = await serve("a", 1);
+    await a.state.abandon("s1");
+    away = true;
+    const b = node("b");
+    await expect(b.open(marker("b", 2), known(1))).rejects.toBeInstanceOf(NoState);
+    away = false;
+    rmSync(scratch.path("target"), { recursive: true });
+    await expect(b.open(marker("b", 3), known(2))).rejects.toThrow(/no manifest that may be read/);
+  });
+});
+
+describe("the same node", () => {
+  it("goes on with what it has, also while the target is away, and seals later", async () => {
+    const a = await serve("a", 1);
+    a.writer.write(1);
+    await replicatedRows(a.state, 2);
+    const published = a.state.position("s1");
+    away = true;
+    a.writer.write(2);
+    await a.state.abandon("s1");
+    a.writer.close();
+    const again = node("a");
+    const opened = await again.open(marker("a", 2), known(1, published));
+    expect(opened).toMatchObject({ from: "local", lost: null });
+    expect(rowsIn(opened.stateDir)).toEqual([1, 2]);
+    again.replicate("s1");
+    away = false;
+    await eventually(() => expect(again.replicated("s1")).toBe(true));
+    const seals = readdirSync(scratch.path("target", "epochs", "000000000001-a-i1"));
+    expect(seals.some((name) => name.startsWith("sealed-000000000002-a"))).toBe(true);
+    await again.abandon("s1");
+    const { opened: other } = await serve("b", 3, again.position("s1"));
+    expect(rowsIn(other.stateDir)).toEqual([1, 2]);
+  });
+
+  it("takes up a take that was interrupted between moving aside and putting in place", async () => {
+    const a = await serve("a", 1);
+    a.writer.write(1);
+    await replicatedRows(a.state, 2);
+    await a.state.abandon("s1");
+    const b = await serve("b", 2);
+    b.writer.write(2);
+    await replicatedRows(b.state, 1);
+    await b.state.abandon("s1");
+    // As if node a had died in the middle of its take of epoch 3.
+    const folder = scratch.path("a", "shards", "s1");
+    rmSync(`${folder}/state`, { recursive: true });
+    mkdirSync(`${folder}/restoring-3`);
+    writeFileSync(`${folder}/restoring-3/half`, "x");
+    const again = await serve("a", 4, null, 3);
+    expect(rowsIn(again.opened.stateDir)).toEqual([1, 2]);
+    expect(existsSync(`${folder}/restoring-3`)).toBe(false);
+  });
+
+  it("replicates state that was there before there was a target", async () => {
+    const local = new LocalStateStore({
+      dataDir: scratch.path("a"),
+      fleet: "f1",
+      log: { warn: () => {} },
+    });
+    const { stateDir } = await local.open(marker("a", 1));
+    const writer = new Writer(`${stateDir}/state/openclaw.sqlite`);
+    writer.write(1);
+    writer.close();
+    const a = await serve("a", 2);
+    expect(a.opened.from).toBe("local");
+    await a.state.abandon("s1");
+    const b = await serve("b", 3);
+    expect(rowsIn(b.opened.stateDir)).toEqual([1]);
+  });
+
+  it("prefers a replica that has everything after a power cut", async () => {
+    const a = await serve("a", 1);
+    a.writer.write(1);
+    await replicatedRows(a.state, 2);
+    const published = a.state.position("s1");
+    await a.state.abandon("s1");
+    a.writer.close();
+    const after = node("a", "another boot");
+    const opened = await after.open(marker("a", 2, "another boot"), known(1, published));
+    expect(opened).toMatchObject({ from: "replica", lost: null });
+  });
+});

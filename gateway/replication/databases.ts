@@ -204,7 +204,8 @@ export class Databases {
       const first = changes.pages.get(1);
       if (first) settleFirstPage(first);
       sums.readBytes += changes.pages.size * now.pageSize;
-      sums.changedBytes += await image.write(pages);
+      // With an empty log the index does not know the size of the database.
+      if (changes.commits > 0) sums.changedBytes += await image.write(pages);
     } else {
       sums.wholeCopies += 1;
       const fresh = `${image.path}.new`;

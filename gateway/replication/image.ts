@@ -95,10 +95,12 @@ export class Image {
     }
   }
 
-  /** All of {@link pending} is at the target. */
-  settled(): void {
+  /** All of {@link pending} is at the target. True when there was any. */
+  settled(): boolean {
+    const any = this.#leaves.size > 0 || this.#nodes.size > 0;
     this.#leaves.clear();
     this.#nodes.clear();
+    return any;
   }
 
   /** The target has lost something: everything may be missing. */

@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
 import type { Timers } from "../shard/timers.ts";
-import type { Step } from "./replicator.ts";
+import type { Step } from "./step.ts";
 
 /** What a loop drives; the {@link Replicator}. */
 export interface Stepping {

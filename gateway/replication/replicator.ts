@@ -1,10 +1,7 @@
-import { lstat } from "node:fs/promises";
-import { join } from "node:path";
 import type { Clock } from "../clock.ts";
 import type { ShardId } from "../contract.ts";
 import { Collector } from "./collector.ts";
-import { Databases, emptyStaging, NoMoment } from "./databases.ts";
-import { findParts } from "./files.ts";
+import { Databases, type DatabasesCaptured, emptyStaging, NoMoment } from "./databases.ts";
 import type { Image } from "./image.ts";
 import {
   directoryOf,
@@ -22,6 +19,7 @@ import {
 } from "./manifest.ts";
 import { OrdinaryFiles } from "./ordinary.ts";
 import { ReplicaReader } from "./reader.ts";
+import { type Step, step } from "./step.ts";
 import { type ReplicaTarget, StaleEpoch, TargetUnavailable } from "./target.ts";
 import { Uploader } from "./uploader.ts";
 
@@ -47,20 +45,6 @@ export interface ReplicatorOptions {
   /** For the time in a manifest. @default () => new Date() */
   wallClock?: () => Date;
   log: (level: "info" | "warn" | "error", msg: string, fields?: Record<string, unknown>) => void;
-}
-
-/** What one step did. */
-export interface Step {
-  outcome: "nothing-new" | "replicated" | "failed" | "fenced";
-  /** Put for this step: chunks, and bytes with the manifest. */
-  chunks: number;
-  bytes: number;
-  /** Read from databases, and of leaves that differed. */
-  readBytes: number;
-  changedBytes: number;
-  wholeCopies: number;
-  /** Why it failed. */
-  reason: string | null;
 }
 
 /** Ordinary files are looked at this often at most, milliseconds, and for at most a twentieth of the time. */
@@ -95,7 +79,6 @@ export class Replicator {
   #behindSince: number | null;
   /** What the last manifest was made of. */
   #images: Image[] = [];
-  #filesChanged = true;
   #filesAt = Number.NEGATIVE_INFINITY;
   #filesPauseMs = 0;
   #collectedAt: number;
@@ -144,8 +127,13 @@ export class Replicator {
       const scan = lookedAt - this.#filesAt >= Math.max(FILES_EVERY_MS, this.#filesPauseMs);
       const differs = await this.#databases.look();
       if (differs) this.#behindSince ??= lookedAt;
-      if (!differs && !scan && this.#behindSince === null) return this.#rest();
-      return await this.#replicate(false);
+      const filesBytes = scan ? await this.#lookAtFiles() : 0;
+      const done =
+        this.#behindSince === null
+          ? step("nothing-new")
+          : await this.#replicate({ whole: false, filesBytes });
+      await this.#collectWhenDue();
+      return done;
     });
   }
 
@@ -156,11 +144,12 @@ export class Replicator {
   async finish(): Promise<Position> {
     const first = await this.#guard(async () => {
       await this.#begin();
-      this.#behindSince ??= this.#options.clock.now();
-      return this.#replicate(false);
+      return this.#replicate({ whole: false, filesBytes: await this.#lookAtFiles() });
     });
     const last =
-      first.outcome === "fenced" ? first : await this.#guard(() => this.#replicate(true));
+      first.outcome === "fenced"
+        ? first
+        : await this.#guard(() => this.#replicate({ whole: true, filesBytes: 0 }));
     if (last.outcome === "failed" || last.outcome === "fenced") {
       throw new Error(`the last replica of ${this.#options.shard} failed: ${last.reason}`);
     }
@@ -185,13 +174,27 @@ export class Replicator {
     this.#begun = true;
   }
 
-  async #rest(): Promise<Step> {
-    const now = this.#options.clock.now();
-    if (now - this.#collectedAt >= COLLECT_EVERY_MS) {
-      this.#collectedAt = now;
+  /** Returns the bytes that differ. */
+  async #lookAtFiles(): Promise<number> {
+    const { clock } = this.#options;
+    const began = clock.now();
+    const { changed, changedBytes } = await this.#ordinary.look(this.#databases.plain);
+    this.#filesAt = began;
+    this.#filesPauseMs = 20 * (clock.now() - began);
+    if (changed) this.#behindSince ??= began;
+    return changedBytes;
+  }
+
+  async #collectWhenDue(): Promise<void> {
+    const { clock, log, shard } = this.#options;
+    if (clock.now() - this.#collectedAt < COLLECT_EVERY_MS) return;
+    this.#collectedAt = clock.now();
+    try {
       await this.collect();
+    } catch (error) {
+      if (!(error instanceof TargetUnavailable)) throw error;
+      log("warn", `the replica was not tidied up: ${error.message}`, { shard });
     }
-    return step("nothing-new");
   }
 
   /** Removes what the policy does not keep, and finds what the target lost of the present state. */
@@ -216,36 +219,19 @@ export class Replicator {
     this.#filesAt = Number.NEGATIVE_INFINITY;
   }
 
-  async #replicate(whole: boolean): Promise<Step> {
-    const { stateDir, target, writer, clock, log, shard } = this.#options;
-    const began = clock.now();
-    const found = await findParts(stateDir);
-    for (const path of this.#databases.plain) {
-      const stat = await lstat(join(stateDir, path)).catch(() => null);
-      if (!stat) continue;
-      const version = `${stat.ino} ${stat.size} ${stat.mtimeMs} ${stat.ctimeMs}`;
-      found.files.set(path, { mode: stat.mode & 0o7777, size: stat.size, version });
-    }
-    const files = await this.#ordinary.capture(found, this.#databases.plain);
-    this.#filesAt = began;
-    this.#filesPauseMs = 20 * (clock.now() - began);
-    if (files?.changed) this.#filesChanged = true;
-    if (this.#filesChanged) this.#behindSince ??= began;
-    if (this.#behindSince === null && !whole) return this.#rest();
-
-    const captured = await this.#databases.capture(found.databases, whole);
+  async #replicate(how: { whole: boolean; filesBytes: number }): Promise<Step> {
+    const { target, writer, clock, log, shard } = this.#options;
+    const { whole, filesBytes } = how;
+    const captured = await this.#databases.capture(this.#ordinary.databases, whole);
     const capturedAt = clock.now();
     if (whole && captured.changedBytes > 0 && this.#acknowledged > 0) {
       log("error", `${captured.changedBytes} bytes of the replica differed from the databases`, {
         shard,
       });
     }
-    this.#images = [
-      ...captured.databases.map(({ image }) => image),
-      ...(files ? [files.list, ...files.images] : []),
-    ];
+    this.#images = [...captured.databases.map(({ image }) => image), ...this.#ordinary.images];
     const sent = await this.#uploader.send(this.#images);
-    const manifest = this.#manifest(captured, files?.list ?? null);
+    const manifest = this.#manifest(captured);
     const bytes = encodeManifest(manifest);
     if ((await target.put(manifestKey(manifest.place), bytes, writer.epoch)) === "exists") {
       throw new TargetUnavailable(`${target.name} already has manifest ${manifest.place.seq}`);
@@ -253,7 +239,6 @@ export class Replicator {
     if (!target.refusesOldEpochs) await this.#refuseSealed();
     for (const { image } of captured.databases) image.settled();
     await this.#ordinary.settled();
-    this.#filesChanged = false;
     this.#acknowledged = manifest.place.seq;
     this.#behindSince = (await this.#databases.look()) ? capturedAt : null;
     return {
@@ -261,15 +246,12 @@ export class Replicator {
       chunks: sent.chunks,
       bytes: sent.bytes + bytes.length,
       readBytes: captured.readBytes,
-      changedBytes: captured.changedBytes + (files?.changedBytes ?? 0),
+      changedBytes: captured.changedBytes + filesBytes,
       wholeCopies: captured.wholeCopies,
     };
   }
 
-  #manifest(
-    captured: { databases: { path: string; image: Image }[]; changes: number },
-    list: Image | null,
-  ): Manifest {
+  #manifest(captured: DatabasesCaptured): Manifest {
     const { fleet, shard, release } = this.#options;
     // A number is given once: a put that failed may still arrive.
     this.#given += 1;
@@ -284,7 +266,7 @@ export class Replicator {
       changes: this.#carried + captured.changes,
       release,
       databases: captured.databases.map(({ path, image }) => ({ path, ...image.content })),
-      files: list?.content ?? null,
+      files: this.#ordinary.list?.content ?? null,
     };
   }
 
@@ -317,9 +299,4 @@ export class Replicator {
       return { ...step("failed"), reason };
     }
   }
-}
-
-function step(outcome: Step["outcome"]): Step {
-  const none = { chunks: 0, bytes: 0, readBytes: 0, changedBytes: 0, wholeCopies: 0 };
-  return { outcome, ...none, reason: null };
 }

@@ -8,8 +8,9 @@ import { readLineage, writeLineage } from "./lineage.ts";
 import { ReplicationLoop } from "./loop.ts";
 import { directoryOf, formatPosition, type HistoryLost, parsePosition } from "./manifest.ts";
 import { ReplicaReader } from "./reader.ts";
-import { Replicator, type Step } from "./replicator.ts";
+import { Replicator } from "./replicator.ts";
 import { highestEpochOf } from "./rules.ts";
+import type { Step } from "./step.ts";
 import { discardAside, takeState } from "./take.ts";
 import { type ReplicaTarget, TargetUnavailable } from "./target.ts";
 

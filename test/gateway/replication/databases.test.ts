@@ -1,8 +1,11 @@
-import { copyFileSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { Databases, type DatabasesCaptured } from "../../../gateway/replication/databases.ts";
+import { eventually } from "../../support/eventually.ts";
 import { read, Scratch, Writer } from "./fixtures.ts";
 
 let scratch: Scratch;
@@ -67,6 +70,54 @@ it("goes on over a log that began anew, and copies whole when commits were misse
   expect(imageOf(fifth, "a.sqlite").rows).toEqual([1, 2, 3, 4, 5]);
 });
 
+it("keeps an image while its log is emptied and opened anew", async () => {
+  const one = writer("a.sqlite");
+  one.write(1);
+  await databases.capture([]);
+  one.database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+  one.close();
+  const again = writer("a.sqlite");
+  const captured = await databases.capture([]);
+  expect(imageOf(captured, "a.sqlite")).toEqual({ whole: true, rows: [1] });
+  again.write(2);
+  expect(imageOf(await databases.capture([]), "a.sqlite").rows).toEqual([1, 2]);
+});
+
+it("has all that a writer had said it wrote, when that one is killed in the middle", async () => {
+  const child = join(import.meta.dirname, "writer-child.ts");
+  const path = scratch.path("state", "a.sqlite");
+  let last = -1;
+  for (let round = 0; round < 5; round++) {
+    const process_ = spawn(process.execPath, [child, path, String(last + 1)], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    scratch.after(() => process_.kill("SIGKILL"));
+    const ended = new Promise((resolve) => process_.once("close", resolve));
+    let said = "";
+    process_.stdout.on("data", (bytes) => {
+      said += bytes;
+    });
+    const until = last + 200;
+    await eventually(async () => {
+      // Captures while it writes: each is a prefix.
+      const rows = existsSync(path) ? await rowsNow() : [];
+      expect(rows).toEqual(rows.map((_, n) => n));
+      expect(rows.length).toBeGreaterThan(until);
+    });
+    process_.kill("SIGKILL");
+    await ended;
+    last = Number(said.split("\n").at(-2));
+    const rows = await rowsNow();
+    expect(rows).toEqual(rows.map((_, n) => n));
+    expect(rows.length).toBeGreaterThan(last);
+    last = rows.length - 1;
+  }
+  async function rowsNow(): Promise<number[]> {
+    const captured = await databases.capture([]);
+    return captured.databases.length > 0 ? imageOf(captured, "a.sqlite").rows : [];
+  }
+}, 120_000);
+
 it("holds every image at exactly its database, whatever is done to it", async () => {
   const action = fc.oneof(
     { weight: 5, arbitrary: fc.record({ do: fc.constant("write"), size: fc.nat(20_000) }) },
@@ -127,10 +178,10 @@ it("holds every image at exactly its database, whatever is done to it", async ()
         rmSync(staging, { recursive: true, force: true });
       }
     }),
-    { numRuns: 25, endOnFailure: true },
+    { numRuns: Number(process.env.REPLICA_CAPTURES ?? 15), endOnFailure: true },
   );
   expect(frames).toBeGreaterThan(3);
-});
+}, 180_000);
 
 it("takes all databases at one moment", async () => {
   const names = ["state/openclaw.sqlite", "agents/a/agent/openclaw-agent.sqlite", "c.sqlite"];

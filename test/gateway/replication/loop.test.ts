@@ -1,14 +1,9 @@
 import { expect, it } from "vitest";
 import { pauseAfter, ReplicationLoop } from "../../../gateway/replication/loop.ts";
-import type { Step } from "../../../gateway/replication/replicator.ts";
+import { step as emptyStep, type Step } from "../../../gateway/replication/step.ts";
 
 const step = (outcome: Step["outcome"]): Step => ({
-  outcome,
-  chunks: 0,
-  bytes: 0,
-  readBytes: 0,
-  changedBytes: 0,
-  wholeCopies: 0,
+  ...emptyStep(outcome),
   reason: outcome === "fenced" ? "epoch 2" : null,
 });
 

@@ -32,7 +32,7 @@ describe("over schedules of crashes, late puts, lost chunks, lost disks and seve
   });
 
   const unsealed = (views: readonly DirectoryView[] | null) =>
-    views && views.map((view) => ({ ...view, seals: {} }));
+    views === null ? null : views.map((view) => ({ ...view, seals: {} }));
   const mutants: Record<string, Mutant> = {
     "seals are not read": {
       plan: (input) => planTake({ ...input, directories: unsealed(input.directories) }),

@@ -3,6 +3,7 @@ import engineRpc from "@pulumi/pulumi/proto/engine_grpc_pb.js";
 import engine from "@pulumi/pulumi/proto/engine_pb.js";
 import rpc from "@pulumi/pulumi/proto/provider_grpc_pb.js";
 import { FleetHandler } from "./fleet.ts";
+import { CredentialsHandler } from "./host/credentials.ts";
 import { GoneHandler } from "./kube/gone.ts";
 import { localLauncher } from "./local-launcher.ts";
 import { NodeHandler } from "./node.ts";
@@ -13,6 +14,7 @@ import { ProviderServer } from "./server.ts";
 const launcher = localLauncher();
 const provider = new ProviderServer({
   handlers: {
+    "openclaw:host:Credentials": new CredentialsHandler(),
     "openclaw:kube:Gone": new GoneHandler(),
     "openclaw:local:Fleet": new FleetHandler(launcher),
     "openclaw:local:Node": new NodeHandler(launcher),

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { FleetInputs } from "./fleet-inputs.ts";
+import type { CredentialsInputs } from "./host/credentials.ts";
 import type { GoneInputs } from "./kube/gone.ts";
 import type { NodeInputs } from "./node.ts";
 
@@ -37,6 +38,30 @@ export class Node extends pulumi.CustomResource {
 
   constructor(name: string, args: Inputs<NodeInputs>, opts: pulumi.CustomResourceOptions = {}) {
     super("openclaw:local:Node", name, { ...args, state: undefined }, opts);
+  }
+}
+
+/** Tokens, passwords, keys and certificates of a fleet on several hosts, made once and kept in the state. */
+export class Credentials extends pulumi.CustomResource {
+  /** By the names that plans of hosts use. */
+  declare readonly secrets: pulumi.Output<Record<string, string>>;
+  /** What to trust, PEM: one certificate, or two while one follows the other. */
+  declare readonly caCertificate: pulumi.Output<string>;
+  /** When each certificate ends, ISO 8601. */
+  declare readonly expires: pulumi.Output<Record<string, string>>;
+
+  constructor(
+    name: string,
+    args: Inputs<Omit<CredentialsInputs, "tokens">> & { readonly tokens: unknown },
+    opts: pulumi.CustomResourceOptions = {},
+  ) {
+    const outputs = { secrets: undefined, kept: undefined };
+    super(
+      "openclaw:host:Credentials",
+      name,
+      { ...args, ...outputs, caCertificate: undefined, expires: undefined },
+      { ...opts, additionalSecretOutputs: Object.keys(outputs) },
+    );
   }
 }
 

@@ -46,13 +46,37 @@ const GONE_INPUTS = {
   deadlineSeconds: { type: "number" },
 };
 
+const CREDENTIALS_INPUTS = {
+  fleet: text,
+  certificates: map,
+  passwords: { type: "array", items: text },
+  sshKeys: { type: "array", items: text },
+  tokens: map,
+  certificateDays: whole,
+  generation: whole,
+  authorityStep: whole,
+};
+
 /** Names and kinds of this provider's resources, as Pulumi's tools ask for them. */
 export function providerSchema(version: string): Record<string, unknown> {
   return {
     name: "openclaw",
     version,
-    description: "OpenClaw fleets on this machine, and waits for what clusters take away",
+    description:
+      "OpenClaw fleets on this machine and on hosts, and waits for what clusters take away",
     resources: {
+      "openclaw:host:Credentials": {
+        description: "Tokens, passwords, keys and certificates of a fleet on several hosts.",
+        inputProperties: CREDENTIALS_INPUTS,
+        requiredInputs: Object.keys(CREDENTIALS_INPUTS),
+        properties: {
+          ...CREDENTIALS_INPUTS,
+          kept: { ...any, secret: true },
+          secrets: { type: "object", additionalProperties: text, secret: true },
+          caCertificate: text,
+          expires: { type: "object", additionalProperties: text },
+        },
+      },
       "openclaw:kube:Gone": {
         description: "Makes nothing. Its delete waits until no such object is left in a cluster.",
         inputProperties: GONE_INPUTS,

@@ -82,14 +82,41 @@ export type FleetConfig = z.infer<typeof fleetConfig>;
 export type ShardConfig = FleetConfig["shards"][number];
 export type AgentConfig = FleetConfig["agents"][number];
 
+/** PEM files of a node: the authority of both sides, its certificate and key. Read again when they change. */
+const tlsFiles = z.strictObject({ ca: z.string(), cert: z.string(), key: z.string() });
+export type TlsFiles = z.infer<typeof tlsFiles>;
+
+/** Where ownership is decided; the same for all nodes of a fleet. */
+const leases = z.discriminatedUnion("kind", [
+  /** `leases.sqlite` in the data directory, which all nodes of the fleet then share: one machine. */
+  z.strictObject({ kind: z.literal("sqlite") }),
+  /** Fields as in `EtcdLeaseStoreOptions`: nodes on several machines, which share no file. */
+  z.strictObject({
+    kind: z.literal("etcd"),
+    endpoints: z.array(z.string()).min(1),
+    tls: tlsFiles.nullable(),
+    prefix: z.string(),
+  }),
+]);
+
 /** `nodes/<id>/node.json`: what one node is. Written by the deployment, read once at start. */
 export const nodeConfig = z.strictObject({
   version: z.literal(1),
   id: z.string().regex(/^[a-z0-9][a-z0-9-]{0,40}$/),
   /** Directory of the fleet: fleet.json, leases.sqlite, sessions.sqlite, nodes/, shards/. */
   dataDir: z.string(),
-  /** Address this node's router listens on for its peers; port 0 lets the kernel choose. */
+  /** Address this node's router listens on for its peers. */
   peerHost: z.string().default("127.0.0.1"),
+  /** Port of that listener; the kernel chooses when it is missing. */
+  peerPort: z.number().int().positive().optional(),
+  /** Address or name under which the others dial that listener; `peerHost` when missing. */
+  address: z.string().optional(),
+  /** Certificates for whatever leaves this machine. Without them nodes talk plainly: one machine only. */
+  tls: tlsFiles.optional(),
+  /** Where the fronts of all hosts reach this router, with certificates both ways. Needs `tls`. */
+  front: z.strictObject({ host: z.string(), port: z.number().int().positive() }).optional(),
+  /** @default the SQLite file in the data directory */
+  leases: leases.optional(),
   /** Release this node starts shards with. */
   release: z.strictObject({
     /** Shown as version: `<openclaw version>` or `<openclaw version>+<build>`. */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { replicationConfig } from "./replication/settings.ts";
 
 /**
  * `fleet.json`: everything a node must know about its fleet, written by the deployment and watched by
@@ -136,6 +137,8 @@ export const nodeConfig = z.strictObject({
    * `OPENCLAW_REDIS_URL` goes before it. Without either, a file serves the nodes of one machine.
    */
   redisUrl: z.string().optional(),
+  /** Where the state of shards is replicated to. @default it stays on this machine alone */
+  replication: replicationConfig.optional(),
 });
 export type NodeConfig = z.infer<typeof nodeConfig>;
 export type Release = NodeConfig["release"];

@@ -14,6 +14,12 @@ import { gpuSettings, karpenterSettings } from "../components/nodes/settings.ts"
 import { DEFAULT_PORT } from "../gateway/contract.ts";
 import { adoptSettings, awsSettings, layersSetting } from "./aws/settings.ts";
 import { CAPACITY, type CapacityName } from "./capacity.ts";
+import {
+  certificatesSettings,
+  frontSettings,
+  hostsSetting,
+  redisSettings,
+} from "./hosts/settings.ts";
 
 /**
  * Every setting of a stack (`openclaw-fleet:<name>` in Pulumi.<stack>.yaml), with its description and
@@ -189,10 +195,10 @@ export const settingsSchema = z.strictObject({
   domain: z.string().optional().describe("Name under which people reach the fleet (not on local)."),
   port: z.int().min(1).max(65_535).default(DEFAULT_PORT).describe("Port people talk to."),
   host: z.string().default("127.0.0.1").describe("Address the port is opened on (local)."),
-  hosts: z
-    .array(jsonObject())
-    .default([])
-    .describe("Machines of target hosts: address, user, key and role of each."),
+  hosts: hostsSetting,
+  front: frontSettings.prefault({}).describe("What answers on the public ports (hosts)."),
+  redis: redisSettings.prefault({}).describe("Sessions, limits and stored answers (hosts)."),
+  certificates: certificatesSettings.prefault({}).describe("Certificates between hosts (hosts)."),
   aws: awsSettings.optional().describe("Where on AWS, and as whom (ec2, eks)."),
   network: networkSettings.prefault({}).describe("The VPC, or one that exists (ec2, eks)."),
   dns: dnsSettings.prefault({}).describe("The zone that domain is in (ec2, eks)."),

@@ -74,7 +74,7 @@ function parseJson(text: string): unknown {
 }
 
 /** Settings below which `env:NAME` is replaced. `openclaw` is raw, OpenClaw has references of its own. */
-const WITH_ENV = new Set<PropertyKey>(["agents", "models", "tokens", "hosts"]);
+const WITH_ENV = new Set<PropertyKey>(["agents", "models", "tokens", "hosts", "redis"]);
 const ENV_REFERENCE = /^env:([A-Za-z_][A-Za-z0-9_]*)$/;
 
 function resolveEnv(

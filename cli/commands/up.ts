@@ -17,7 +17,8 @@ import {
 } from "../pulumi.ts";
 import { diedUnseen, proveReady } from "../readiness.ts";
 
-interface Options {
+/** What `up` takes. */
+export interface UpOptions {
   stack: string;
   yes?: boolean;
   wait: number;
@@ -33,31 +34,32 @@ export function register(program: Command): void {
     .argument("[pulumi options...]", "further options of `pulumi up`, handed on")
     .allowUnknownOption()
     .addHelpText("after", "\nExamples:\n  ./fleet up\n  ./fleet up --stack prod --yes --diff")
-    .action(async (args: string[], { stack, yes, wait }: Options) => {
-      checkStackName(stack);
-      requireAnswer("up", yes);
-      // Settings given on the command line are for Pulumi to put together.
-      if (!args.some((arg) => /^(-c|--config)/.test(arg))) checkSettings(stack);
-      const runner = await preparePulumi({ release: true, create: true });
-      await ensureStackProviders(runner, stack);
-      createStack(runner, stack);
-      const died = args.some((arg) => /^(-r\b|--refresh)/.test(arg))
-        ? null
-        : await diedUnseen(stack);
-      if (died) say(`fleet: ${died}: looking at what still runs first`);
-      const options = [...(yes ? ["--yes"] : []), ...(died ? ["--refresh"] : []), ...args];
-      await runForStack(await withPolicies(runner, args), "up", stack, options, wait);
-      putSaltFirst(stack);
-      if (cloudTarget(stack)) {
-        if (!(await answersInCloud(stack, outputsOf(runner, stack)))) {
-          return say(`fleet: the layers of ${stack} are made; its outputs are for the stack above`);
-        }
-      } else {
-        say("fleet: asking one question, to see that it answers");
-        await proveReady(stack);
-      }
-      announce(runner, stack);
-    });
+    .action(up);
+}
+
+/** Everything that `./fleet up` does. */
+export async function up(args: string[], { stack, yes, wait }: UpOptions): Promise<void> {
+  checkStackName(stack);
+  requireAnswer("up", yes);
+  // Settings given on the command line are for Pulumi to put together.
+  if (!args.some((arg) => /^(-c|--config)/.test(arg))) checkSettings(stack);
+  const runner = await preparePulumi({ release: true, create: true });
+  await ensureStackProviders(runner, stack);
+  createStack(runner, stack);
+  const died = args.some((arg) => /^(-r\b|--refresh)/.test(arg)) ? null : await diedUnseen(stack);
+  if (died) say(`fleet: ${died}: looking at what still runs first`);
+  const options = [...(yes ? ["--yes"] : []), ...(died ? ["--refresh"] : []), ...args];
+  await runForStack(await withPolicies(runner, args), "up", stack, options, wait);
+  putSaltFirst(stack);
+  if (cloudTarget(stack)) {
+    if (!(await answersInCloud(stack, outputsOf(runner, stack)))) {
+      return say(`fleet: the layers of ${stack} are made; its outputs are for the stack above`);
+    }
+  } else {
+    say("fleet: asking one question, to see that it answers");
+    await proveReady(stack);
+  }
+  announce(runner, stack);
 }
 
 /** Pulumi would ask; without a terminal nobody could answer. */

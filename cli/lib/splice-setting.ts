@@ -7,7 +7,11 @@ import { CommandFailed } from "./errors.ts";
  * of what holds it.
  * @throws CommandFailed when the file has a form that cannot be changed so.
  */
-export function spliceSetting(text: string, path: readonly string[], value: string): string {
+export function spliceSetting(
+  text: string,
+  path: readonly string[],
+  value: string | number,
+): string {
   const keys = ["config", `openclaw-fleet:${path[0]}`, ...path.slice(1)];
   const document = parseDocument(text);
   let map = document.contents;
@@ -32,13 +36,18 @@ export function spliceSetting(text: string, path: readonly string[], value: stri
   return changed;
 }
 
-function replaced(text: string, { value: node }: Pair, value: string): string | null {
+function replaced(text: string, { value: node }: Pair, value: string | number): string | null {
   if (!isScalar(node) || !node.range) return null;
   const [start, end] = node.range;
   return `${text.slice(0, start)}${JSON.stringify(value)}${text.slice(end)}`;
 }
 
-function added(text: string, map: YAMLMap, keys: readonly string[], value: string): string | null {
+function added(
+  text: string,
+  map: YAMLMap,
+  keys: readonly string[],
+  value: string | number,
+): string | null {
   const last = map.items.at(-1);
   if (!map.range || !isPair(last)) return null;
   if (map.flow) {
@@ -77,7 +86,12 @@ function endOf(pair: Pair): number | undefined {
 }
 
 /** Does the new text mean what the old one did, but for this one value? */
-function onlyThat(before: string, after: string, keys: readonly string[], value: string): boolean {
+function onlyThat(
+  before: string,
+  after: string,
+  keys: readonly string[],
+  value: string | number,
+): boolean {
   try {
     const wanted = (parse(before) ?? {}) as Record<string, unknown>;
     let at = wanted;

@@ -9,7 +9,18 @@ import type {
 } from "./store.ts";
 
 /** Which lease store, as plain data: it crosses into a thread. */
-export type LeaseStoreOptions = { kind: "sqlite"; path: string };
+export type LeaseStoreOptions = { kind: "sqlite"; path: string } | EtcdLeaseStoreOptions;
+
+/** Leases in etcd, for nodes on several machines. Contents of the named files are read on each change. */
+export interface EtcdLeaseStoreOptions {
+  kind: "etcd";
+  /** Client URLs of all members, `https://address:2379`; the nearest first. At least one. */
+  endpoints: string[];
+  /** Paths of PEM files: the authority of both sides, and this client's certificate and key. Null: plain HTTP. */
+  tls: { ca: string; cert: string; key: string } | null;
+  /** Keys of this fleet begin with it: `/openclaw-fleet/<fleet>`. Without a slash at the end. */
+  prefix: string;
+}
 
 export interface LeaseTimings {
   /** @default LEASE.renewEveryMs */

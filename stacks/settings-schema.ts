@@ -236,6 +236,14 @@ export const settingsSchema = z.strictObject({
     .describe(
       "Keep conversations when the stack is destroyed; true for environment prod, else false.",
     ),
+  ephemeral: z
+    .strictObject({
+      expires: z.iso
+        .datetime({ error: "a moment in UTC, e.g. 2026-12-01T15:00:00Z" })
+        .describe("From then on ./fleet reap destroys the stack with all that it holds."),
+    })
+    .optional()
+    .describe("A stack for a while (./fleet stage writes one); never one of environment prod."),
   budgetMonthlyUsd: z.number().positive().optional().describe("Plans that cost more are refused."),
   tags: z.record(z.string(), z.string()).default({}).describe("Put on every cloud resource."),
   policies: z

@@ -193,6 +193,13 @@ function wrongValue(issue: z.core.$ZodIssue, value: unknown, hidden: Hidden): Fa
 
 function checkTogether(s: Settings): Fault[] {
   const faults: Fault[] = [];
+  if (s.ephemeral && (s.environment === "prod" || s.keepData)) {
+    faults.push({
+      setting: "ephemeral",
+      problem: `is set in a stack that keeps what it holds (${s.environment === "prod" ? "environment is prod" : "keepData is true"})`,
+      remedy: "Leave out one of the two: ./fleet reap deletes an ephemeral stack and its data",
+    });
+  }
   const seen = new Set<string>();
   s.agents.forEach((agent, i) => {
     if (seen.has(agent.name)) {

@@ -27,6 +27,7 @@ import type { ComputeArgs } from "./way-in.ts";
 
 /** Names the stack on everything it makes. */
 const FLEET_TAG = "openclaw-fleet";
+const EXPIRES_TAG = "openclaw-fleet-expires";
 
 export interface AwsArgs {
   /** The stack's name; it names the fleet. */
@@ -63,6 +64,8 @@ export async function deployAws({
       ...settings.tags,
       [FLEET_TAG]: stack,
       "openclaw-fleet-environment": settings.environment,
+      // For who looks into the account: what stands here after that was left behind.
+      ...(settings.ephemeral ? { [EXPIRES_TAG]: settings.ephemeral.expires } : {}),
     },
     ...(plan.aws.permissionsBoundaryArn
       ? { permissionsBoundaryArn: plan.aws.permissionsBoundaryArn }

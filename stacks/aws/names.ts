@@ -34,8 +34,8 @@ export function nameFaults(stack: string): Fault[] {
     : [];
 }
 
-/** Tags of a person's own: AWS takes 50 on a resource, and the fleet, EKS, Karpenter and the disks' driver add up to 15. */
-export const TAGS_MAX = 35;
+/** Tags of a person's own: AWS takes 50 on a resource, and the fleet, EKS, Karpenter and the disks' driver add up to 16. */
+export const TAGS_MAX = 34;
 const KEY_MAX = 128;
 const VALUE_MAX = 256;
 
@@ -45,7 +45,7 @@ const TEXT = /^[\p{L}\p{N}\p{Zs}_.:/=+@-]*$/u;
 /** Keys of others: AWS refuses the first, Karpenter, the CNI and the disks' driver the rest. */
 const OTHERS =
   /^(aws:|eks:|kubernetes\.io\/|([\w.]+\.)?k8s\.(aws|amazonaws\.com)\/|karpenter\.|ebs\.csi\.aws\.com\/|CSIVolumeName$)/i;
-const OWN = /^(Name|openclaw-fleet(-environment)?)$/i;
+const OWN = /^(Name|openclaw-fleet(-environment|-expires)?)$/i;
 
 /** What is wrong with `tags` on AWS, tag by tag. */
 export function tagFaults(tags: Readonly<Record<string, string>>): Fault[] {

@@ -55,6 +55,16 @@ describe("settings", () => {
     expect(loadSettings({ config: { "aws:region": "x" }, env: {} }).settings.target).toBe("local");
   });
 
+  test("what is destroyed after a while keeps nothing", () => {
+    const ephemeral = { expires: "2026-12-01T15:00:00Z" };
+    expect(load({ environment: "staging", ephemeral }).settings.ephemeral).toEqual(ephemeral);
+    expect(complaint({ environment: "prod", ephemeral })).toMatch(
+      /openclaw-fleet:ephemeral is set in a stack that keeps what it holds \(environment is prod\)/,
+    );
+    expect(complaint({ keepData: true, ephemeral })).toContain("keepData is true");
+    expect(complaint({ ephemeral: { expires: "tomorrow" } })).toContain("a moment in UTC");
+  });
+
   test.each<[string, Record<string, unknown>, RegExp]>([
     [
       "a misspelt setting",

@@ -23,6 +23,7 @@ import {
   type Target,
 } from "./preset-table.ts";
 import { planLoss, planShards, type ShardPlan } from "./shard-plan.ts";
+import { checkAgents, checkBinding, checkCount, namedNodes } from "./size-checks.ts";
 
 export * from "./preset-table.ts";
 export type { ShardPlan } from "./shard-plan.ts";
@@ -33,6 +34,8 @@ export interface SizingSettings {
   readonly preset?: PresetName;
   readonly users?: number;
   readonly nodes?: number;
+  /** Machines that exist (target `hosts`): those that are no witness are the nodes, by their names. */
+  readonly hosts?: readonly { readonly name: string; readonly witness: boolean }[];
   readonly shards?: number;
   readonly agents?: readonly (AgentToPlace & { readonly memoryMiB?: number })[];
   readonly channelBinding?: Readonly<Record<string, readonly string[]>>;
@@ -89,9 +92,13 @@ export function planFleet(
   const numbers = capacityNumbers(settings.sizes);
   const agents = withDefaultAgent(settings.agents ?? []);
   const faults: Fault[] = [];
-  const { preset, nodeCount, sharedCount, users } = count(settings, numbers, faults);
+  const named = namedNodes(settings);
+  checkCount(settings, named, faults);
+  const sized = named ? { ...settings, nodes: named.length } : settings;
+  const { preset, nodeCount, sharedCount, users } = count(sized, numbers, faults);
+  const nodes = named ?? nodeIds(nodeCount);
   checkAgents(settings.agents ?? [], sharedCount, faults);
-  checkBinding(settings.channelBinding ?? {}, nodeIds(nodeCount), faults);
+  checkBinding(settings.channelBinding ?? {}, nodes, faults);
   const dedicatedCount = agents
     .filter((a) => a.placement === "dedicated")
     .reduce((sum, a) => sum + (a.replicas ?? 1), 0);
@@ -131,7 +138,7 @@ export function planFleet(
     preset: preset.name,
     users,
     redis: local ? "none" : preset.redis,
-    nodes: nodeIds(nodeCount),
+    nodes,
     shards,
     agents: places,
     node,
@@ -140,7 +147,7 @@ export function planFleet(
       ? { memoryMiB: allMemory, cores: Math.min(2, node.cores), diskMiB: disk }
       : { ...node, diskMiB: disk },
     turnsPerSecond: shards.length * numbers.turnsPerSecond,
-    notes: planNotes(settings, nodeCount, sharedCount, users, numbers),
+    notes: planNotes(settings, nodes.length, sharedCount, users, numbers),
     numbers: (Object.keys(CAPACITY) as CapacityName[]).map((name) => ({
       name,
       value: numbers[name],
@@ -182,10 +189,11 @@ function count(s: SizingSettings, numbers: CapacityNumbers, faults: Fault[]) {
       (p) =>
         admitsNodes(p, s.nodes as number) && (s.users === undefined || admitsUsers(p, s.users)),
     );
+    const listed = namedNodes(s) !== null;
     faults.push({
-      setting: "nodes",
-      problem: `is ${s.nodes}, and preset ${name} has ${range}`,
-      remedy: `Set nodes to ${range}${other ? `, or preset to ${other.name}` : ""}`,
+      setting: listed ? "hosts" : "nodes",
+      problem: `${listed ? `lists ${s.nodes} that run shards` : `is ${s.nodes}`}, and preset ${name} has ${range}`,
+      remedy: `${listed ? `List ${range}` : `Set nodes to ${range}`}${other ? `, or set preset to ${other.name}` : ""}`,
     });
   }
   // On this machine a preset sets the shape; its whole range of users is for machines of their own.
@@ -231,49 +239,6 @@ function chooseNodes(preset: Preset, shards: number, numbers: CapacityNumbers): 
   return Math.max(min, preset.nodes.default, Math.min(busy + 1, max ?? Number.POSITIVE_INFINITY));
 }
 
-function checkAgents(agents: readonly AgentToPlace[], shared: number, faults: Fault[]): void {
-  agents.forEach((agent, i) => {
-    const setting = `agents[${i}]`;
-    if (agent.name === DEFAULT_AGENT && agent.placement === "dedicated") {
-      faults.push({
-        setting: `${setting}.placement`,
-        problem: "is dedicated, but main is the default agent and lives on every shared shard",
-        remedy: "Leave placement out, or give the agent another name",
-      });
-    } else if (
-      agent.name === DEFAULT_AGENT &&
-      agent.replicas !== undefined &&
-      agent.replicas !== shared
-    ) {
-      faults.push({
-        setting: `${setting}.replicas`,
-        problem: `is ${agent.replicas}, but main has one on each of the ${shared} shared shards`,
-        remedy: "Leave replicas out, or set shards",
-      });
-    } else if (agent.placement !== "dedicated" && (agent.replicas ?? 1) > shared) {
-      faults.push({
-        setting: `${setting}.replicas`,
-        problem: `is ${agent.replicas}, more than the ${shared} shared shards`,
-        remedy: `Lower it to ${shared}, raise shards to ${agent.replicas}, or set placement: dedicated`,
-      });
-    }
-  });
-}
-
-function checkBinding(
-  binding: Readonly<Record<string, readonly string[]>>,
-  nodes: readonly NodeId[],
-  faults: Fault[],
-): void {
-  for (const node of Object.keys(binding).filter((id) => !nodes.includes(id))) {
-    faults.push({
-      setting: `channelBinding.${node}`,
-      problem: `names no node: this fleet has ${nodes.join(", ")}`,
-      remedy: "Write one of them, or raise nodes",
-    });
-  }
-}
-
 function planNotes(
   s: SizingSettings,
   nodes: number,
@@ -284,7 +249,7 @@ function planNotes(
   const notes: string[] = [];
   if (s.target === "local") {
     notes.push("local: all nodes are on this machine, whose loss stops the service");
-  } else if (nodes === 2) {
+  } else if (nodes === 2 && !(s.hosts ?? []).some(({ witness }) => witness)) {
     notes.push(
       "two nodes have no majority: name a third host as witness, or the loss of one stops the service",
     );

@@ -53,6 +53,11 @@ export interface HostFile {
   readonly mode: string;
   /** How secrets are put in. @default "text" */
   readonly format?: "text" | "json";
+  /**
+   * True for a file that its program writes anew while it runs (Sentinel's): it is written when it is
+   * missing and when what the plan says of it changed, and what it holds meanwhile is no drift. @default false
+   */
+  readonly rewritten?: boolean;
 }
 
 export interface HostUnit {
@@ -60,8 +65,11 @@ export interface HostUnit {
   readonly content?: string;
   /** Text of a drop-in `10-openclaw-fleet.conf` of a package's unit. */
   readonly dropIn?: string;
-  /** `enabled`: started, and at each boot. `disabled`: stopped, and not at boot (a package's unit that is not wanted). */
-  readonly state: "enabled" | "disabled";
+  /**
+   * `enabled`: started, and at each boot. `disabled`: stopped, and not at boot (a package's unit that is not
+   * wanted). `triggered`: only there; a timer, another unit or a person starts it.
+   */
+  readonly state: "enabled" | "disabled" | "triggered";
   /** Units start in this order, and stop in the opposite one. Equal numbers by name. */
   readonly order: number;
   /** Files whose change restarts it; its own text always does. */

@@ -49,6 +49,20 @@ export type FleetTokens = FleetConfig["tokens"];
 
 /** `fleet.json` of inputs and tokens. Shards and agents in a fixed order, `main` first. */
 export function renderFleet(inputs: FleetInputs, tokens: FleetTokens): FleetConfig {
+  return fleetConfig.parse(layOutFleet(inputs, tokens));
+}
+
+/** What of the inputs `fleet.json` holds: no place of this machine, and no needs. */
+export type FleetLayout = Omit<
+  FleetInputs,
+  "dataDir" | "keepData" | "memoryMiB" | "diskMiB" | "tokens"
+>;
+
+/**
+ * The same without a check of its values, for a file in which marks stand where secrets come
+ * (components/host/types.ts).
+ */
+export function layOutFleet(inputs: FleetLayout, tokens: FleetTokens): z.input<typeof fleetConfig> {
   const names = Object.keys(inputs.agents).sort((a, b) =>
     a === "main" ? -1 : b === "main" ? 1 : a < b ? -1 : 1,
   );
@@ -63,7 +77,7 @@ export function renderFleet(inputs: FleetInputs, tokens: FleetTokens): FleetConf
     const { placement: _, ...rest } = inputs.agents[name] as FleetInputs["agents"][string];
     return { name, ...rest };
   });
-  return fleetConfig.parse({
+  return {
     version: 1,
     fleet: inputs.fleet,
     target: inputs.target,
@@ -79,11 +93,11 @@ export function renderFleet(inputs: FleetInputs, tokens: FleetTokens): FleetConf
     trustedProxies: inputs.trustedProxies,
     scrapers: inputs.scrapers,
     turnBudgetMs: inputs.turnBudgetMs,
-  });
+  };
 }
 
 /** The file's text, the same for the same configuration. */
-export function fleetText(config: FleetConfig): string {
+export function fleetText(config: object): string {
   return `${JSON.stringify(sorted(config), null, 2)}\n`;
 }
 

@@ -4,8 +4,8 @@ import { reachable } from "../plugin/api.ts";
 import { Fleet, Node } from "../plugin/resources.ts";
 import { LOCAL_PORT_BASE } from "./capacity.ts";
 import { localDataDir } from "./data-dir.ts";
+import { fleetLayout, type Seal } from "./fleet-layout.ts";
 import type { StackOutputs } from "./outputs.ts";
-import { DEFAULT_AGENT } from "./placement.ts";
 import { type FleetPlan, nodeIds } from "./presets.ts";
 import type { Settings } from "./settings.ts";
 
@@ -16,8 +16,7 @@ export interface LocalArgs {
   readonly plan: FleetPlan;
   readonly release: Release;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Wraps what is secret, at any depth below a setting. */
-  readonly seal: (value: unknown, path: readonly PropertyKey[]) => unknown;
+  readonly seal: Seal;
 }
 
 /** Ports from one node's base to the next: room for ten gateways before bases overlap. */
@@ -40,25 +39,11 @@ export function deployLocal({
     "fleet",
     {
       dataDir,
-      fleet: stack,
-      target: settings.target,
-      preset: plan.preset,
-      host: settings.host,
-      port: settings.port,
+      ...fleetLayout({ stack, settings, plan, seal }),
       keepData: settings.keepData ?? prod,
       memoryMiB: plan.machine.memoryMiB,
       diskMiB: plan.machine.diskMiB,
-      shards: Object.fromEntries(
-        plan.shards.map(({ id, memoryMiB, recycleMiB }) => [id, { memoryMiB, recycleMiB }]),
-      ),
-      agents: agentInputs(settings, plan, seal),
-      models: seal(settings.models, ["models"]),
-      openclaw: seal(settings.openclaw, ["openclaw"]),
-      channelBinding: settings.channelBinding,
       tokens: seal(settings.tokens, ["tokens"]),
-      trustedProxies: settings.trustedProxies,
-      scrapers: settings.scrapers,
-      turnBudgetMs: settings.turnBudgetSeconds * 1_000,
     },
     { protect: prod },
   );
@@ -86,26 +71,4 @@ export function deployLocal({
     nodes: plan.nodes,
     shards: plan.shards.map((s) => s.id),
   };
-}
-
-/** Agents by name, so that a preview names the agent that changed. */
-function agentInputs(settings: Settings, plan: FleetPlan, seal: LocalArgs["seal"]) {
-  return Object.fromEntries(
-    Object.entries(plan.agents).map(([name, place]) => {
-      const i = settings.agents.findIndex((agent) => agent.name === name);
-      const { model, systemPrompt, channels, cron, env, placement } = settings.agents[i] ?? {};
-      return [
-        name,
-        {
-          ...place,
-          placement: name === DEFAULT_AGENT ? "shared" : (placement ?? "shared"),
-          model,
-          systemPrompt: seal(systemPrompt, ["agents", i, "systemPrompt"]),
-          channels: seal(channels ?? {}, ["agents", i, "channels"]),
-          cron: seal(cron ?? [], ["agents", i, "cron"]),
-          env: seal(env ?? {}, ["agents", i, "env"]),
-        },
-      ];
-    }),
-  );
 }

@@ -34,6 +34,21 @@ export const PULUMI = {
     "https://github.com/pulumi/pulumi/releases/download/v3.259.0/pulumi-3.259.0-checksums.txt",
 } as const;
 
+/** Source: Go module go.etcd.io/etcd/server/v3, and the releases of the same version. */
+export const ETCD = {
+  version: "3.6.16",
+  /** An etcd on PATH serves this machine's own tests from this version on, within the same major. */
+  lowest: "3.6.0",
+  /** Lowest Go that can build it; an older one (1.21 and up) fetches this one by itself. */
+  go: "1.26.0",
+  /** Go packages in the build of all its programs, for the progress line only. */
+  goPackages: 330,
+  download: (arch: string): string =>
+    `https://github.com/etcd-io/etcd/releases/download/v3.6.16/etcd-v3.6.16-linux-${arch}.tar.gz`,
+  /** SHA-256 of every archive of the release, published beside them. */
+  checksums: "https://github.com/etcd-io/etcd/releases/download/v3.6.16/SHA256SUMS",
+} as const;
+
 /** Numbers of a version, `v` and suffixes ignored; null when it is none. */
 export function parseVersion(text: string): [number, number, number] | null {
   const match = /^v?(\d+)\.(\d+)\.(\d+)/.exec(text.trim());

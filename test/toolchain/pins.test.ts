@@ -2,7 +2,15 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { PROJECT_ROOT } from "../../toolchain/paths.ts";
-import { atLeast, NODE, nodeWorks, OPENCLAW, PULUMI, parseVersion } from "../../toolchain/pins.ts";
+import {
+  atLeast,
+  ETCD,
+  NODE,
+  nodeWorks,
+  OPENCLAW,
+  PULUMI,
+  parseVersion,
+} from "../../toolchain/pins.ts";
 
 const text = (path: string) => readFileSync(join(PROJECT_ROOT, path), "utf8");
 const json = (path: string) => JSON.parse(text(path));
@@ -38,6 +46,16 @@ describe("every other place that repeats a pin agrees with it", () => {
       expect(url).toContain(PULUMI.version);
     }
     expect(atLeast(PULUMI.version, PULUMI.lowest)).toBe(true);
+  });
+
+  test("etcd", () => {
+    const modules = text("toolchain/etcd/go.mod");
+    for (const name of ["server", "etcdctl", "etcdutl"]) {
+      expect(modules).toContain(`go.etcd.io/etcd/${name}/v3 v${ETCD.version} `);
+    }
+    expect(modules).toContain(`\ngo ${ETCD.go}\n`);
+    for (const url of [ETCD.download("amd64"), ETCD.checksums]) expect(url).toContain(ETCD.version);
+    expect(atLeast(ETCD.version, ETCD.lowest)).toBe(true);
   });
 });
 

@@ -1,0 +1,139 @@
+import {
+  carriesFront,
+  certificateFiles,
+  type FrontPlan,
+  frontEtc,
+  frontState,
+  OPEN_DIRECTORY,
+  ownCertificate,
+} from "../front/plan.ts";
+import { type HostContext, type HostPart, type HostUnit, UNIT_ORDER } from "../host/types.ts";
+import { certbotPart, linkScript } from "./acme.ts";
+import { NGINX_PLACES, nginxConfig } from "./config.ts";
+
+export const NGINX_UNIT = "openclaw-fleet-nginx.service";
+const NGINX = "/usr/sbin/nginx";
+/** A front that comes up beside its first router. */
+const ANSWER_SECONDS = 120;
+
+/** Nginx before the routers on one host; nothing where none is to be. */
+export function planNginx(context: HostContext, plan: FrontPlan): HostPart {
+  if (!carriesFront(plan, context)) return {};
+  const { paths } = context;
+  const etc = frontEtc(paths);
+  const config = `${paths.etc}/nginx.conf`;
+  const acme = plan.certificate.kind === "acme" ? certbotPart(context, plan, NGINX_UNIT) : {};
+  const certificate = certificateFiles(plan, paths);
+  const own = ownCertificate(plan, paths, "root");
+  // Certificates of the fleet and of people change without a word in the configuration.
+  const reloadOn = [
+    ...new Set([
+      config,
+      ...(plan.certificate.kind === "acme" ? [] : [certificate.cert, certificate.key]),
+      ...["ca.pem", "node.pem", "node.key"].map((name) => `${paths.tls}/${name}`),
+    ]),
+  ];
+  const link = plan.certificate.kind === "acme" ? linkScript(paths) : null;
+  const test = `${NGINX} -t -q -c ${config}`;
+  const unit: HostUnit = {
+    content: unitText(config, link, `${frontState(paths)}/tls`),
+    state: "enabled",
+    order: UNIT_ORDER.front,
+    reloadOn,
+    verify: link ? ["/bin/sh", "-c", `${link} && exec ${test}`] : test.split(" "),
+  };
+  return {
+    packages: ["curl", "nginx", ...(acme.packages ?? [])],
+    directories: {
+      [paths.etc]: OPEN_DIRECTORY,
+      [etc]: OPEN_DIRECTORY,
+      [frontState(paths)]: OPEN_DIRECTORY,
+      ...acme.directories,
+    },
+    files: {
+      [config]: {
+        content: nginxConfig(context, plan),
+        owner: "root",
+        group: "root",
+        mode: "0644",
+      },
+      ...own,
+      ...acme.files,
+    },
+    units: {
+      "nginx.service": { state: "disabled", order: UNIT_ORDER.front - 1 },
+      [NGINX_UNIT]: unit,
+      ...acme.units,
+    },
+    checks: {
+      "the front answers": {
+        // The fleet's own certificate, or one that ACME has yet to give: what is asked is whether it serves.
+        argv: frontCheck(plan),
+        deadlineSeconds: ANSWER_SECONDS,
+        needsFleet: true,
+        remedy: `Look at journalctl -u ${NGINX_UNIT}, and whether routers answer on port ${context.ports.router}`,
+      },
+    },
+  };
+}
+
+/** Asks the front on its own host, as the first of its names. */
+export function frontCheck(plan: FrontPlan): string[] {
+  const name = plan.names.find((each) => !each.startsWith("*.")) ?? "localhost";
+  const at = `${name}:${plan.httpsPort}`;
+  return [
+    ...["/usr/bin/curl", "--silent", "--show-error", "--fail", "--insecure", "--max-time", "5"],
+    ...(plan.proxyProtocolFrom.length > 0 ? ["--haproxy-protocol"] : []),
+    ...["--resolve", `${at}:127.0.0.1`, `https://${at}/healthz`],
+  ];
+}
+
+/**
+ * The master reads keys and opens ports as root, workers serve as www-data. Not the package's own unit:
+ * it reads another configuration, which a package's update may bring back.
+ */
+function unitText(config: string, link: string | null, linked: string): string {
+  return `[Unit]
+Description=Front of the OpenClaw fleet (Nginx)
+After=network-online.target nss-lookup.target
+Wants=network-online.target
+Conflicts=nginx.service
+
+[Service]
+Type=forking
+PIDFile=${NGINX_PLACES.pid}
+${link ? `ExecStartPre=${link}\n` : ""}ExecStart=${NGINX} -c ${config}
+# New workers take the new configuration; the old ones end with their streams.
+${link ? `ExecReload=${link}\n` : ""}ExecReload=${NGINX} -c ${config} -s reload
+# Requests may end, as in a drain; what is left is cut.
+KillSignal=SIGQUIT
+KillMode=mixed
+TimeoutStopSec=30
+Restart=always
+RestartSec=2
+LimitNOFILE=65536
+NoNewPrivileges=yes
+ProtectSystem=strict
+ReadWritePaths=/run /var/lib/nginx /var/log/nginx${link ? ` ${linked}` : ""}
+ProtectHome=yes
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectControlGroups=yes
+ProtectClock=yes
+ProtectHostname=yes
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+SystemCallArchitectures=native
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+CapabilityBoundingSet=CAP_NET_BIND_SERVICE CAP_SETUID CAP_SETGID CAP_CHOWN CAP_DAC_OVERRIDE
+
+[Install]
+WantedBy=multi-user.target
+`;
+}

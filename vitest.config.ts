@@ -5,7 +5,10 @@ const REAL = [
   "test/engine/**/*.test.ts",
   "test/fleet/**/*.test.ts",
   "test/fleet-fast/**/*.test.ts",
+  "test/hosts/**/*.test.ts",
   "test/gateway/sessions/redis-groups/*.test.ts",
+  "test/components/front/real/*.test.ts",
+  "test/components/redis/real/*.test.ts",
 ];
 
 export default defineConfig({

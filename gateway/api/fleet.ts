@@ -36,7 +36,7 @@ async function heldEverywhere(ctx: RequestContext): Promise<number> {
       try {
         const answer = await ctx.router.upstreams.ask(
           {
-            origin: `http://${peer.address}`,
+            origin: ctx.router.upstreams.peer(peer.address),
             method: "GET",
             path: "/internal/stats",
             headers: [HEADER.peerToken, ctx.router.tokens.peerToken],

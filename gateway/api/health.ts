@@ -79,7 +79,7 @@ export class Readiness {
         try {
           const answer = await this.#parts.upstreams.ask(
             {
-              origin: `http://${peer.address}`,
+              origin: this.#parts.upstreams.peer(peer.address),
               method: "POST",
               path: "/internal/reach",
               headers: [HEADER.peerToken, this.#parts.tokens.peerToken],

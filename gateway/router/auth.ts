@@ -130,11 +130,17 @@ export class AddressSet {
   }
 }
 
-/** X-Forwarded-For is believed only from trusted proxies, and only up to the first other address. */
+/**
+ * X-Forwarded-For is believed only from trusted proxies, and only up to the first other address.
+ * `certified`: the caller has a certificate of the fleet, so what it forwards is believed. What it does
+ * not forward is its own request, but never one of this machine's own: a front beside the router
+ * calls from here, too.
+ */
 export function clientAddress(
   socketAddress: string | undefined,
   headers: IncomingHttpHeaders,
   trusted: AddressSet,
+  certified = false,
 ): ClientAddress {
   let address = plain(socketAddress ?? "");
   const forwarded = headers["x-forwarded-for"];
@@ -143,12 +149,16 @@ export function clientAddress(
     headers.forwarded !== undefined ||
     headers["x-real-ip"] !== undefined ||
     headers.via !== undefined;
-  if (!trusted.has(address)) return { address, proxied };
+  if (certified && !proxied && !trusted.has(address)) {
+    return { address, proxied: isLoopback(address) };
+  }
+  if (!certified && !trusted.has(address)) return { address, proxied };
   // A trusted proxy may leave its marks out; what comes from it is never a direct caller.
   const chain = (Array.isArray(forwarded) ? forwarded.join(",") : (forwarded ?? ""))
     .split(",")
     .map((part) => plain(part.trim()))
     .filter((part) => isIP(part) !== 0);
+  if (certified && chain.length > 0) address = chain.pop() as string;
   while (chain.length > 0 && trusted.has(address)) address = chain.pop() as string;
   return { address, proxied: true };
 }

@@ -1,6 +1,7 @@
 import type { Clock } from "../clock.ts";
 import type { FleetMetrics } from "../observe/metrics.ts";
 import type { SessionStore } from "../sessions/store.ts";
+import type { FleetTls } from "./fleet-tls.ts";
 import type { FleetControl, FleetView } from "./view.ts";
 
 /** The part of a pino logger that is used here. */
@@ -21,8 +22,17 @@ export interface RouterDeps {
   metrics: FleetMetrics;
   /** Where people connect. Port 0 lets the kernel choose (tests). */
   listen: { host: string; port: number };
-  /** Where peers connect. Port 0 lets the kernel choose. */
-  peer: { host: string; port: number };
+  /**
+   * Where peers connect. Port 0 lets the kernel choose. `address` is what they dial, where that is
+   * not the address it listens on.
+   */
+  peer: { host: string; port: number; address?: string | undefined };
+  /** Certificates for peers and fronts; without them peers talk plainly, on one machine. */
+  tls?: FleetTls | null;
+  /** A second public listener, for fronts on any host: with certificates both ways. Needs `tls`. */
+  front?: { host: string; port: number } | null | undefined;
+  /** No other router of the fleet runs on this machine: the public port is shared with nobody. */
+  alone?: boolean;
   /**
    * Kills the supervisor that holds the public port, if it is one of this fleet; false when it is not,
    * or nobody knows. Missing: the port is only waited for.

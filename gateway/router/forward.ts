@@ -120,7 +120,7 @@ function peer(
     relay,
   });
   return {
-    origin: `http://${address}`,
+    origin: deps.upstreams.peer(address),
     headers: [...outgoing.headers, ...mark],
     live: () => true,
     toPeer: true,

@@ -1,14 +1,20 @@
 import { randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { ERRORS, type ErrorCode, FRONT, HEADER, type NodeId } from "../contract.ts";
 import type { Log } from "./deps.ts";
 import { errorBody, RouterError } from "./errors.ts";
+import type { FleetTls } from "./fleet-tls.ts";
 
 /** A request's head must be there this long after its first byte, ms. */
 export const HEAD_MS = 20_000;
 const MAX_HEADER_BYTES = 16 * 1024;
+/** A TLS handshake must be done by then, ms. */
+const HANDSHAKE_MS = 10_000;
+/** Refused handshakes are told at most this often: a scanner on the network must not fill the log. */
+const TELL_EVERY_MS = 60_000;
 
 export interface GuardedHandlers {
   request(req: IncomingMessage, res: ServerResponse): Promise<void>;
@@ -26,6 +32,8 @@ export interface GuardOptions {
    * @default false
    */
   behindFront?: boolean;
+  /** Talks TLS 1.3 with certificates on both sides; a caller without one of the fleet's is cut. */
+  tls?: FleetTls | null;
 }
 
 /**
@@ -35,7 +43,7 @@ export interface GuardOptions {
 export function guardedServer(handlers: GuardedHandlers, options: GuardOptions): Server {
   const { node, log } = options;
   const headMs = options.headMs ?? (options.behindFront ? FRONT.keepAliveMs : HEAD_MS);
-  const server = createServer({
+  const settings = {
     maxHeaderSize: MAX_HEADER_BYTES,
     headersTimeout: headMs,
     requestTimeout: 0,
@@ -46,7 +54,8 @@ export function guardedServer(handlers: GuardedHandlers, options: GuardOptions):
     noDelay: true,
     shouldUpgradeCallback: (req: IncomingMessage) =>
       req.headers.upgrade?.toLowerCase() === "websocket",
-  });
+  };
+  const server = options.tls ? certifiedServer(settings, options.tls, log) : createServer(settings);
   server.on("request", (req, res) => {
     if (req.httpVersion === "1.1" && req.headers.host === undefined) {
       answerRaw(req.socket, "bad_request", "a request without a Host header", node);
@@ -80,6 +89,27 @@ export function guardedServer(handlers: GuardedHandlers, options: GuardOptions):
   });
   server.on("dropRequest", (_req, socket: Duplex) => socket.destroy());
   return server;
+}
+
+function certifiedServer(settings: object, tls: FleetTls, log: Log): Server {
+  const server = createTlsServer({
+    ...settings,
+    ...tls.credentials,
+    requestCert: true,
+    rejectUnauthorized: true,
+    handshakeTimeout: HANDSHAKE_MS,
+  });
+  tls.follow(server);
+  let toldAt = Number.NEGATIVE_INFINITY;
+  server.on("tlsClientError", (error: Error & { code?: string }, socket) => {
+    const now = performance.now();
+    if (error.code === "ECONNRESET" || now - toldAt < TELL_EVERY_MS) return;
+    toldAt = now;
+    const from = socket.remoteAddress ?? "an address that is gone";
+    log.warn({ from }, `a connection without a good certificate of this fleet: ${error.message}`);
+  });
+  // Its own type says only that it is no plain one; all that is used here both have.
+  return server as unknown as Server;
 }
 
 function parserRefusal(code: string | undefined): [ErrorCode, string, number?] {

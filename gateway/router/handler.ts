@@ -14,13 +14,17 @@ import { requestIdOf } from "./request-id.ts";
 import { patternOf, resolveTarget } from "./routes.ts";
 import { onceDrained } from "./slow-client.ts";
 
-/** Everything that arrives on the public port, WebSockets apart. */
+/**
+ * Everything that arrives on the public port, WebSockets apart. `certified`: on the listener for fronts,
+ * where only holders of the fleet's certificates get in.
+ */
 export async function handlePublic(
   deps: RouterDeps,
   router: RouterParts,
   readiness: Readiness,
   req: IncomingMessage,
   res: ServerResponse,
+  certified = false,
 ): Promise<void> {
   const begin = performance.now();
   const requestId = requestIdOf(req);
@@ -47,7 +51,12 @@ export async function handlePublic(
       res,
       target,
       requestId,
-      client: clientAddress(req.socket.remoteAddress, req.headers, router.addresses().trusted),
+      client: clientAddress(
+        req.socket.remoteAddress,
+        req.headers,
+        router.addresses().trusted,
+        certified,
+      ),
       gone: gone.signal,
       failed: null,
       answeredBy: (shard, node, epoch) => {

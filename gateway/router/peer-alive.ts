@@ -20,7 +20,7 @@ export async function peerAlive(parts: RouterParts, address: string): Promise<bo
   try {
     const answer = await parts.upstreams.ask(
       {
-        origin: `http://${address}`,
+        origin: parts.upstreams.peer(address),
         method: "GET",
         path: "/internal/alive",
         headers: [HEADER.peerToken, parts.tokens.peerToken],

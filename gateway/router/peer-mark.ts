@@ -1,8 +1,9 @@
 import type { IncomingMessage } from "node:http";
-import { HEADER, type ShardId } from "../contract.ts";
+import { HEADER, type NodeId, type ShardId } from "../contract.ts";
 import type { RouterParts } from "./context.ts";
 import type { RouterDeps } from "./deps.ts";
 import { RouterError } from "./errors.ts";
+import { certifiedName } from "./fleet-tls.ts";
 import { FLEET } from "./headers.ts";
 import type { Route } from "./view.ts";
 
@@ -15,12 +16,16 @@ export interface Mark {
   incarnation: string;
   hop: number;
   relay: string | null;
+  /** The sender's node, by its certificate; null where nodes talk plainly. */
+  from: NodeId | null;
 }
 
 /** Throws `unauthorized` or `bad_request`; both say that nothing was reached. */
 export function readMark(parts: RouterParts, req: IncomingMessage): Mark {
+  const from = certifiedName(req.socket);
   if (!parts.tokens.isPeer(req.headers)) {
-    throw new RouterError("unauthorized", "this port is for nodes of the fleet only");
+    const named = from === null ? "" : `; this certificate is ${from}'s`;
+    throw new RouterError("unauthorized", `this port is for nodes of the fleet only${named}`);
   }
   const text = (name: string) => {
     const value = req.headers[name];
@@ -32,6 +37,7 @@ export function readMark(parts: RouterParts, req: IncomingMessage): Mark {
     incarnation: text(HEADER.incarnation),
     hop: Number(text(HEADER.hop) || "1"),
     relay: text(FLEET.relay) || null,
+    from,
   };
 }
 

@@ -33,7 +33,7 @@ export async function relay(
   headers.push(HEADER.hop, String(mark.hop + 1));
   const ending = await parts.upstreams.send(
     {
-      origin: `http://${address}`,
+      origin: parts.upstreams.peer(address),
       method: req.method as string,
       path: req.url ?? "/",
       headers,
@@ -93,7 +93,11 @@ export async function abortTurn(
     HEADER.requestId,
     String(req.headers[HEADER.requestId] ?? "peer"),
   ];
-  const asked = { origin: `http://${address}`, method: "POST", path: "/internal/turn/abort" };
+  const asked = {
+    origin: parts.upstreams.peer(address),
+    method: "POST",
+    path: "/internal/turn/abort",
+  };
   const answer = await parts.upstreams.ask({ ...asked, headers, body }, ABORT_MS);
   return (JSON.parse(answer.body) as { aborted?: boolean }).aborted === true;
 }

@@ -45,7 +45,7 @@ async function askPeer(parts: RouterParts, address: string, order: PortOrder): P
   try {
     const answer = await parts.upstreams.ask(
       {
-        origin: `http://${address}`,
+        origin: parts.upstreams.peer(address),
         method: "POST",
         path: "/internal/port/take",
         headers: [HEADER.peerToken, parts.tokens.peerToken, "content-type", "application/json"],

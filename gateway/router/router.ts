@@ -1,22 +1,14 @@
-import type { Server } from "node:http";
-import { type AddressInfo, Server as TcpServer } from "node:net";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
 import { Readiness } from "../api/health.ts";
-import type { Clock } from "../clock.ts";
-import type { FleetConfig } from "../config.ts";
-import { AddressSet, Tokens } from "./auth.ts";
-import { findAgent, type RouterParts } from "./context.ts";
 import type { RouterDeps } from "./deps.ts";
-import { Gate } from "./gate.ts";
 import { guardedServer } from "./guard.ts";
 import { handlePublic } from "./handler.ts";
-import { FLEET, peerHeaders } from "./headers.ts";
+import { assemble } from "./parts.ts";
 import { handlePeer } from "./peer-server.ts";
 import { type PortTimings, type Probe, PublicPort } from "./port.ts";
 import { findHeir } from "./port-heir.ts";
-import { SessionMap } from "./session-map.ts";
-import type { TurnDeps } from "./turn.ts";
-import { TurnRunner } from "./turn-runner.ts";
-import { Upstreams } from "./upstream.ts";
+import { shut } from "./shut.ts";
 import { UsageCounter } from "./usage.ts";
 import { upgradePeer } from "./ws-peer.ts";
 import { upgradePublic } from "./ws-upgrade.ts";
@@ -28,6 +20,8 @@ export interface RouterHandle {
   readonly peerAddress: string;
   /** Port of the public listener; null while another router holds it. */
   readonly port: number | null;
+  /** Port of the listener for fronts; null without one. */
+  readonly frontPort: number | null;
   /** Resolves once this router holds the public port. */
   readonly holdsPort: Promise<void>;
   /** Who holds the public port while this router does not; null when it does, or before a look. */
@@ -45,19 +39,8 @@ export interface RouterHandle {
   close(longestMs?: number): Promise<void>;
 }
 
-/**
- * For waits that have nothing to do with ownership. The clock of ownership reads a file of the kernel
- * on Linux: a tenth of a request's CPU when asked four times (decision 060).
- */
-const quickClock: Clock = { now: () => performance.now() };
-
-const LIST_TIMEOUT_MS = 10_000;
-/** How often connections that became idle while closing are ended, ms. */
-const IDLE_SWEEP_MS = 50;
 /** After a hand-over: time for idle keep-alive clients to hear that they shall connect anew, ms. */
 const KEEP_ALIVE_GRACE_MS = 3_000;
-/** Time for the answers to requests that were held when the budget ended, ms. */
-const LAST_WORD_MS = 250;
 const DEFAULT_CLOSE_BUDGET_MS = 30_000;
 
 /**
@@ -75,21 +58,30 @@ export async function startRouter(
   const readiness = new Readiness(deps, parts);
   const usage = new UsageCounter(view, deps.metrics);
 
-  const publicServer = guardedServer(
-    {
-      request: (req, res) => handlePublic(deps, parts, readiness, req, res),
-      upgrade: (req, socket, head) => upgradePublic(deps, parts, req, socket, head),
-    },
-    { node: view.node, log, behindFront: (deps.frontIntervalMs ?? 0) > 0 },
-  );
+  const open = (certified: boolean) => ({
+    request: (req: IncomingMessage, res: ServerResponse) =>
+      handlePublic(deps, parts, readiness, req, res, certified),
+    upgrade: (req: IncomingMessage, socket: Socket, head: Buffer) =>
+      upgradePublic(deps, parts, req, socket, head),
+  });
+  const publicServer = guardedServer(open(false), {
+    node: view.node,
+    log,
+    behindFront: !deps.front && (deps.frontIntervalMs ?? 0) > 0,
+  });
+  const tls = deps.tls ?? null;
+  if (deps.front && !tls) throw new Error("the listener for fronts needs certificates");
+  const frontServer =
+    deps.front && guardedServer(open(true), { node: view.node, log, behindFront: true, tls });
   const peerServer = guardedServer(
     {
       request: (req, res) => handlePeer(deps, parts, req, res),
       upgrade: (req, socket, head) => upgradePeer(deps, parts, req, socket, head),
     },
-    { node: view.node, log },
+    { node: view.node, log, tls },
   );
   await listen(peerServer, deps.peer.host, deps.peer.port);
+  if (frontServer && deps.front) await listen(frontServer, deps.front.host, deps.front.port);
   const publicPort = new PublicPort({
     server: publicServer,
     node: view.node,
@@ -98,6 +90,8 @@ export async function startRouter(
     fleet: () => view.config().fleet,
     log,
     killHolder: deps.killHolder,
+    // A machine's port is of no use to a router on another one.
+    share: !deps.alone,
     timings,
   });
   await publicPort.start();
@@ -106,20 +100,24 @@ export async function startRouter(
     if (closing) return;
     closing = true;
     const wait = 2 * (deps.frontIntervalMs ?? 0);
-    if (wait > 0 && publicPort.held) await new Promise((resolve) => setTimeout(resolve, wait));
+    if (wait > 0 && (frontServer || publicPort.held))
+      await new Promise((resolve) => setTimeout(resolve, wait));
     await publicPort.stop();
     const heir = publicPort.shared ? await findHeir(deps, parts, publicPort.at) : null;
     if (heir !== null) {
       await publicPort.letGo();
       log.info({ heir }, "the public port was handed over");
     }
-    // A turn of minutes may run at a peer for a client of this router: it is not cut short. Without an
-    // heir there is no peer, and nobody that what still waits could wait for.
+    // A turn of minutes may run at a peer for a client of this router: it is not cut short. Without a
+    // peer (on one machine every peer can be the heir) there is nobody that what still waits could wait for.
     const least = deps.closeBudgetMs ?? DEFAULT_CLOSE_BUDGET_MS;
-    const budget = heir === null ? least : Math.max(least, longestMs);
+    const peers = heir !== null || (deps.alone === true && view.peers().length > 0);
+    const budget = peers ? Math.max(least, longestMs) : least;
     await Promise.all([
       // Without an heir nobody would answer a client that comes again: no need for patience.
       shut(publicServer, budget, heir === null ? 0 : KEEP_ALIVE_GRACE_MS, parts),
+      // A front may hold connections for long, and use one at the moment it is closed.
+      ...(frontServer ? [shut(frontServer, budget, KEEP_ALIVE_GRACE_MS, parts)] : []),
       // Peers may still send what this node owns; their listener ends with the public one.
       shut(peerServer, budget, 0, parts),
     ]);
@@ -132,9 +130,11 @@ export async function startRouter(
     get peerAddress() {
       const address = peerServer.address() as AddressInfo | null;
       const port = address?.port ?? deps.peer.port;
-      return deps.peer.host.includes(":")
-        ? `[${deps.peer.host}]:${port}`
-        : `${deps.peer.host}:${port}`;
+      const host = deps.peer.address ?? deps.peer.host;
+      return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+    },
+    get frontPort() {
+      return (frontServer?.address() as AddressInfo | null | undefined)?.port ?? null;
     },
     get port() {
       return publicPort.held
@@ -149,69 +149,6 @@ export async function startRouter(
   };
 }
 
-function assemble(
-  deps: RouterDeps,
-  stopping: () => boolean,
-  takePort: RouterParts["takePort"],
-): RouterParts {
-  const { view, clock, log, sessions } = deps;
-  const gate = new Gate(view, quickClock);
-  const upstreams = new Upstreams();
-  const runner = new TurnRunner();
-  const tokens = new Tokens(() => view.config());
-  const peerToken = () => tokens.peerToken;
-  const turns: TurnDeps = { view, gate, upstreams, runner, clock, log, peerToken };
-  const listSessions = async (shard: string) => {
-    const route = view.route(shard);
-    if (route.at === "here") return route.gateway.sessions();
-    if (route.at !== "peer") throw new Error(`shard ${shard} has no owner`);
-    const { epoch, incarnation, address } = route;
-    const mark = { shard, epoch, incarnation, token: peerToken(), hop: 1, relay: null };
-    const answer = await upstreams.ask(
-      {
-        origin: `http://${address}`,
-        method: "GET",
-        path: "/internal/sessions",
-        headers: peerHeaders(mark),
-        body: null,
-      },
-      LIST_TIMEOUT_MS,
-    );
-    if (answer.status !== 200) throw new Error(`${FLEET.shard} ${shard}: HTTP ${answer.status}`);
-    return (JSON.parse(answer.body) as { sessions: { agent: string; session: string }[] }).sessions;
-  };
-  return {
-    gate,
-    upstreams,
-    runner,
-    tokens,
-    turns,
-    sessionMap: new SessionMap({ view, sessions, clock: quickClock, log, listSessions }),
-    addresses: addressesOf(() => view.config()),
-    agent: (name) => findAgent(view, name),
-    stopping,
-    sockets: new Set(),
-    takePort,
-  };
-}
-
-/** Address sets of the settings in force, made anew only when the settings change. */
-function addressesOf(read: () => FleetConfig): RouterParts["addresses"] {
-  let config: FleetConfig | null = null;
-  let sets = { trusted: new AddressSet([]), scrapers: new AddressSet([]) };
-  return () => {
-    const current = read();
-    if (current !== config) {
-      config = current;
-      sets = {
-        trusted: new AddressSet(current.trustedProxies),
-        scrapers: new AddressSet(current.scrapers),
-      };
-    }
-    return sets;
-  };
-}
-
 function listen(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
@@ -220,42 +157,4 @@ function listen(server: Server, host: string, port: number): Promise<void> {
       resolve();
     });
   });
-}
-
-/**
- * No new connections; what runs may end within the budget; then everything is cut. Connections without
- * a request get `graceMs` to bring one more: its answer tells the client to connect anew.
- */
-async function shut(
-  server: Server,
-  budgetMs: number,
-  graceMs: number,
-  parts: RouterParts,
-): Promise<void> {
-  const closed = new Promise<void>((resolve) =>
-    TcpServer.prototype.close.call(server, () => resolve()),
-  );
-  for (const socket of [...parts.sockets]) socket.closeForRestart();
-  const begin = performance.now();
-  const sweep = () => {
-    if (performance.now() - begin >= graceMs) server.closeIdleConnections();
-  };
-  sweep();
-  const idle = setInterval(sweep, IDLE_SWEEP_MS);
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(() => {
-      // Whoever still waits for an owner is told so; then the rest is cut.
-      parts.gate.close();
-      timer = setTimeout(resolve, LAST_WORD_MS);
-    }, budgetMs);
-  });
-  await Promise.race([closed, late]);
-  clearTimeout(timer);
-  clearInterval(idle);
-  for (const socket of [...parts.sockets]) socket.terminate();
-  server.closeAllConnections();
-  await closed;
-  // Ends the timers of node:http, too.
-  server.close();
 }

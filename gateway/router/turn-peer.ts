@@ -56,7 +56,10 @@ async function ask(
     hop: 1,
     relay,
   });
-  const wire = { origin: `http://${address}`, headers: [...mark, "x-request-id", requestId] };
+  const wire = {
+    origin: deps.upstreams.peer(address),
+    headers: [...mark, "x-request-id", requestId],
+  };
   const lines = new LineReader();
   let unreached = false;
   let result: TurnResult | null = null;

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { type Dispatcher, Pool } from "undici";
+import type { FleetTls } from "./fleet-tls.ts";
 
 /** OpenClaw closes an idle connection after 5 s; whoever writes at that moment loses the request. */
 export const IDLE_MS = 4_000;
@@ -11,7 +12,7 @@ const MAX_CONNECTIONS = 1_024;
 const POOL_IDLE_MS = 60_000;
 
 export interface UpstreamRequest {
-  /** `http://host:port` */
+  /** `http://host:port`; of a peer, from {@link Upstreams.peer}. */
   origin: string;
   method: string;
   path: string;
@@ -39,9 +40,28 @@ export interface AnswerSink {
   onData(chunk: Buffer, resume: () => void): boolean;
 }
 
+interface Held {
+  pool: Pool;
+  usedAt: number;
+  busy: number;
+  /** Of the certificates that its connections use. */
+  generation: number;
+}
+
 /** Connections to gateways and peers, kept open for the next request. */
 export class Upstreams {
-  readonly #pools = new Map<string, { pool: Pool; usedAt: number; busy: number }>();
+  readonly #pools = new Map<string, Held>();
+  /** Certificates between nodes; null on one machine, where they talk plainly. */
+  readonly tls: FleetTls | null;
+
+  constructor(tls: FleetTls | null = null) {
+    this.tls = tls;
+  }
+
+  /** Origin of another node's listener for peers, by its published `host:port`. */
+  peer(address: string): string {
+    return `${this.tls ? "https" : "http"}://${address}`;
+  }
 
   /** Sends one request, once; never rejects. `signal` aborts it, also in mid-answer. */
   send(request: UpstreamRequest, sink: AnswerSink, signal: AbortSignal): Promise<Ending> {
@@ -150,8 +170,15 @@ export class Upstreams {
     await Promise.all(pools.map(({ pool }) => pool.destroy()));
   }
 
-  #pool(origin: string): { pool: Pool; usedAt: number; busy: number } {
+  #pool(origin: string): Held {
     let held = this.#pools.get(origin);
+    const secure = origin.startsWith("https:") ? this.tls : null;
+    const generation = secure?.generation ?? 0;
+    if (held && held.generation !== generation) {
+      // What runs on it ends in peace.
+      held.pool.close().catch(() => undefined);
+      held = undefined;
+    }
     if (!held) {
       this.#sweep();
       const pool = new Pool(origin, {
@@ -162,10 +189,10 @@ export class Upstreams {
         keepAliveTimeout: IDLE_MS,
         keepAliveMaxTimeout: IDLE_MS,
         keepAliveTimeoutThreshold: 1_000,
-        connect: { timeout: CONNECT_MS },
+        connect: { timeout: CONNECT_MS, ...secure?.credentials },
         allowH2: false,
       });
-      held = { pool, usedAt: performance.now(), busy: 0 };
+      held = { pool, usedAt: performance.now(), busy: 0, generation };
       this.#pools.set(origin, held);
     }
     return held;

@@ -6,6 +6,7 @@ import {
   parseChallenge,
   parseFrame,
 } from "../openclaw/handshake.ts";
+import type { FleetTls } from "./fleet-tls.ts";
 import type { LiveRoute } from "./gate.ts";
 import { FLEET } from "./headers.ts";
 
@@ -94,22 +95,30 @@ export async function linkGateway(
   return firstFrame(link, greeting.id, signal);
 }
 
+/** Where a peer listens, and what it takes to be let in. */
+export interface PeerPlace {
+  /** `host:port` */
+  address: string;
+  /** Null on one machine. */
+  tls: FleetTls | null;
+}
+
 /** Connects to a peer that owns the shard (or relays to its owner); it makes the `connect`. */
 export async function linkPeer(
-  address: string,
+  place: PeerPlace,
   mark: string[],
   greeting: Greeting,
   requestId: string,
   signal: AbortSignal,
 ): Promise<Link> {
-  const link = await openPeer(address, mark, requestId, signal);
+  const link = await openPeer(place, mark, requestId, signal);
   link.socket.send(JSON.stringify(greeting));
   return firstFrame(link, greeting.id, signal);
 }
 
 /** The bare connection to a peer's `/internal/ws`. */
 export async function openPeer(
-  address: string,
+  { address, tls }: PeerPlace,
   mark: string[],
   requestId: string,
   signal: AbortSignal,
@@ -118,7 +127,8 @@ export async function openPeer(
   for (let index = 0; index + 1 < mark.length; index += 2) {
     headers[mark[index] as string] = mark[index + 1] as string;
   }
-  const link = linkOf(new WebSocket(`ws://${address}/internal/ws`, { ...CLIENT, headers }));
+  const url = `${tls ? "wss" : "ws"}://${address}/internal/ws`;
+  const link = linkOf(new WebSocket(url, { ...CLIENT, ...tls?.credentials, headers }));
   await new Promise<void>((resolve, reject) => {
     const finish = guard(link.socket, signal, resolve, reject);
     link.socket.once("open", () => finish(null));

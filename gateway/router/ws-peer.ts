@@ -36,7 +36,12 @@ export async function upgradePeer(
         hop: mark.hop + 1,
         relay: null,
       });
-      const onward = await openPeer(address, marks, requestId, gone.signal);
+      const onward = await openPeer(
+        { address, tls: router.upstreams.tls },
+        marks,
+        requestId,
+        gone.signal,
+      );
       tie(linkOf(await accept(req, socket, head)), onward);
       return;
     }

@@ -245,10 +245,17 @@ async function toOwner(
     if (route.at === "here") return await linkGateway(route, greeting, signal);
     const { epoch, incarnation } = route;
     const token = router.tokens.peerToken;
+    const { tls } = router.upstreams;
     const marks = (relay: string | null) =>
       peerHeaders({ shard, epoch, incarnation, token, hop: 1, relay });
     try {
-      return await linkPeer(route.address, marks(null), greeting, requestId, signal);
+      return await linkPeer(
+        { address: route.address, tls },
+        marks(null),
+        greeting,
+        requestId,
+        signal,
+      );
     } catch (error) {
       if (!(error instanceof LinkError) || signal.aborted) throw error;
       const others = deps.view
@@ -256,7 +263,13 @@ async function toOwner(
         .filter((peer) => peer.node !== route.node && peer.node !== deps.view.node);
       for (const other of others) {
         try {
-          return await linkPeer(other.address, marks(route.node), greeting, requestId, signal);
+          return await linkPeer(
+            { address: other.address, tls },
+            marks(route.node),
+            greeting,
+            requestId,
+            signal,
+          );
         } catch {
           // The next one may know a way.
         }

@@ -69,6 +69,7 @@ export function stepsOf(part: string | undefined, full = false): readonly Step[]
       return [vitest(part, "--project", part)];
     case "engine":
     case "fleet":
+    case "hosts":
       return [vitest(part, "--project", "real", `test/${part}`)];
     case "bench":
       return [{ name: "bench", args: [join("test", "bench", "main.ts")], vitest: false }];

@@ -21,7 +21,7 @@ export function register(program: Command): void {
     .command("test")
     .summary("run this project's own tests")
     .description(
-      "Parts: check (types, format), unit, real (engine and fleet), engine, fleet, bench, or a path.\nWithout a part: check, unit and real.",
+      "Parts: check (types, format), unit, real (engine, fleet and hosts), engine,\nfleet, hosts, bench, or a path.\nWithout a part: check, unit and real.",
     )
     .argument("[part]", "what to run")
     .argument("[vitest options...]", "further options, handed on")
@@ -41,7 +41,7 @@ export function register(program: Command): void {
       const steps = stepsOf(part, full);
       if (!steps) {
         throw new UsageError(
-          `${part} is no part of the tests: check, unit, real, engine, fleet, bench, or a path`,
+          `${part} is no part of the tests: check, unit, real, engine, fleet, hosts, bench, or a path`,
         );
       }
       const count = await runSteps(steps, extra, {

@@ -116,7 +116,9 @@ export class TestHost {
     ];
     const started = startTied(
       [
-        ...["unshare", "--mount", "sh", "-c", BOOT, "sh", this.#folder, base, this.#group],
+        // Namespaces end with their first process, and everything in them: nothing outlives a lab.
+        ...["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"],
+        ...["sh", "-c", BOOT, "sh", this.#folder, base, this.#group],
         ...[overlay ? "yes" : "no", ...container],
       ],
       // Servers have the second version of control groups, whatever this machine has.

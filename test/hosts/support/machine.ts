@@ -69,15 +69,23 @@ export function startTied(
   return { pid: child.pid, ended };
 }
 
-/** Number of a process's descendant that is PID 1 of a namespace; null while there is none. */
-export function initBelow(pid: number): number | null {
+/**
+ * Number of the PID 1 of a container that was started in a process namespace of its own below this
+ * process; null while there is none.
+ */
+export function initBelow(pid: number, depth = namesOf(pid).length + 2): number | null {
   for (const child of childrenOf(pid)) {
-    const names = /^NSpid:\t(.*)$/m.exec(read(`/proc/${child}/status`))?.[1]?.split("\t") ?? [];
-    if (names.length > 1 && names.at(-1) === "1") return child;
-    const found = initBelow(child);
+    const names = namesOf(child);
+    if (names.length === depth && names.at(-1) === "1") return child;
+    const found = initBelow(child, depth);
     if (found !== null) return found;
   }
   return null;
+}
+
+/** Its numbers in every namespace that it is in, the outermost first. */
+function namesOf(pid: number): string[] {
+  return /^NSpid:\t(.*)$/m.exec(read(`/proc/${pid}/status`))?.[1]?.split("\t") ?? [];
 }
 
 function childrenOf(pid: number): number[] {

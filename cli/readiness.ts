@@ -33,7 +33,7 @@ async function settled(access: FleetAccess): Promise<ReturnType<typeof readiness
 export async function diedUnseen(stack: string): Promise<string | null> {
   let access: FleetAccess;
   try {
-    access = fleetAccess(stack);
+    access = await fleetAccess(stack);
   } catch {
     return null;
   }
@@ -56,7 +56,7 @@ export async function diedUnseen(stack: string): Promise<string | null> {
  * @throws CommandFailed when the fleet does not answer.
  */
 export async function proveReady(stack: string): Promise<void> {
-  const access = fleetAccess(stack);
+  const access = await fleetAccess(stack);
   const { ready, level, serving, total, causes } = await settled(access);
   if (!ready) {
     throw new CommandFailed(
@@ -65,7 +65,7 @@ export async function proveReady(stack: string): Promise<void> {
       `./fleet status --stack ${stack}`,
     );
   }
-  if (access.config?.models !== "demo") return;
+  if (!access.demo) return;
   const answer = await callJson<{ reply?: string }>(access, "/api/v1/chat", {
     as: "client",
     method: "POST",

@@ -50,7 +50,7 @@ export function register(program: Command): void {
       '\nExamples:\n  ./fleet chat "what can you do?"\n  ./fleet chat --agent support --session alice "and my invoice?"',
     )
     .action(async (words: string[], options: Options) => {
-      const access = fleetAccess(options.stack);
+      const access = await fleetAccess(options.stack);
       if (words.length > 0) return turn(access, options, words.join(" "));
       if (!process.stdin.isTTY) {
         throw new UsageError("chat wants a text when there is no terminal: ./fleet chat TEXT");

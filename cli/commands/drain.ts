@@ -24,7 +24,7 @@ const wait = (text: string): number => {
 };
 
 async function drain(node: string, options: Options): Promise<void> {
-  const access = fleetAccess(options.stack);
+  const access = await fleetAccess(options.stack);
   const status = () => fleetStatus(access);
   const before = await status();
   known(
@@ -74,7 +74,7 @@ async function drain(node: string, options: Options): Promise<void> {
 }
 
 async function resume(node: string, options: Options): Promise<void> {
-  const access = fleetAccess(options.stack);
+  const access = await fleetAccess(options.stack);
   const before = await fleetStatus(access);
   known(
     "node",

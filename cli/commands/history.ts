@@ -25,7 +25,7 @@ export function register(program: Command): void {
     .option("-n, --limit <count>", "how many", count, 20)
     .addHelpText("after", "\nExamples:\n  ./fleet history\n  ./fleet history --limit 100 --json")
     .action(async (options: { stack: string; json?: boolean; limit: number }) => {
-      const access = fleetAccess(options.stack);
+      const access = await fleetAccess(options.stack);
       const answer = await callJson<{ entries: HistoryEntry[] }>(
         access,
         `/api/v1/history?limit=${options.limit}`,

@@ -22,7 +22,7 @@ const positive = (text: string): number => {
 };
 
 async function logs(name: string | undefined, options: Options): Promise<void> {
-  const access = fleetAccess(options.stack);
+  const access = await fleetAccess(options.stack);
   const files = nodeLogs(access.dataDir ?? "");
   const shards = access.config?.shards.map((s) => s.id) ?? [];
   const isNode = name !== undefined && files.has(name);

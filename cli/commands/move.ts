@@ -15,7 +15,7 @@ interface Options {
 }
 
 async function move(shard: string, to: string, options: Options): Promise<void> {
-  const access = fleetAccess(options.stack);
+  const access = await fleetAccess(options.stack);
   const before = await fleetStatus(access);
   known(
     "shard",

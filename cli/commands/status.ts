@@ -24,7 +24,7 @@ export const fleetStatus = (access: FleetAccess): Promise<FleetStatus> =>
 
 async function once(options: Options): Promise<"ok" | "degraded" | "down"> {
   if (cloudTarget(options.stack)) return await onceInCloud(options);
-  const access = fleetAccess(options.stack);
+  const access = await fleetAccess(options.stack);
   const status = await fleetStatus(access);
   const judged = verdict(status, options.stack);
   result(Boolean(options.json), { ...status, status: judged.level, notes: judged.notes }, () =>

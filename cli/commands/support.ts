@@ -33,7 +33,7 @@ function secretsOf(value: unknown): string[] {
 }
 
 async function support(options: { stack: string; out?: string }): Promise<void> {
-  const access = fleetAccess(options.stack);
+  const access = await fleetAccess(options.stack);
   const { config, dataDir } = access;
   const secrets = [
     ...secretsOf(config?.tokens),

@@ -9,7 +9,7 @@ export async function fleetCheck(stack: string): Promise<Check> {
   const id = "fleet";
   let status: FleetStatus;
   try {
-    const access = fleetAccess(stack);
+    const access = await fleetAccess(stack);
     status = await callJson<FleetStatus>(access, "/api/v1/fleet", { as: "admin" });
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);

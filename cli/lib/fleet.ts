@@ -1,9 +1,13 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import type { FleetConfig } from "../../gateway/config.ts";
 import { localDataDir } from "../../stacks/data-dir.ts";
+import { checkStackName, preparePulumi, requireStack } from "../pulumi.ts";
+import { rawSettings } from "../settings.ts";
 import { cloudTarget, noFleetOn } from "./cloud-status.ts";
 import { CommandFailed } from "./errors.ts";
+import { outputsOf } from "./stack-outputs.ts";
 
 /** How to reach one stack's fleet, and as whom. */
 export interface FleetAccess {
@@ -11,18 +15,61 @@ export interface FleetAccess {
   endpoint: string;
   token: string;
   adminToken: string;
+  target: string;
+  preset: string;
+  /** True when the built-in model answers, which costs nothing. */
+  demo: boolean;
   /** Directory of a fleet on this machine; null elsewhere. */
   dataDir: string | null;
+  /** What its nodes read; null where that is on other machines. */
   config: FleetConfig | null;
 }
 
 /**
- * Access to a fleet on this machine comes from its own files (mode 0600), which costs no Pulumi run.
+ * Access to a fleet on this machine comes from its own files (mode 0600), which costs no Pulumi run; to
+ * one on hosts from the stack's outputs, decrypted for this process alone.
  * @throws CommandFailed when the stack was never brought up, or is on AWS, where none runs yet.
  */
-export function fleetAccess(stack: string): FleetAccess {
+export async function fleetAccess(stack: string): Promise<FleetAccess> {
   const cloud = cloudTarget(stack);
   if (cloud) throw noFleetOn(stack, cloud);
+  return rawSettings(stack).target === "hosts" ? await onHosts(stack) : here(stack);
+}
+
+async function onHosts(stack: string): Promise<FleetAccess> {
+  checkStackName(stack);
+  const runner = await preparePulumi({ release: false });
+  requireStack(runner, stack);
+  const outputs = outputsOf(runner, stack, { showSecrets: true });
+  const { endpoint, token, adminToken, target, preset, caCertificate } = outputs;
+  const texts = [endpoint, token, adminToken];
+  if (texts.some((text) => typeof text !== "string" || text === "")) {
+    throw new CommandFailed(
+      `Stack ${stack} has no fleet yet`,
+      "its outputs name no endpoint and tokens: no `up` came to its end",
+      `./fleet up --stack ${stack}`,
+    );
+  }
+  if (typeof caCertificate === "string" && caCertificate !== "") trust(caCertificate);
+  return {
+    stack,
+    endpoint: String(endpoint),
+    token: String(token),
+    adminToken: String(adminToken),
+    target: String(target),
+    preset: String(preset),
+    demo: (rawSettings(stack).models ?? "demo") === "demo",
+    dataDir: null,
+    config: null,
+  };
+}
+
+/** For this process alone: the fleet's own authority beside those that are trusted anyway. */
+function trust(certificates: string): void {
+  setDefaultCACertificates([...getCACertificates("default"), certificates]);
+}
+
+function here(stack: string): FleetAccess {
   const dataDir = localDataDir(stack);
   const path = join(dataDir, "fleet.json");
   if (!existsSync(path)) {
@@ -56,6 +103,9 @@ export function fleetAccess(stack: string): FleetAccess {
     endpoint: `http://${host}:${config.port}`,
     token,
     adminToken: config.tokens.admin,
+    target: config.target,
+    preset: config.preset,
+    demo: config.models === "demo",
     dataDir,
     config,
   };

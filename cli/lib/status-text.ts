@@ -16,7 +16,7 @@ export function renderStatus(
   view: { access: FleetAccess; wide: boolean },
 ): string {
   const { access, wide } = view;
-  const facts = [status.fleet, access.config?.preset, access.config?.target].filter(Boolean);
+  const facts = [status.fleet, access.preset, access.target].filter(Boolean);
   const columns = columnsOf();
   const level = judged.level === "ok" ? "ok" : judged.level.toUpperCase();
   const lines = [

@@ -53,6 +53,11 @@ export const fleetConfig = z.strictObject({
   fleet: z.string(),
   target: z.enum(["local", "hosts", "ec2", "eks"]),
   preset: z.string(),
+  /**
+   * How many nodes run shards, where a deployment sets them up one after the other: the first start of
+   * a new fleet waits for them, a few minutes at most.
+   */
+  nodes: z.number().int().positive().optional(),
   /** Address and port people talk to. */
   host: z.string().default("127.0.0.1"),
   port: z.number().int(),

@@ -11,6 +11,7 @@ import { join } from "node:path";
 import type { Cage, CageCommand, Cages } from "./cage.ts";
 import { killUntilEmpty, memoryOf } from "./cage-common.ts";
 import { CGROUP_ROOT } from "./cage-name.ts";
+import { handDown, isSettled } from "./delegation.ts";
 
 /** Puts itself into the cgroup before it becomes the program: no child can be born outside. */
 const ENTER = 'echo $$ > "$1" || exit 125; shift; exec "$@"';
@@ -20,9 +21,12 @@ export interface CgroupBase {
   mount: string;
   /** Relative to the mount, without slashes at the ends; empty for the mount itself. */
   path: string;
+  /** It is this keeper's alone, so controllers may be handed down to its cages. */
+  delegated: boolean;
 }
 
-function cgroupMount(): string | null {
+/** Where the v2 tree is mounted; null where there is none. */
+export function cgroupMount(): string | null {
   let mounts: string;
   try {
     mounts = readFileSync("/proc/self/mounts", "utf8");
@@ -37,7 +41,7 @@ function cgroupMount(): string | null {
 }
 
 /** This process's own v2 cgroup, relative to the mount. */
-function ownCgroup(): string | null {
+export function ownCgroup(): string | null {
   try {
     const line = readFileSync("/proc/self/cgroup", "utf8").match(/^0::\/(.*)$/m);
     return line ? (line[1] ?? null) : null;
@@ -58,7 +62,8 @@ export function findCgroupBase(): CgroupBase | null {
   // A keeper started by something inside a cage must not become part of it.
   const outside = own.split(`${CGROUP_ROOT}/`)[0]?.replace(/\/+$/, "") ?? "";
   for (const path of new Set([outside, ""])) {
-    if (tryBase(join(mount, path))) return { mount, path };
+    const delegated = path === outside && isSettled(own);
+    if (tryBase(join(mount, path))) return { mount, path, delegated };
   }
   return null;
 }
@@ -132,6 +137,7 @@ export class CgroupCage implements Cage {
   run(command: CageCommand): ChildProcess {
     makeTree(this.#directory);
     if (!this.empty()) throw new Error(`the cage ${this.name} is not empty`);
+    if (command.memoryMaxBytes !== undefined) this.#limit(command.memoryMaxBytes);
     const procs = join(this.#directory, "cgroup.procs");
     const child = spawn("/bin/sh", ["-c", ENTER, "sh", procs, command.command, ...command.args], {
       cwd: command.cwd,
@@ -148,6 +154,20 @@ export class CgroupCage implements Cage {
       if (child.pid === undefined) over();
     });
     return child;
+  }
+
+  /** Above it the kernel ends all of the cage, not one process of it. Without the controller: nothing. */
+  #limit(bytes: number): void {
+    const set = (file: string, value: string) => {
+      const path = join(this.#directory, file);
+      if (existsSync(path)) writeFileSync(path, value);
+    };
+    try {
+      set("memory.oom.group", "1");
+      set("memory.max", String(bytes));
+    } catch {
+      // Not ours to set after all; the node's own watch on memory remains.
+    }
   }
 
   strike(): void {
@@ -196,7 +216,9 @@ export function recordedCgroupCages(root: string, fleet: string, node: string): 
   const own = join(CGROUP_ROOT, fleet, node);
   const path = root.slice(0, -own.length).replace(/\/$/, "");
   if (mount === null || join(path, own) !== root || path.split("/").includes("..")) return null;
-  return existsSync(join(mount, root)) ? new CgroupCages({ mount, path }, fleet, node) : null;
+  return existsSync(join(mount, root))
+    ? new CgroupCages({ mount, path, delegated: false }, fleet, node)
+    : null;
 }
 
 export class CgroupCages implements Cages {
@@ -208,6 +230,9 @@ export class CgroupCages implements Cages {
     this.#mount = base.mount;
     this.#path = join(base.path, CGROUP_ROOT, fleet, node);
     makeTree(join(this.#mount, this.#path));
+    if (!base.delegated) return;
+    const own = join(this.#mount, this.#path);
+    for (const above of ["..", "."]) handDown(join(own, above));
   }
 
   get root(): string {

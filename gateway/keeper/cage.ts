@@ -10,6 +10,8 @@ export interface CageCommand {
   cwd: string;
   env: Record<string, string>;
   stdio: StdioOptions;
+  /** Enforced by the kernel where the cage can have limits. @default none */
+  memoryMaxBytes?: number | undefined;
 }
 
 /** Holds a program with everything it starts, so that all of it can be ended. */

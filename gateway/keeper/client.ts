@@ -4,7 +4,13 @@ import type { ShardId } from "../contract.ts";
 import { systemTimers, type Timers } from "../shard/timers.ts";
 import { clearCage } from "./cage.ts";
 import { type KeeperPort, KeeperRefused } from "./port.ts";
-import type { Extend, KeeperCommand, KeeperEvent, StartCommand } from "./protocol.ts";
+import type {
+  ConditionCommand,
+  Extend,
+  KeeperCommand,
+  KeeperEvent,
+  StartCommand,
+} from "./protocol.ts";
 
 /** File descriptor of the pipe to the keeper that carries {@link Extend} lines. */
 export const EXTEND_FD = 4;
@@ -115,6 +121,11 @@ export class KeeperClient implements KeeperPort {
 
   clear(shard: ShardId, cage: string): Promise<void> {
     return this.#wait(this.#clearing, cage, { op: "clear", shard, cage });
+  }
+
+  /** How this node is, for whoever manages it as a service. */
+  condition(condition: Omit<ConditionCommand, "op">): void {
+    this.#send({ op: "condition", ...condition });
   }
 
   /**

@@ -83,6 +83,7 @@ export class Gateways {
         cwd: command.cwd,
         env: command.env,
         stdio: ["ignore", "pipe", "pipe"],
+        memoryMaxBytes: command.memoryMaxBytes,
       });
     } catch (error) {
       this.#deadlines.drop(shard, epoch);

@@ -4,14 +4,17 @@ import { join } from "node:path";
 import { bootClock } from "../clock.ts";
 import { DRAIN } from "../contract.ts";
 import { adoptCage, type Cages, clearNodeCages, openCages } from "./cage.ts";
+import { cgroupMount, ownCgroup } from "./cage-cgroup.ts";
 import { fleetKey } from "./cage-name.ts";
 import { Deadman } from "./deadman.ts";
+import { settleInDelegation } from "./delegation.ts";
 import { Gateways } from "./gateways.ts";
 import { type Lock, readProcessFile, takeLock } from "./lock.ts";
 import { NodeLog } from "./node-log.ts";
 import { keeperFile, keeperLockFile, nodeLogFile } from "./paths.ts";
 import { type ProcessId, thisProcess } from "./process.ts";
 import type { KeeperCommand } from "./protocol.ts";
+import { journalFd, openServiceManager, type ServiceManager } from "./service-manager.ts";
 import { SupervisorProcess } from "./supervisor-process.ts";
 
 /** A supervisor that said `quit` may take this long to exit. */
@@ -59,6 +62,7 @@ export class Keeper {
   readonly #cages: Cages;
   readonly #gateways: Gateways;
   readonly #supervisor: SupervisorProcess;
+  readonly #service: ServiceManager;
   readonly #self = thisProcess();
   readonly #incarnation = randomUUID();
   #deadman: Deadman | null = null;
@@ -77,8 +81,13 @@ export class Keeper {
     };
     this.#instanceId = node.id;
     this.#lock = takeLock(keeperLockFile(nodeDir), this.#self);
-    this.#log = new NodeLog(nodeLogFile(nodeDir));
+    this.#log = new NodeLog(journalFd(process.env) ?? nodeLogFile(nodeDir));
     this.#fleet = fleetKey(node.dataDir);
+    const managed = process.env.NOTIFY_SOCKET !== undefined;
+    this.#service = openServiceManager(bootClock, process.env);
+    const [mount, own] = [cgroupMount(), ownCgroup()];
+    const limits = managed && mount && own ? settleInDelegation(mount, own) : [];
+    if (managed) this.#say("info", "started by a service manager", { limits });
     this.#cages = openCages({ fleet: this.#fleet, node: node.id, kind: options.cages });
     const common = {
       instanceId: node.id,
@@ -157,6 +166,9 @@ export class Keeper {
     // The end has begun: what is started now would be seen by nobody.
     if (this.#finishing) return;
     switch (command.op) {
+      case "condition":
+        this.#service.condition(command);
+        break;
       case "start":
         this.#gateways.start(command);
         break;
@@ -197,6 +209,7 @@ export class Keeper {
     const pauseMs = this.#restartMs;
     this.#restartMs = Math.min(RESTART_LAST_MS, pauseMs * 2);
     this.#say("warn", "the supervisor will be started again", { pauseMs });
+    this.#service.status("the supervisor ended and is started again");
     setTimeout(() => {
       if (!this.#stopping && !this.#finishing) this.#startSupervisor();
     }, pauseMs);
@@ -208,6 +221,7 @@ export class Keeper {
       return;
     }
     this.#stopping = true;
+    this.#service.stopping();
     this.#say("info", `${signal}: planned stop`, { budgetMs: STOP_BUDGET_MS });
     this.#supervisor.send({ event: "stop", budgetMs: STOP_BUDGET_MS });
     setTimeout(() => this.#endNow("the planned stop took too long"), STOP_BUDGET_MS);

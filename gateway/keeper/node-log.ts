@@ -22,7 +22,8 @@ const LOOK_EVERY = 64;
  */
 export class NodeLog {
   readonly fd: number;
-  readonly #path: string;
+  /** Null: it goes to a descriptor that is somebody else's to keep small. */
+  readonly #path: string | null;
   readonly #rotateBytes: number;
   readonly #keep: number;
   readonly #queueBytes: number;
@@ -32,13 +33,16 @@ export class NodeLog {
   #writes = 0;
   #dropped = 0;
 
-  /** Throws when the file cannot be opened at all. */
-  constructor(path: string, options: NodeLogOptions = {}) {
-    this.#path = path;
+  /**
+   * Throws when the file cannot be opened at all.
+   * @param target path of the file, or a descriptor that is open for writing
+   */
+  constructor(target: string | number, options: NodeLogOptions = {}) {
+    this.#path = typeof target === "string" ? target : null;
     this.#rotateBytes = options.rotateBytes ?? 64 * 2 ** 20;
     this.#keep = options.keep ?? 3;
     this.#queueBytes = options.queueBytes ?? 4 * 2 ** 20;
-    this.fd = openSync(path, "a+", 0o600);
+    this.fd = typeof target === "string" ? openSync(target, "a+", 0o600) : target;
   }
 
   /** Lines lost since the last line that said so. */
@@ -69,7 +73,7 @@ export class NodeLog {
   close(): void {
     try {
       if (this.#queue.length > 0) writeSync(this.fd, this.#takeQueue());
-      closeSync(this.fd);
+      if (this.#path !== null) closeSync(this.fd);
     } catch {
       // The disk is full; nothing is left to tell it to.
     }
@@ -121,6 +125,7 @@ export class NodeLog {
   }
 
   async #rotateWhenLarge(): Promise<void> {
+    if (this.#path === null) return;
     try {
       if (fstatSync(this.fd).size < this.#rotateBytes) return;
       await rm(this.#name(this.#keep), { force: true });
@@ -140,7 +145,7 @@ export class NodeLog {
 
   /** Copies, then appends what others wrote meanwhile, so that next to nothing falls between. */
   async #copyOut(target: string): Promise<void> {
-    await copyFile(this.#path, target);
+    await copyFile(this.#path as string, target);
     const out = openSync(target, "a");
     try {
       let at = fstatSync(out).size;

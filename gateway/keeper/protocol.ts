@@ -16,6 +16,8 @@ export interface StartCommand {
   env: Record<string, string>;
   /** Clock.now() after which the keeper kills it, unless extended. */
   deadline: number;
+  /** Memory that the kernel lets its cage have, bytes; where no controller is ours: not enforced. */
+  memoryMaxBytes?: number;
 }
 export interface SignalCommand {
   op: "signal";
@@ -40,6 +42,14 @@ export interface PingCommand {
   op: "ping";
   n: number;
 }
+/** How the node is, for the service manager; see `service-manager.ts`. The first one says that it is up. */
+export interface ConditionCommand {
+  op: "condition";
+  /** Every part of it makes progress. A store that is away is no fault of the node. */
+  healthy: boolean;
+  /** For people, one line. */
+  text: string;
+}
 /** Planned stop of the whole node: the supervisor is done, do not start it again. */
 export interface QuitCommand {
   op: "quit";
@@ -50,6 +60,7 @@ export type KeeperCommand =
   | KillCommand
   | ClearCommand
   | PingCommand
+  | ConditionCommand
   | QuitCommand;
 
 export type KeeperEvent =

@@ -84,6 +84,7 @@ export class LeaseAgent extends EventEmitter<LeaseAgentEvents> {
   #nextGrant = 1;
   #viewStoreId: string | undefined;
   #stopped = false;
+  #heardAt = 0;
 
   constructor(options: LeaseAgentOptions) {
     super();
@@ -106,6 +107,11 @@ export class LeaseAgent extends EventEmitter<LeaseAgentEvents> {
     beat();
     this.#lifeTimer = setInterval(beat, this.#options.signOfLifeMs ?? 500);
     this.#startThread();
+  }
+
+  /** How long the thread has said nothing, ms. A thread that is well looks at the store all the time. */
+  get silentMs(): number {
+    return this.#clock.now() - this.#heardAt;
   }
 
   /** What the node says of itself, from the next renewal on. */
@@ -235,6 +241,7 @@ export class LeaseAgent extends EventEmitter<LeaseAgentEvents> {
     const entry = siblingEntry(import.meta.url, "thread.ts", "lease-thread.js");
     const worker = new Worker(entry, { workerData: data, execArgv: [], name: "leases" });
     this.#worker = worker;
+    this.#heardAt = this.#clock.now();
     worker.on("message", (message: FromThread) => this.#receive(message));
     worker.on("error", (error) => this.emit("log", "error", `lease thread: ${error.stack}`));
     worker.on("exit", () => this.#threadEnded());
@@ -255,6 +262,7 @@ export class LeaseAgent extends EventEmitter<LeaseAgentEvents> {
   }
 
   #receive(message: FromThread): void {
+    this.#heardAt = this.#clock.now();
     switch (message.type) {
       case "renewed": {
         this.#viewStoreId = message.view.storeId;

@@ -16,4 +16,10 @@ process.on("SIGINT", () => {});
 process.on("SIGTERM", () => void node.stopAndExit());
 process.on("unhandledRejection", (error) => node.fault("unhandled rejection", error));
 process.on("uncaughtException", (error) => node.fault("uncaught exception", error));
-await node.start();
+try {
+  await node.start();
+} catch (error) {
+  // A port that is taken, certificates that cannot be read: the keeper tries again, later and later.
+  node.fault("the node cannot start", error);
+  process.exit(1);
+}

@@ -1,11 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { EventEmitter, once } from "node:events";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { bootClock, bootId } from "../clock.ts";
 import type { NodeConfig } from "../config.ts";
-import { DRAIN, LEASE, type ShardId } from "../contract.ts";
-import { EXTEND_FD, KEEPER_LOST_EXIT, KeeperClient } from "../keeper/client.ts";
+import { DRAIN, FRONT, LEASE, type ShardId } from "../contract.ts";
+import { EXTEND_FD, KeeperClient } from "../keeper/client.ts";
 import { LeaseAgent } from "../leases/agent.ts";
 import { type DemoModel, startDemoModel } from "../model/server.ts";
 import { createLogger } from "../observe/log.ts";
@@ -15,6 +14,7 @@ import { COMPILE_CACHE_DIR, openCompileCache } from "../openclaw/compile-cache.t
 import { checkGatewayConfig } from "../openclaw/launch.ts";
 import { nodeState, standing } from "../ownership/report.ts";
 import { orderFor } from "../ownership/take.ts";
+import { FleetTls } from "../router/fleet-tls.ts";
 import { type RouterHandle, startRouter } from "../router/router.ts";
 import { openSessionStore } from "../sessions/open.ts";
 import type { SessionStore } from "../sessions/store.ts";
@@ -34,28 +34,28 @@ import { ShardHost } from "../supervisor/shard-host.ts";
 import { Supervisor } from "../supervisor/supervisor.ts";
 import { RECYCLE_LEASE, RecycleTurns } from "../supervisor/turn-taking.ts";
 import { ChannelWatch } from "./channel-watch.ts";
+import { waitForCompany } from "./company.ts";
+import { Condition } from "./condition.ts";
 import { DiskWatch } from "./disk-watch.ts";
+import { noteIncarnation } from "./incarnations.ts";
+import { followLeases } from "./lease-events.ts";
+import { type Place, placeOf } from "./place.ts";
 import { killPortHolder } from "./port-holder.ts";
 import { HistoryWriter, nodeReport, shardReport } from "./reporting.ts";
 import { SettingsFollower } from "./settings-follower.ts";
 
-/** The file in the data directory that decides who owns what. */
-export const LEASES_FILE = "leases.sqlite";
-
-/** How often views are looked at on one machine, where a look costs a tenth of a millisecond. */
-const LOCAL_VIEW_EVERY_MS = 250;
-
 /** Sessions are counted in the store, for people who look. */
 const COUNT_EVERY_MS = 2_000;
-
-/** How long the first node of a new fleet waits for a second one. */
-const COMPANY_MS = 2_000;
 
 /** One node: everything that is wired together here is made elsewhere and knows nothing of the rest. */
 export class Node {
   readonly #node: NodeConfig;
   readonly #incarnation = randomBytes(8).toString("hex");
   readonly #boot = bootId();
+  readonly #place: Place;
+  /** Incarnations that were started in this directory; null where all nodes are on this machine. */
+  readonly #startedHere: ReadonlySet<string> | null;
+  readonly #tls: FleetTls | null;
   readonly #log;
   readonly #metrics = createMetrics();
   readonly #file: FleetConfigFile;
@@ -73,6 +73,7 @@ export class Node {
   readonly #bootSlots: BootSlots;
   readonly #disk: DiskWatch;
   readonly #channels: ChannelWatch;
+  readonly #condition: Condition;
   readonly #changes = new EventEmitter();
   readonly #takeovers = new Map<ShardId, number>();
   #model: DemoModel | null = null;
@@ -85,6 +86,19 @@ export class Node {
   constructor(node: NodeConfig) {
     this.#node = node;
     this.#log = createLogger({ instanceId: node.id });
+    this.#place = placeOf(node);
+    this.#startedHere = this.#place.sameMachine
+      ? null
+      : noteIncarnation(join(node.dataDir, "nodes", node.id), this.#incarnation);
+    this.#tls = node.tls
+      ? new FleetTls({
+          files: node.tls,
+          log: {
+            info: (message) => this.#log.info(message),
+            error: (message) => this.#log.error(message),
+          },
+        })
+      : null;
     this.#bootSlots = new BootSlots(node.cores);
     this.#disk = new DiskWatch({
       dir: node.dataDir,
@@ -97,9 +111,11 @@ export class Node {
       fault: (message) => this.#log.error(message),
     });
     this.#leases = new LeaseAgent({
-      store: { kind: "sqlite", path: join(node.dataDir, LEASES_FILE) },
+      store: this.#place.leases,
       extendFd: EXTEND_FD,
-      timings: { viewEveryMs: LOCAL_VIEW_EVERY_MS },
+      ...(this.#place.viewEveryMs === undefined
+        ? {}
+        : { timings: { viewEveryMs: this.#place.viewEveryMs } }),
     });
     this.#keeper = new KeeperClient({ onStop: () => void this.stopAndExit() });
     this.#sessions = openSessionStore({
@@ -153,6 +169,11 @@ export class Node {
       log: (level, msg, fields) => this.#log[level](fields, msg),
     });
     this.#view = this.#makeView();
+    this.#condition = new Condition({
+      keeper: this.#keeper,
+      view: this.#view,
+      leasesSilentMs: () => this.#leases.silentMs,
+    });
     this.#settings = new SettingsFollower({
       config: () => this.#file.current,
       prepare: async (config) => {
@@ -174,7 +195,7 @@ export class Node {
     return new LiveFleetView({
       node: this.#node.id,
       incarnation: this.#incarnation,
-      storeKind: "sqlite",
+      storeKind: this.#place.leases.kind,
       clock: bootClock,
       config: () => this.#file.current,
       here: (shard) => {
@@ -195,10 +216,15 @@ export class Node {
   }
 
   async start(): Promise<void> {
-    const { peerHost, id } = this.#node;
+    const { peerHost, peerPort, address, front, id } = this.#node;
+    const { sameMachine } = this.#place;
     const config = this.#file.current;
     await this.#ensureModel();
-    this.#listen();
+    followLeases(this.#leases, {
+      view: this.#view,
+      supervisor: this.#supervisor,
+      log: this.#log,
+    });
     this.#router = await startRouter({
       view: this.#view,
       control: this.#makeControl(),
@@ -207,18 +233,14 @@ export class Node {
       log: this.#log,
       metrics: this.#metrics,
       listen: { host: config.host, port: config.port },
-      peer: { host: peerHost, port: 0 },
-      killHolder: () =>
-        Promise.resolve(
-          killPortHolder(this.#file.current.port, {
-            node: id,
-            bootId: this.#boot,
-            view: this.#supervisor.state.view,
-            log: this.#log,
-            remember: (event, shard, detail) => this.#history.add(event, shard, detail),
-          }),
-        ),
+      peer: { host: peerHost, port: peerPort ?? 0, address },
+      tls: this.#tls,
+      front,
+      ...(front ? { frontIntervalMs: FRONT.probe.intervalMs } : {}),
+      alone: !sameMachine,
+      ...(sameMachine ? { killHolder: () => this.#killPortHolder() } : {}),
     });
+    this.#tls?.watch();
     const router = this.#router;
     this.#view.attachCounts({
       held: () => router.held(),
@@ -226,7 +248,13 @@ export class Node {
     });
     this.#leases.start();
     this.#publish();
-    await this.#company();
+    this.#condition.start();
+    await waitForCompany({
+      read: () => this.#leases.read(),
+      clock: bootClock,
+      expected: sameMachine ? null : (config.nodes ?? 1),
+      stopping: () => this.#stopped !== null,
+    });
     await this.#settings.follow();
     this.#supervisor.start();
     this.#file.watch();
@@ -259,12 +287,15 @@ export class Node {
     const begun = bootClock.now();
     this.#log.info("stopping: draining all shards");
     this.#view.stop();
+    this.#condition.tell();
     this.#supervisor.stop();
     await this.#supervisor.stopped;
     // Turns of other nodes' shards, for clients of this router, have what is left of the same budget.
     await this.#router?.close(DRAIN.termTurnsMs - (bootClock.now() - begun));
     await this.#history.flush();
     clearInterval(this.#timer);
+    this.#condition.close();
+    this.#tls?.close();
     this.#channels.close();
     this.#supervisor.close();
     this.#file.close();
@@ -325,14 +356,24 @@ export class Node {
   #makeSupervisor(): Supervisor {
     const { id, release } = this.#node;
     return new Supervisor({
-      self: { node: id, incarnation: this.#incarnation, bootId: this.#boot, sameMachine: true },
+      self: {
+        node: id,
+        incarnation: this.#incarnation,
+        bootId: this.#boot,
+        sameMachine: this.#place.sameMachine,
+      },
       release: release.id,
       clock: bootClock,
       leases: this.#leases,
       alsoHeld: () => this.#recycle.held(),
       host: this.#host,
       deadNodes: (view) =>
-        deadNodes(view, { node: id, incarnation: this.#incarnation, bootId: this.#boot }),
+        deadNodes(view, {
+          node: id,
+          incarnation: this.#incarnation,
+          bootId: this.#boot,
+          startedHere: this.#startedHere,
+        }),
       log: (level, msg, fields) => this.#log[level](fields ?? {}, msg),
       remember: (event, shard, detail) => this.#history.add(event, shard, detail),
       tookOver: (shard, reason, since) => {
@@ -359,34 +400,14 @@ export class Node {
     });
   }
 
-  #listen(): void {
-    this.#leases.on("renewed", ({ sentAt, held, kept, lost, view }) => {
-      this.#view.viewed(view);
-      this.#supervisor.feed({
-        type: "renewed",
-        now: bootClock.now(),
-        sentAt,
-        held,
-        kept,
-        lost,
-        view,
-      });
+  async #killPortHolder(): Promise<boolean> {
+    return killPortHolder(this.#file.current.port, {
+      node: this.#node.id,
+      bootId: this.#boot,
+      view: this.#supervisor.state.view,
+      log: this.#log,
+      remember: (event, shard, detail) => this.#history.add(event, shard, detail),
     });
-    this.#leases.on("view", (view) => {
-      this.#view.viewed(view);
-      this.#supervisor.feed({ type: "view", now: bootClock.now(), view });
-    });
-    this.#leases.on("unavailable", (why) => {
-      this.#view.storeFailed();
-      this.#log.warn(`the lease store does not answer: ${why}`);
-    });
-    this.#leases.on("keeper-lost", (why) => {
-      this.#log.error(`no deadline can be extended: ${why}`);
-      // The keeper's own channel normally ends first and fences. Should it not, this end does: what
-      // is left without a supervisor is killed by the keeper.
-      setTimeout(() => process.exit(KEEPER_LOST_EXIT), 1_000);
-    });
-    this.#leases.on("log", (level, message) => this.#log[level](message));
   }
 
   #heard(shard: ShardId, event: RunnerEvent): void {
@@ -416,20 +437,6 @@ export class Node {
   #unmovedMs(lease: ShardId): number {
     const watch = this.#supervisor.state.leaseWatch[lease];
     return watch ? bootClock.now() - watch.since : Number.POSITIVE_INFINITY;
-  }
-
-  /**
-   * The nodes of a new fleet start within a second or two of each other. The first one would take
-   * every shard, and they would spread only when shards go home, so it looks around first.
-   */
-  async #company(): Promise<void> {
-    const until = bootClock.now() + COMPANY_MS;
-    while (bootClock.now() < until) {
-      const view = await this.#leases.read().catch(() => null);
-      const settled = view && (!view.pristine || Object.keys(view.leases).length > 0);
-      if (settled || Object.keys(view?.nodes ?? {}).length > 1) return;
-      await sleep(100);
-    }
   }
 
   async #countSessions(): Promise<void> {

@@ -115,6 +115,7 @@ export class GatewayProcess {
         cwd,
         env,
         deadline,
+        memoryMaxBytes: shard.recycleMiB * 2 ** 20 * RUNNER.memoryMaxFactor,
       });
       if (this.#phase !== "asked") return;
       this.pid = started.pid;

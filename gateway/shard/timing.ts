@@ -25,6 +25,11 @@ export const RUNNER = {
   stopBudgetMs: 15_000,
   /** Memory samples in a row above the limit before a recycle. */
   memorySamples: 3,
+  /**
+   * Times the limit of a recycle: what the kernel lets a gateway's cage have where it can be told. A
+   * recycle waits for running turns, which may take more meanwhile; beyond this it is a leak.
+   */
+  memoryMaxFactor: 1.5,
   /** A recycle begins at a random moment within this time, so that a fleet does not do it in step. */
   recycleJitterMs: 30_000,
 } as const;

@@ -38,6 +38,7 @@ export class LiveFleetView implements FleetView {
   readonly #seen = new Map<NodeId, { beat: string; at: number }>();
   #view: StoreView | null = null;
   #storeOk = true;
+  #storeFault: string | null = null;
   #stopping = false;
   #agents = new Map<string, AgentConfig>();
   #heldRequests = () => 0;
@@ -78,6 +79,7 @@ export class LiveFleetView implements FleetView {
   viewed(view: StoreView): void {
     this.#view = view;
     this.#storeOk = true;
+    this.#storeFault = null;
     const now = this.#deps.clock.now();
     for (const record of Object.values(view.nodes)) {
       const beat = `${record.incarnation}:${record.beat}`;
@@ -86,8 +88,14 @@ export class LiveFleetView implements FleetView {
     this.refresh();
   }
 
-  storeFailed(): void {
+  storeFailed(why: string): void {
     this.#storeOk = false;
+    this.#storeFault = why;
+  }
+
+  /** Why the store did not answer when it was last asked; null when it did. */
+  get storeFault(): string | null {
+    return this.#storeFault;
   }
 
   stop(): void {

@@ -6,7 +6,7 @@ import { deadNodes } from "../../../gateway/supervisor/dead-nodes.ts";
 
 const boot = bootId();
 const alive = thisProcess();
-const self = { node: "a", incarnation: "a2", bootId: boot };
+const self = { node: "a", incarnation: "a2", bootId: boot, startedHere: null };
 
 const view = (
   nodes: Record<string, { incarnation: string; pidStart: string; bootId: string }>,
@@ -43,4 +43,18 @@ test("an older incarnation of this node is gone, also without a record; nobody e
     s4: { owner: null, incarnation: null },
   };
   expect(deadNodes(view({}, leases), self)).toEqual([{ node: "a", incarnation: "a1" }]);
+});
+
+test("with nodes on several machines, only what was started in this node's directory is known to be gone", () => {
+  const elsewhere = { ...self, startedHere: new Set(["a1", "a2"]) };
+  const stranger = { incarnation: "b1", pidStart: "1", bootId: boot };
+  const leases = {
+    s1: { owner: "a", incarnation: "a1" },
+    // A host that had this name before, and may still run.
+    s2: { owner: "a", incarnation: "a0" },
+    s3: { owner: "b", incarnation: "b1" },
+  };
+  expect(deadNodes(view({ b: stranger }, leases), elsewhere)).toEqual([
+    { node: "a", incarnation: "a1" },
+  ]);
 });

@@ -1,0 +1,42 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Clock } from "../clock.ts";
+import type { StoreView } from "../leases/store.ts";
+
+/** How long the first node of a new fleet on one machine waits for a second one. */
+const LOCAL_WAIT_MS = 2_000;
+/**
+ * The same on several machines, which a deployment sets up one after the other, from the moment at
+ * which the store answers. What has not come by then may be long in coming, or never.
+ */
+const HOSTS_WAIT_MS = 180_000;
+const LOOK_EVERY_MS = 100;
+const HOSTS_LOOK_EVERY_MS = 1_000;
+
+export interface CompanyDeps {
+  read: () => Promise<StoreView>;
+  clock: Clock;
+  /** Nodes the fleet is to have; null: a second one is enough (nodes of one machine). */
+  expected: number | null;
+  stopping: () => boolean;
+  /** @default sleep */
+  pause?: (ms: number) => Promise<unknown>;
+}
+
+/**
+ * The first node of a new fleet would take every shard, and they would spread only when shards go
+ * home, so it looks around first. Returns at once in a fleet that ever had an owner.
+ */
+export async function waitForCompany(deps: CompanyDeps): Promise<void> {
+  const { read, clock, expected, stopping, pause = sleep } = deps;
+  const wanted = expected ?? 2;
+  const waitMs = expected === null ? LOCAL_WAIT_MS : HOSTS_WAIT_MS;
+  let until = clock.now() + waitMs;
+  while (clock.now() < until && !stopping()) {
+    const view = await read().catch(() => null);
+    const settled = view && (!view.pristine || Object.keys(view.leases).length > 0);
+    if (settled || Object.keys(view?.nodes ?? {}).length >= wanted) return;
+    // Its members come one after the other, too: the wait begins with the first answer.
+    if (view === null && expected !== null) until = clock.now() + waitMs;
+    await pause(expected === null ? LOOK_EVERY_MS : HOSTS_LOOK_EVERY_MS);
+  }
+}

@@ -7,6 +7,7 @@ const REAL = [
   "test/fleet-fast/**/*.test.ts",
   "test/hosts/**/*.test.ts",
   "test/gateway/sessions/redis-groups/*.test.ts",
+  "test/gateway/leases/etcd/*.test.ts",
   "test/components/front/real/*.test.ts",
   "test/components/redis/real/*.test.ts",
 ];

@@ -155,6 +155,8 @@ export interface FleetStatus {
     memoryBytes: number | null;
     /** Why the last restart or move happened, for people; null when nothing did. */
     reason: string | null;
+    /** How far its replica is behind; missing where shards are not replicated. */
+    replica?: { lagMs: number; unreplicated: boolean };
   }[];
   store: { kind: string; ok: boolean };
   heldRequests: number;

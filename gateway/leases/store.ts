@@ -50,6 +50,8 @@ export interface ShardReport {
   restarts: number;
   memoryBytes: number | null;
   reason: string | null;
+  /** How its replica does; missing where it has none. */
+  replica?: { lagMs: number; unreplicated: boolean };
 }
 
 /** One event of the fleet's life, kept for `history` (the newest 1,000). */

@@ -6,6 +6,7 @@ import type { NodeConfig } from "../config.ts";
 import { DRAIN, FRONT, LEASE, type ShardId } from "../contract.ts";
 import { EXTEND_FD, KeeperClient } from "../keeper/client.ts";
 import { LeaseAgent } from "../leases/agent.ts";
+import type { ShardReport } from "../leases/store.ts";
 import { type DemoModel, startDemoModel } from "../model/server.ts";
 import { createLogger } from "../observe/log.ts";
 import { createMetrics } from "../observe/metrics.ts";
@@ -14,6 +15,7 @@ import { COMPILE_CACHE_DIR, openCompileCache } from "../openclaw/compile-cache.t
 import { checkGatewayConfig } from "../openclaw/launch.ts";
 import { nodeState, standing } from "../ownership/report.ts";
 import { orderFor } from "../ownership/take.ts";
+import type { HistoryLost } from "../replication/manifest.ts";
 import { FleetTls } from "../router/fleet-tls.ts";
 import { type RouterHandle, startRouter } from "../router/router.ts";
 import { openSessionStore } from "../sessions/open.ts";
@@ -22,7 +24,7 @@ import { BootSlots } from "../shard/boot-slots.ts";
 import { probeStartup } from "../shard/probe.ts";
 import { ShardRunner } from "../shard/runner.ts";
 import { systemTimers } from "../shard/timers.ts";
-import type { RunnerEvent } from "../shard/types.ts";
+import type { RunnerEvent, RunnerReport } from "../shard/types.ts";
 import { LocalStateStore } from "../state/local.ts";
 import { FleetConfigFile } from "../supervisor/config-file.ts";
 import { StoreControl } from "../supervisor/control.ts";
@@ -41,6 +43,7 @@ import { noteIncarnation } from "./incarnations.ts";
 import { followLeases } from "./lease-events.ts";
 import { type Place, placeOf } from "./place.ts";
 import { killPortHolder } from "./port-holder.ts";
+import { type NodeReplicas, openReplicas } from "./replicas.ts";
 import { HistoryWriter, nodeReport, shardReport } from "./reporting.ts";
 import { SettingsFollower } from "./settings-follower.ts";
 
@@ -74,6 +77,7 @@ export class Node {
   readonly #disk: DiskWatch;
   readonly #channels: ChannelWatch;
   readonly #condition: Condition;
+  readonly #replicas: NodeReplicas | null;
   readonly #changes = new EventEmitter();
   readonly #takeovers = new Map<ShardId, number>();
   #model: DemoModel | null = null;
@@ -157,6 +161,7 @@ export class Node {
       view: () => this.#supervisor.state.view,
       abandoned: () => this.#unmovedMs(RECYCLE_LEASE) > LEASE.ttlMs,
     });
+    this.#replicas = this.#makeReplicas();
     this.#host = this.#makeHost();
     this.#supervisor = this.#makeSupervisor();
     this.#channels = new ChannelWatch({
@@ -203,7 +208,7 @@ export class Node {
         return (
           report && {
             epoch: report.epoch,
-            report: shardReport(report, this.#supervisor.state, this.#gateways.fault(shard)),
+            report: this.#shardReport(report),
             endpoint: report.admissionOpen ? report.endpoint : null,
           }
         );
@@ -225,6 +230,7 @@ export class Node {
       supervisor: this.#supervisor,
       log: this.#log,
     });
+    this.#leases.on("renewed", ({ held }) => this.#replicas?.renewed(held));
     this.#router = await startRouter({
       view: this.#view,
       control: this.#makeControl(),
@@ -257,6 +263,7 @@ export class Node {
     });
     await this.#settings.follow();
     this.#supervisor.start();
+    this.#replicas?.start();
     this.#file.watch();
     this.#disk.start();
     this.#timer = setInterval(() => void this.#countSessions(), COUNT_EVERY_MS);
@@ -298,6 +305,7 @@ export class Node {
     this.#tls?.close();
     this.#channels.close();
     this.#supervisor.close();
+    await this.#replicas?.stop();
     this.#file.close();
     this.#disk.close();
     await this.#leases.stop();
@@ -312,18 +320,49 @@ export class Node {
     this.#log.error({ err: error }, `${kind}: ${(error as Error)?.message ?? String(error)}`);
   }
 
+  #makeReplicas(): NodeReplicas | null {
+    return openReplicas({
+      node: this.#node,
+      fleet: this.#file.current.fleet,
+      bootId: this.#boot,
+      leases: this.#leases,
+      metrics: this.#metrics,
+      shards: () => this.#file.current.shards.map((shard) => shard.id),
+      nodes: () => {
+        const { state } = this.#supervisor;
+        const known = Object.keys(state.view?.nodes ?? {});
+        return known.filter((node) => nodeState(state, node) === "active");
+      },
+      fenced: (shard, epoch, reason) => this.#host.fenced(shard, epoch, reason),
+      log: (level, msg, fields) => this.#log[level](fields ?? {}, msg),
+      onChange: () => this.#changed(),
+    });
+  }
+
+  #shardReport(report: RunnerReport): ShardReport {
+    const { shard } = report;
+    const base = shardReport(report, this.#supervisor.state, this.#gateways.fault(shard));
+    const replica = this.#replicas?.report(shard);
+    return replica ? { ...base, replica } : base;
+  }
+
   #makeHost(): ShardHost {
     const { id, dataDir } = this.#node;
     return new ShardHost({
+      replica: this.#replicas?.state ?? null,
+      historyLost: (shard, epoch, lost) => this.#historyLost(shard, epoch, lost),
+      remember: (event, shard, detail) => this.#history.add(event, shard, detail),
       fleet: this.#file.current.fleet,
       node: id,
       incarnation: this.#incarnation,
       bootId: this.#boot,
-      state: new LocalStateStore({
-        dataDir,
-        fleet: this.#file.current.fleet,
-        log: { warn: (message) => this.#log.warn(message) },
-      }),
+      state:
+        this.#replicas?.state ??
+        new LocalStateStore({
+          dataDir,
+          fleet: this.#file.current.fleet,
+          log: { warn: (message) => this.#log.warn(message) },
+        }),
       keeper: this.#keeper,
       shelf: this.#shelf,
       launch: (shard, release, stateDir) => this.#gateways.launch(shard, release, stateDir),
@@ -340,6 +379,7 @@ export class Node {
             }),
           probe: probeStartup,
           holdDeadline: () => this.#leases.deadline(shard),
+          ...(this.#replicas ? { mayServe: (which: ShardId) => this.#mayServe(which) } : {}),
           bootSlots: this.#bootSlots,
           recycleTurn: (which, signal) => this.#recycle.take(which, signal),
           clock: bootClock,
@@ -424,6 +464,18 @@ export class Node {
     this.#supervisor.heard(shard, event);
   }
 
+  async #mayServe(shard: ShardId): Promise<void> {
+    await this.#replicas?.mayServe(shard);
+  }
+
+  #historyLost(shard: ShardId, epoch: number, lost: HistoryLost): void {
+    // What is counted is a least: that something is missing counts, too.
+    this.#metrics.historyLost.inc({ shard }, Math.max(1, lost.changes));
+    this.#log.error({ shard, epoch, lost }, `history of ${shard} was lost`);
+    const many = Math.max(1, lost.changes);
+    this.#history.add("history lost", shard, `epoch ${epoch}: at least ${many} changes`);
+  }
+
   async #ensureModel(): Promise<void> {
     if (this.#file.current.models === "demo") this.#model ??= await startDemoModel();
   }
@@ -469,19 +521,13 @@ export class Node {
   }
 
   #publish(): void {
-    const { state } = this.#supervisor;
     this.#leases.setReport(
       nodeReport({
         node: this.#node,
         incarnation: this.#incarnation,
         bootId: this.#boot,
         address: this.#router?.peerAddress ?? "",
-        shards: this.#host
-          .reports()
-          .map((report) => [
-            report.shard,
-            shardReport(report, state, this.#gateways.fault(report.shard)),
-          ]),
+        shards: this.#host.reports().map((report) => [report.shard, this.#shardReport(report)]),
       }),
     );
     this.#view.refresh();

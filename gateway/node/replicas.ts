@@ -14,7 +14,7 @@ export interface ReplicasDeps {
   fleet: string;
   bootId: string;
   leases: Pick<LeaseAgent, "held" | "setHeld">;
-  metrics: Pick<FleetMetrics, "replicaLag" | "replicaSent">;
+  metrics: Pick<FleetMetrics, "replicaLag" | "replicaSent" | "unreplicated">;
   /** Shards of the fleet, and the nodes that are there, this one included. */
   shards: () => ShardId[];
   nodes: () => NodeId[];
@@ -87,7 +87,10 @@ export class NodeReplicas {
     const condition = this.state.condition(shard);
     if (!condition) return null;
     const now = bootClock.now();
-    return { lagMs: Math.round(lagOf(condition, now)), unreplicated: isUnreplicated(condition, now) };
+    return {
+      lagMs: Math.round(lagOf(condition, now)),
+      unreplicated: isUnreplicated(condition, now),
+    };
   }
 
   /**
@@ -146,9 +149,15 @@ export class NodeReplicas {
     });
     if (news) leases.setHeld(now);
     this.state.prefer(preferences(shards(), nodes(), node.id));
-    for (const { shard } of held) {
+    for (const shard of shards()) {
       const report = this.report(shard);
-      if (report) metrics.replicaLag.set({ shard }, report.lagMs / 1_000);
+      if (report) {
+        metrics.replicaLag.set({ shard }, report.lagMs / 1_000);
+        metrics.unreplicated.set({ shard }, report.unreplicated ? 1 : 0);
+      } else {
+        metrics.replicaLag.remove({ shard });
+        metrics.unreplicated.remove({ shard });
+      }
     }
     if (held.length > 0) onChange();
   }

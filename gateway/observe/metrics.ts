@@ -22,6 +22,8 @@ export interface FleetMetrics {
   sessionsActive: Gauge<"agent">;
   toolCalls: Counter<"agent" | "kind">;
   replicaLag: Gauge<"shard">;
+  unreplicated: Gauge<"shard">;
+  replicaSent: Counter<"shard">;
   historyLost: Counter<"shard">;
   storeUp: Gauge<string>;
   nodeState: Gauge<"node" | "state">;
@@ -78,6 +80,12 @@ export function createMetrics(): FleetMetrics {
   const replicaLag = gauge("replica_lag_seconds", "Age of the newest change not yet replicated", [
     "shard",
   ]);
+  const unreplicated = gauge(
+    "unreplicated",
+    "1 while a shard serves and nothing of it could be replicated for 5 s",
+    ["shard"],
+  );
+  const replicaSent = counter("replica_sent_bytes_total", "Bytes put to replicas", ["shard"]);
   const historyLost = counter("history_lost_total", "Answers that a restored state does not have", [
     "shard",
   ]);
@@ -110,6 +118,8 @@ export function createMetrics(): FleetMetrics {
     sessionsActive,
     toolCalls,
     replicaLag,
+    unreplicated,
+    replicaSent,
     historyLost,
     storeUp: gauge("store_up", "1 while the lease store answers"),
     nodeState,
@@ -143,6 +153,8 @@ export function createMetrics(): FleetMetrics {
         gatewayRestarts,
         gatewayMemory,
         replicaLag,
+        unreplicated,
+        replicaSent,
         historyLost,
       ]) {
         await by(metric as Gauge<string>, "shard", shards);

@@ -7,7 +7,7 @@ import {
   parseEpochKey,
 } from "./manifest.ts";
 import { DamagedReplica, type ReplicaReader } from "./reader.ts";
-import { chunksToRemove, manifestsToRemove, type Point } from "./retention.ts";
+import { chunksToRemove, KEEP, type Keep, manifestsToRemove, type Point } from "./retention.ts";
 import { placeKey, readableTo } from "./rules.ts";
 import type { ReplicaTarget } from "./target.ts";
 
@@ -28,7 +28,15 @@ export class Collector {
   /** Inner nodes that were read, with their children. */
   readonly #nodes = new Map<string, readonly string[]>();
 
-  constructor(target: ReplicaTarget, reader: ReplicaReader, epoch: number) {
+  readonly #keep: readonly Keep[];
+
+  constructor(
+    target: ReplicaTarget,
+    reader: ReplicaReader,
+    epoch: number,
+    keep: readonly Keep[] = KEEP,
+  ) {
+    this.#keep = keep;
     this.#target = target;
     this.#reader = reader;
     this.#epoch = epoch;
@@ -73,7 +81,7 @@ export class Collector {
     }
     // The target's own clock: its newest object is about now.
     const nowMs = Math.max(0, ...objects.map(({ storedAtMs }) => storedAtMs));
-    const old = [...dead, ...manifestsToRemove(points, nowMs)];
+    const old = [...dead, ...manifestsToRemove(points, nowMs, this.#keep)];
     await this.#target.remove(old.map(manifestKey), this.#epoch);
 
     const removed = new Set(old.map(placeKey));

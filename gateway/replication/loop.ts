@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
 import type { Timers } from "../shard/timers.ts";
+import { UNREPLICATED_AFTER_MS } from "./port.ts";
 import type { Step } from "./step.ts";
 
 /** What a loop drives; the {@link Replicator}. */
@@ -15,8 +16,6 @@ const SHARE = 0.1;
 const LONGEST_PAUSE_MS = 60_000;
 const RETRY_FROM_MS = 250;
 const RETRY_TO_MS = 10_000;
-/** Without a replica for this long a shard serves as `unreplicated`. */
-export const UNREPLICATED_AFTER_MS = 5_000;
 
 /** How long to wait after a step. `failures`: failed steps in a row, this one included. */
 export function pauseAfter(step: Step["outcome"], tookMs: number, failures: number): number {
@@ -41,6 +40,7 @@ export class ReplicationLoop {
   #cancel: (() => void) | null = null;
   #running: Promise<void> | null = null;
   #failures = 0;
+  #failingSince: number | null = null;
   #stopped = false;
 
   constructor(options: LoopOptions) {
@@ -54,6 +54,16 @@ export class ReplicationLoop {
   /** True while nothing could be replicated for too long: shown in status, counted, alerted. */
   get unreplicated(): boolean {
     return this.#failures > 0 && this.#options.replicator.lagMs() >= UNREPLICATED_AFTER_MS;
+  }
+
+  /** Milliseconds since when no step succeeded; 0: the last one did. */
+  get failingMs(): number {
+    return this.#failingSince === null ? 0 : this.#options.clock.now() - this.#failingSince;
+  }
+
+  /** True when the last step failed. */
+  get failing(): boolean {
+    return this.#failures > 0;
   }
 
   /** Ends after the step that is running. The replicator is then nobody's, for a last word or to be closed. */
@@ -74,12 +84,13 @@ export class ReplicationLoop {
     const { replicator, clock, timers, onStep, onFenced } = this.#options;
     const began = clock.now();
     const step = await replicator.step();
+    this.#failures = step.outcome === "failed" ? this.#failures + 1 : 0;
+    this.#failingSince = step.outcome === "failed" ? (this.#failingSince ?? began) : null;
     onStep?.(step);
     if (step.outcome === "fenced") {
       this.#stopped = true;
       onFenced(step.reason ?? "a later owner has the shard");
     }
-    this.#failures = step.outcome === "failed" ? this.#failures + 1 : 0;
     if (this.#stopped) return;
     const pause = pauseAfter(step.outcome, clock.now() - began, this.#failures);
     this.#cancel = timers.after(pause, () => {

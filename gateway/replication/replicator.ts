@@ -4,6 +4,7 @@ import { Collector } from "./collector.ts";
 import { Databases, type DatabasesCaptured, emptyStaging, NoMoment } from "./databases.ts";
 import type { Image } from "./image.ts";
 import {
+  CHUNKS,
   directoryOf,
   EPOCHS,
   encodeManifest,
@@ -19,6 +20,7 @@ import {
 } from "./manifest.ts";
 import { OrdinaryFiles } from "./ordinary.ts";
 import { ReplicaReader } from "./reader.ts";
+import type { Keep } from "./retention.ts";
 import { type Step, step } from "./step.ts";
 import { type ReplicaTarget, StaleEpoch, TargetUnavailable } from "./target.ts";
 import { Uploader } from "./uploader.ts";
@@ -33,6 +35,8 @@ export interface ReplicatorOptions {
   lost?: HistoryLost | null;
   /** Commits in the state it begins with that no manifest holds. @default 0 */
   carried?: number;
+  /** Where an earlier replicator of the same epoch ended; this one goes on after it. @default the beginning */
+  after?: { given: number; acknowledged: number };
   /** Called before anything is put, until it succeeds; gives the parents. @default nothing to seal */
   sealLater?: (() => Promise<readonly Place[]>) | null;
   /** The OpenClaw release that writes this state. */
@@ -41,6 +45,8 @@ export interface ReplicatorOptions {
   /** A directory of this replicator's own; emptied at first. As large as the databases become. */
   staging: string;
   target: ReplicaTarget;
+  /** Points in time that stay. @default KEEP */
+  keep?: readonly Keep[];
   clock: Clock;
   /** For the time in a manifest. @default () => new Date() */
   wallClock?: () => Date;
@@ -82,6 +88,8 @@ export class Replicator {
   #filesAt = Number.NEGATIVE_INFINITY;
   #filesPauseMs = 0;
   #collectedAt: number;
+  /** The target became another one, and what is there is not known yet. */
+  #moved = false;
 
   constructor(options: ReplicatorOptions) {
     const { target, fleet, shard, writer, stateDir, staging, clock } = options;
@@ -90,11 +98,13 @@ export class Replicator {
     this.#directory = directoryOf(writer);
     this.#parents = options.parents;
     this.#carried = options.carried ?? 0;
+    this.#given = options.after?.given ?? 0;
+    this.#acknowledged = options.after?.acknowledged ?? 0;
     this.#databases = new Databases(stateDir, staging);
     this.#ordinary = new OrdinaryFiles(stateDir, staging);
     this.#uploader = new Uploader(target, writer.epoch);
     const reader = new ReplicaReader(target, fleet, shard);
-    this.#collector = new Collector(target, reader, writer.epoch);
+    this.#collector = new Collector(target, reader, writer.epoch, options.keep);
     this.#behindSince = clock.now();
     this.#collectedAt = clock.now();
   }
@@ -112,6 +122,17 @@ export class Replicator {
   /** Milliseconds for which something has been waiting to be replicated; 0: the replica has everything. */
   lagMs(): number {
     return this.#behindSince === null ? 0 : this.#options.clock.now() - this.#behindSince;
+  }
+
+  /** Clock.now() since when something waits; null: the replica has everything. */
+  get behindSince(): number | null {
+    return this.#behindSince;
+  }
+
+  /** Not while a step runs: the target is another one from now on, which misses everything until the next step. */
+  moved(): void {
+    this.#moved = true;
+    this.#behindSince ??= this.#options.clock.now();
   }
 
   /** Why a later owner made this epoch end; null: none has. */
@@ -159,12 +180,28 @@ export class Replicator {
     return this.position();
   }
 
+  /** For another replicator of the same epoch, on another state. */
+  get after(): { given: number; acknowledged: number } {
+    return { given: this.#given, acknowledged: this.#acknowledged };
+  }
+
+  /** Brings the present state to the target, as a moment of its own. Throws when that failed. */
+  async flush(): Promise<void> {
+    const done = await this.#guard(async () => {
+      await this.#begin();
+      return this.#replicate({ whole: false, filesBytes: await this.#lookAtFiles() });
+    });
+    if (done.outcome === "failed" || done.outcome === "fenced") {
+      throw new Error(`${this.#options.shard} could not be replicated: ${done.reason}`);
+    }
+  }
+
   async close(): Promise<void> {
     await this.#databases.close();
   }
 
   async #begin(): Promise<void> {
-    if (this.#begun) return;
+    if (this.#begun) return this.#settleIn();
     const { staging, sealLater } = this.#options;
     await emptyStaging(staging);
     if (sealLater) this.#parents = await sealLater();
@@ -172,6 +209,25 @@ export class Replicator {
     // What the parent needs stays: the newest manifests of a replica are never collected.
     if (parent) this.#uploader.learn(await this.#collector.chunksOf(parent));
     this.#begun = true;
+    this.#moved = false;
+  }
+
+  /** A target that was moved to may have most of it, from an earlier time. */
+  async #settleIn(): Promise<void> {
+    if (!this.#moved) return;
+    const there = await this.#options.target.list(CHUNKS);
+    this.#uploader.forgetAll();
+    this.#uploader.learn(there.map(({ key }) => key.split("/").at(-1) ?? ""));
+    await this.#sendAgain();
+    this.#moved = false;
+  }
+
+  /** The present state counts as not sent; what is known to be there is left out again. */
+  async #sendAgain(): Promise<void> {
+    for (const image of this.#images) image.unsettle();
+    await this.#ordinary.unsettle();
+    this.#behindSince ??= this.#options.clock.now();
+    this.#filesAt = Number.NEGATIVE_INFINITY;
   }
 
   /** Returns the bytes that differ. */
@@ -213,10 +269,7 @@ export class Replicator {
       shard,
     });
     this.#uploader.forget(result.missing);
-    for (const image of images) image.unsettle();
-    await this.#ordinary.unsettle();
-    this.#behindSince ??= this.#options.clock.now();
-    this.#filesAt = Number.NEGATIVE_INFINITY;
+    await this.#sendAgain();
   }
 
   async #replicate(how: { whole: boolean; filesBytes: number }): Promise<Step> {

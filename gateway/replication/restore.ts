@@ -1,6 +1,7 @@
 import { chmod, mkdir, open, rm, symlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Worker } from "node:worker_threads";
+import { siblingEntry } from "../entry.ts";
 import { syncPath } from "./lineage.ts";
 import type { Content, Manifest, Place } from "./manifest.ts";
 import { DamagedReplica, type ReplicaReader } from "./reader.ts";
@@ -96,11 +97,14 @@ async function writeContent(
 /** SQLite's own check of each database, on a thread: a large one takes seconds. */
 async function checkDatabases(paths: string[]): Promise<void> {
   if (paths.length === 0) return;
-  const worker = new Worker(new URL("./check-thread.ts", import.meta.url), {
-    workerData: paths,
-    execArgv: [],
-    name: "integrity",
-  });
+  const worker = new Worker(
+    siblingEntry(import.meta.url, "check-thread.ts", "replica-check-thread.js"),
+    {
+      workerData: paths,
+      execArgv: [],
+      name: "integrity",
+    },
+  );
   const faults = await new Promise<string[]>((resolve, reject) => {
     worker.once("message", resolve);
     worker.once("error", reject);

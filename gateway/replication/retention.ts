@@ -1,5 +1,6 @@
 import { comparePlaces, type Place } from "./manifest.ts";
 import { placeKey } from "./rules.ts";
+import type { KeepSettings } from "./settings.ts";
 
 /** Points in time that are kept: up to an age, one a period. */
 export interface Keep {
@@ -18,6 +19,15 @@ export const KEEP: readonly Keep[] = [
   { upTo: DAY_MS, every: HOUR_MS },
   { upTo: 30 * DAY_MS, every: DAY_MS },
 ];
+
+/** What the settings of a node say to keep. */
+export function keepOf(settings: KeepSettings): Keep[] {
+  return [
+    { upTo: settings.minutesForHours * HOUR_MS, every: MINUTE_MS },
+    { upTo: settings.hoursForDays * DAY_MS, every: HOUR_MS },
+    { upTo: settings.daysForDays * DAY_MS, every: DAY_MS },
+  ];
+}
 
 /** The newest ones are kept whatever their age: a restore falls back to them when a chunk is lost. */
 export const KEEP_NEWEST = 10;

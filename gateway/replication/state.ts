@@ -1,18 +1,24 @@
 import { readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { bootClock, type Clock } from "../clock.ts";
 import type { ShardId } from "../contract.ts";
 import { systemTimers, type Timers } from "../shard/timers.ts";
 import type { StateMarker, StateStore } from "../state/store.ts";
 import { readLineage, writeLineage } from "./lineage.ts";
-import { ReplicationLoop } from "./loop.ts";
-import { directoryOf, formatPosition, type HistoryLost, parsePosition } from "./manifest.ts";
+import { directoryOf, epochOf, type Place, parsePosition, type Writer } from "./manifest.ts";
+import type { Condition, Known, Opened, ReplicaPort } from "./port.ts";
 import { ReplicaReader } from "./reader.ts";
-import { Replicator } from "./replicator.ts";
+import { restoreManifest } from "./restore.ts";
+import type { Keep } from "./retention.ts";
 import { highestEpochOf } from "./rules.ts";
+import { type Continuation, RunningReplica } from "./running.ts";
+import { type Site, type Sites, splitSite } from "./sites.ts";
 import type { Step } from "./step.ts";
-import { discardAside, takeState } from "./take.ts";
+import { discardAside, NoState, putInPlace, type Taken, takeState } from "./take.ts";
 import { type ReplicaTarget, TargetUnavailable } from "./target.ts";
+
+export type { Known, Opened } from "./port.ts";
 
 export interface ReplicatedStateOptions {
   fleet: string;
@@ -20,13 +26,16 @@ export interface ReplicatedStateOptions {
   local: StateStore;
   /** Where `local` keeps the state directory of a shard. */
   stateDir: (shard: ShardId) => string;
-  /** Where the replica of a shard goes. */
-  target: (shard: ShardId) => ReplicaTarget;
+  sites: Sites;
   /** Room for a copy of all databases. */
   stagingDir: string;
   bootId: string;
+  /** Points in time that stay. @default KEEP */
+  keep?: readonly Keep[];
   clock?: Clock;
   timers?: Timers;
+  /** How long a restore waits for a target that does not answer, ms. @default PATIENCE_MS */
+  patienceMs?: number;
   log: (level: "info" | "warn" | "error", msg: string, fields?: Record<string, unknown>) => void;
   /** After every step of a replicator, for metrics. */
   onStep?: (shard: ShardId, step: Step) => void;
@@ -34,44 +43,39 @@ export interface ReplicatedStateOptions {
   onFenced?: (shard: ShardId, epoch: number, reason: string) => void;
 }
 
-/** What an owner knows beside its marker when it opens a shard. */
-export interface Known {
-  /** Epoch of the lease before its own; 0: there never was one. */
-  before: number;
-  /** The lease's position before its own, as it stands there. */
-  published: string | null;
-  release: string;
+/** A target that is restarted answers within this; after it, another node may have better luck. */
+const PATIENCE_MS = 20_000;
+const RETRY_MS = 1_000;
+/** The highest epoch of the replica is a second opinion: the lease has it too. A dead host must not delay a take. */
+const HIGHEST_MS = 1_500;
+/** How long the last manifest of a planned hand-over is tried, ms; the runner's budget for it is 30 s. */
+const FINISH_MS = 25_000;
+
+/** Where a moment is, and which. */
+export interface Moment {
+  place: Place;
+  site: Site;
 }
 
-export interface Opened {
+interface Claim {
+  marker: Omit<StateMarker, "final">;
+  /** What this machine's marker said before. */
+  earlier: StateMarker | null;
+  seen: number;
   stateDir: string;
-  position: string;
-  from: "local" | "replica" | "nothing";
-  /** Not null: answers that people got are missing. To be logged and counted as `history_lost`. */
-  lost: HistoryLost | null;
+  release: string;
+  taken: Taken | null;
 }
 
-interface Running {
-  epoch: number;
-  replicator: Replicator;
-  loop: ReplicationLoop;
-}
-
-/**
- * The state of shards on this machine, with a replica elsewhere: a {@link StateStore} whose `open` brings the newest
- * state here, and which keeps the replica current from then on. What a runner does:
- *
- * 1. after it acquired the lease: `open`; until that returned, it renews with the position it found;
- * 2. `replicate` at once, while OpenClaw boots; it serves when `replicated` is true, or after 5 s;
- * 3. with each renewal it publishes `position`; `lagMs` and `unreplicated` go into metrics and status;
- * 4. healthy: `discardAside`;
- * 5. planned: gateway gone, then `finish`; its answer is published with the release. Otherwise `abandon`.
- */
-export class ReplicatedState implements StateStore {
+/** The state of shards on this machine, with a replica elsewhere. What a runner does in which order: {@link ReplicaPort}. */
+export class ReplicatedState implements ReplicaPort {
   readonly kind = "replicated";
   readonly #options: ReplicatedStateOptions;
   readonly #clock: Clock;
-  readonly #running = new Map<ShardId, Running>();
+  readonly #claims = new Map<ShardId, Claim>();
+  readonly #running = new Map<ShardId, RunningReplica>();
+  /** Restores under way; one that was given up still ends before the next claim of its shard. */
+  readonly #restores = new Map<ShardId, Promise<unknown>>();
 
   constructor(options: ReplicatedStateOptions) {
     this.#options = options;
@@ -80,14 +84,23 @@ export class ReplicatedState implements StateStore {
 
   /** Highest epoch that this machine or the replica ever saw. A replica that is away is left out. */
   async highestEpoch(shard: ShardId): Promise<number> {
-    const { local, target, fleet } = this.#options;
+    const { local, sites, fleet } = this.#options;
     const here = await local.highestEpoch(shard);
+    const reader = new ReplicaReader(sites.source(shard, null), fleet, shard);
+    const late = new AbortController();
+    const there = reader.directories().then(
+      ({ views }) => highestEpochOf(views),
+      (error: unknown) => {
+        if (error instanceof TargetUnavailable) return 0;
+        throw error;
+      },
+    );
+    const limit = sleep(HIGHEST_MS, 0, { signal: late.signal }).catch(() => 0);
     try {
-      const reader = new ReplicaReader(target(shard), fleet, shard);
-      return Math.max(here, highestEpochOf((await reader.directories()).views));
-    } catch (error) {
-      if (error instanceof TargetUnavailable) return here;
-      throw error;
+      return Math.max(here, await Promise.race([there, limit]));
+    } finally {
+      late.abort();
+      there.catch(() => {});
     }
   }
 
@@ -95,83 +108,165 @@ export class ReplicatedState implements StateStore {
     return this.#options.local.marker(shard);
   }
 
-  /** @param known Missing: what this machine's own marker says. */
-  async open(marker: Omit<StateMarker, "final">, known?: Known): Promise<Opened> {
-    const { local, stateDir, target, fleet, stagingDir, bootId, log } = this.#options;
-    const { shard, epoch, node, incarnation } = marker;
+  async claim(marker: Omit<StateMarker, "final">): Promise<{ stateDir: string }> {
+    const { local, stateDir: expected } = this.#options;
+    const { shard } = marker;
     await this.abandon(shard);
-    const me = { epoch, node, incarnation };
+    await this.#restores.get(shard)?.catch(() => {});
     const earlier = await local.marker(shard);
     const seen = await local.highestEpoch(shard);
-    const { stateDir: path } = await local.open(marker);
-    if (path !== stateDir(shard)) throw new Error(`the state of ${shard} is at ${path}`);
-    const inside = await readdir(path);
-    const taken = await takeState({
+    const { stateDir } = await local.open(marker);
+    if (stateDir !== expected(shard)) throw new Error(`the state of ${shard} is at ${stateDir}`);
+    const release = "";
+    this.#claims.set(shard, { marker, earlier, seen, stateDir, release, taken: null });
+    return { stateDir };
+  }
+
+  restore(shard: ShardId, epoch: number, known?: Known): Promise<Opened> {
+    const restore = this.#restore(shard, epoch, known);
+    this.#restores.set(shard, restore);
+    return restore;
+  }
+
+  async #restore(shard: ShardId, epoch: number, known?: Known): Promise<Opened> {
+    const claim = this.#claims.get(shard);
+    if (claim?.marker.epoch !== epoch) throw new Error(`${shard} was not claimed for ${epoch}`);
+    const { position, site } = splitSite(known?.published ?? null);
+    const published = parsePosition(position);
+    const before = published ? epochOf(published.directory) : (known?.before ?? claim.seen);
+    const take = () =>
+      this.#take(claim, this.#options.sites.source(shard, site), { before, published });
+    const taken = await this.#patiently(() => this.#claims.get(shard) === claim, take);
+    claim.taken = taken;
+    claim.release = known?.release ?? "";
+    const running = this.#open(claim, taken, site);
+    if (this.#claims.get(shard) !== claim) {
+      await running.close();
+      throw new Error(`${shard} was given up while it was restored`);
+    }
+    this.#running.set(shard, running);
+    const { stateDir } = claim;
+    return {
+      stateDir,
+      position: running.position(),
+      from: taken.from,
+      lost: taken.lost,
+      bytes: taken.bytes,
+    };
+  }
+
+  /** @param known Missing: what this machine's own marker says. */
+  async open(marker: Omit<StateMarker, "final">, known?: Known): Promise<Opened> {
+    await this.claim(marker);
+    return this.restore(marker.shard, marker.epoch, known);
+  }
+
+  async #take(
+    { marker, earlier, stateDir }: Claim,
+    target: ReplicaTarget,
+    lease: Pick<Parameters<typeof takeState>[0], "before" | "published">,
+  ): Promise<Taken> {
+    const { fleet, bootId, log } = this.#options;
+    const inside = await readdir(stateDir);
+    return takeState({
       fleet,
-      shard,
-      me,
+      shard: marker.shard,
+      me: marker,
       bootId,
-      before: known?.before ?? seen,
-      published: parsePosition(known?.published ?? null),
-      stateDir: path,
+      ...lease,
+      stateDir,
       // State that was not replicated until now: its marker says whose it is.
       unmarked:
         earlier && inside.length > 0
           ? { directory: directoryOf(earlier), durable: earlier.final || earlier.bootId === bootId }
           : null,
-      target: target(shard),
+      target,
       log,
     });
-    const replicator = new Replicator({
-      fleet,
-      shard,
-      writer: me,
-      parents: taken.parents,
-      carried: taken.carried,
-      lost: taken.lost,
-      sealLater: taken.sealLater,
-      release: known?.release ?? "",
-      stateDir: path,
-      staging: join(stagingDir, shard),
-      target: target(shard),
-      clock: this.#clock,
-      log,
-    });
-    const loop = new ReplicationLoop({
-      replicator,
-      clock: this.#clock,
-      timers: this.#options.timers ?? systemTimers,
-      onStep: (step) => this.#options.onStep?.(shard, step),
-      onFenced: (reason) => this.#options.onFenced?.(shard, epoch, reason),
-    });
-    this.#running.set(shard, { epoch, replicator, loop });
-    const position = formatPosition(replicator.position());
-    return { stateDir: path, position, from: taken.from, lost: taken.lost };
   }
 
-  /** Begins to replicate what was opened. */
+  /** Tries again while the target does not answer and the shard is still wanted here. */
+  async #patiently<T>(wanted: () => boolean, work: () => Promise<T>): Promise<T> {
+    const until = this.#clock.now() + (this.#options.patienceMs ?? PATIENCE_MS);
+    for (;;) {
+      try {
+        return await work();
+      } catch (error) {
+        const away = error instanceof TargetUnavailable || (error instanceof NoState && error.away);
+        if (!away || !wanted() || this.#clock.now() >= until) throw error;
+        await sleep(RETRY_MS);
+      }
+    }
+  }
+
+  #open(claim: Claim, taken: Taken, site: Site, after?: Continuation): RunningReplica {
+    const { marker, stateDir, release } = claim;
+    const { fleet, stagingDir, sites, log, timers, keep, onStep, onFenced } = this.#options;
+    const { shard, epoch } = marker;
+    return new RunningReplica({
+      fleet,
+      shard,
+      writer: marker satisfies Writer,
+      taken,
+      source: site,
+      sites,
+      release,
+      ...(after ? { after } : {}),
+      stateDir,
+      staging: join(stagingDir, shard),
+      keep,
+      clock: this.#clock,
+      timers: timers ?? systemTimers,
+      log,
+      onStep: (step) => onStep?.(shard, step),
+      onFenced: (reason) => onFenced?.(shard, epoch, reason),
+    });
+  }
+
+  /**
+   * Puts an earlier moment in the place of the present state, while no gateway runs on it. The present state
+   * becomes a moment itself first, so that this can be undone; when that fails, nothing is changed.
+   */
+  async goBack(shard: ShardId, epoch: number, { place, site }: Moment): Promise<void> {
+    const claim = this.#claims.get(shard);
+    const running = this.#running.get(shard);
+    if (!claim?.taken || running?.epoch !== epoch) throw new Error(`${shard} is not open here`);
+    const { stateDir } = claim;
+    const { fleet, sites } = this.#options;
+    const lineage = await readLineage(stateDir);
+    if (!lineage) throw new Error(`the state of ${shard} does not say where it is from`);
+    const reader = new ReplicaReader(sites.source(shard, site), fleet, shard);
+    const path = join(dirname(stateDir), `restoring-${epoch}`);
+    await restoreManifest(reader, place, path);
+    const after = await running.handOn();
+    if (this.#running.get(shard) !== running) throw new Error(`${shard} was given up meanwhile`);
+    await putInPlace(path, lineage, stateDir, `aside-${epoch}-${after.acknowledged}`);
+    this.#running.set(shard, this.#open(claim, claim.taken, after.site, after));
+    this.replicate(shard);
+  }
+
+  /** Begins to replicate what was restored. */
   replicate(shard: ShardId): void {
-    this.#running.get(shard)?.loop.start();
+    this.#running.get(shard)?.start();
+  }
+
+  condition(shard: ShardId): Condition | null {
+    return this.#running.get(shard)?.condition() ?? null;
   }
 
   /** What to publish with a renewal; null: nothing is open here. */
   position(shard: ShardId): string | null {
-    const running = this.#running.get(shard);
-    return running ? formatPosition(running.replicator.position()) : null;
+    return this.#running.get(shard)?.position() ?? null;
   }
 
   /** True once a manifest of the present epoch is in place. */
   replicated(shard: ShardId): boolean {
-    return (this.#running.get(shard)?.replicator.position().seq ?? 0) > 0;
+    return this.condition(shard)?.replicated ?? false;
   }
 
-  /** See {@link Replicator.lagMs}; 0 for what is not open here. */
+  /** Milliseconds for which something has been waiting to be replicated; 0 for what is not open here. */
   lagMs(shard: ShardId): number {
-    return this.#running.get(shard)?.replicator.lagMs() ?? 0;
-  }
-
-  unreplicated(shard: ShardId): boolean {
-    return this.#running.get(shard)?.loop.unreplicated ?? false;
+    return this.#running.get(shard)?.lagMs() ?? 0;
   }
 
   setCage(shard: ShardId, epoch: number, cage: string): Promise<void> {
@@ -181,36 +276,38 @@ export class ReplicatedState implements StateStore {
   /**
    * The end of a planned hand-over, when nothing of the gateway is left. The position says ` final` when the
    * replica holds exactly the state here; otherwise the target was away, and only this machine has all of it.
+   * Null: the epoch was never restored; what was published before it still holds.
    */
   async finish(shard: ShardId, epoch: number): Promise<string | null> {
-    const { local, stateDir, log } = this.#options;
+    const { local, stateDir } = this.#options;
     const running = this.#running.get(shard);
     let position: string | null = null;
     if (running?.epoch === epoch) {
-      await running.loop.stop();
-      try {
-        await running.replicator.finish();
-      } catch (error) {
-        log("error", (error as Error).message, { shard, epoch });
-      }
-      position = formatPosition(running.replicator.position());
+      await running.finish(FINISH_MS);
+      position = running.position();
       await this.abandon(shard);
+    } else if (this.#claims.get(shard)?.marker.epoch === epoch) {
+      // Claimed and never restored: what is here is as unclean as it was.
+      this.#claims.delete(shard);
+      return null;
     }
     await local.finish(shard, epoch);
     const lineage = await readLineage(stateDir(shard));
-    if (lineage) await writeLineage(stateDir(shard), { ...lineage, final: true });
+    if (lineage && epochOf(lineage.directory) === epoch) {
+      await writeLineage(stateDir(shard), { ...lineage, final: true });
+    }
     return position;
   }
 
   /** Stops replicating without a last word: the epoch was fenced, or its gateway died with its node. */
   async abandon(shard: ShardId): Promise<void> {
+    this.#claims.delete(shard);
     const running = this.#running.get(shard);
     this.#running.delete(shard);
-    await running?.loop.stop();
-    await running?.replicator.close();
+    await running?.close();
   }
 
-  /** Removes the states that {@link open} moved aside, once the shard is healthy. Returns their number. */
+  /** Removes the states that {@link restore} moved aside, once the shard is healthy. Returns their number. */
   discardAside(shard: ShardId): Promise<number> {
     return discardAside(this.#options.stateDir(shard));
   }

@@ -32,6 +32,12 @@ import { type ReplicaTarget, StaleEpoch, TargetUnavailable } from "./target.ts";
 /** There is no state with which the shard could go on without losing what others may still have. */
 export class NoState extends Error {
   override readonly name = "NoState";
+  /** Its replica could not be read; it may be another time. */
+  readonly away: boolean;
+  constructor(message: string, away: boolean) {
+    super(message);
+    this.away = away;
+  }
 }
 
 export interface TakeRequest {
@@ -91,7 +97,9 @@ export async function takeState(request: TakeRequest): Promise<Taken> {
     manifests: replica?.facts ?? new Map(),
     published,
   });
-  if (plan.use === "none") throw new NoState(`shard ${shard} cannot start: ${plan.why}`);
+  if (plan.use === "none") {
+    throw new NoState(`shard ${shard} cannot start: ${plan.why}`, replica === null);
+  }
 
   let restored: { place: Place; manifest: Manifest; bytes: number; path: string } | null = null;
   if (plan.use === "replica") {
@@ -99,6 +107,7 @@ export async function takeState(request: TakeRequest): Promise<Taken> {
     if (!restored && !plan.orLocal) {
       throw new NoState(
         `shard ${shard} cannot start: none of ${plan.candidates.length} manifests of its replica at ${target.name} is whole`,
+        false,
       );
     }
   }
@@ -115,7 +124,7 @@ export async function takeState(request: TakeRequest): Promise<Taken> {
   const lost = lossOf(known, has, replica?.views ?? []);
   const mark: Lineage = { directory: directoryOf(me), parents, lost, bootId, final: false };
   const sealed = await seal(request, replica, parents, restored !== null);
-  if (restored) await swap(restored.path, mark, request);
+  if (restored) await putInPlace(restored.path, mark, stateDir, `aside-${me.epoch}`);
   else await writeLineage(stateDir, mark);
   const carried =
     local && !restored
@@ -242,13 +251,18 @@ export async function putSeals(
 }
 
 /** Puts restored state in place. What was there is moved aside, where it stays until it is discarded. */
-async function swap(path: string, mark: Lineage, { stateDir, me }: TakeRequest): Promise<void> {
+export async function putInPlace(
+  path: string,
+  mark: Lineage,
+  stateDir: string,
+  aside: string,
+): Promise<void> {
   await writeLineage(path, mark);
   const folder = dirname(stateDir);
   // A directory that is empty is nobody's state.
   const inside = await readdir(stateDir).catch(() => []);
   if (inside.length === 0) await rm(stateDir, { recursive: true, force: true });
-  else await rename(stateDir, join(folder, `aside-${me.epoch}`));
+  else await rename(stateDir, join(folder, aside));
   await rename(path, stateDir);
   await syncPath(folder);
 }

@@ -36,6 +36,11 @@ export class Uploader {
     for (const hash of hashes) this.#known.delete(hash);
   }
 
+  /** The target is another one. */
+  forgetAll(): void {
+    this.#known.clear();
+  }
+
   /** Puts what the target misses of these. Ends at the first failure; what was put stays known. */
   async send(images: Iterable<Image>): Promise<Sent> {
     const sent: Sent = { chunks: 0, bytes: 0 };

@@ -206,6 +206,19 @@ export class ShardRunner implements Runner {
     this.#endpoint = endpoint;
     this.#policy.serving();
     this.#endRecycle();
+    const { mayServe } = this.#deps;
+    if (!mayServe) {
+      this.#show();
+      return;
+    }
+    void mayServe(this.shard).then(() => {
+      // It may have ended meanwhile, and another one have taken its place.
+      if (this.#endpoint === endpoint) this.#show();
+    });
+    this.#changed();
+  }
+
+  #show(): void {
     // A drain that came while it booted keeps admission closed until it is called off.
     if (this.#machine.state === "starting") this.#admit("ready");
     this.#changed();

@@ -86,6 +86,11 @@ export interface RunnerDeps {
   probe: (port: number) => Promise<ProbeResult>;
   /** Clock.now() after which this node no longer holds the lease; read at each start of a process. */
   holdDeadline: () => number;
+  /**
+   * Resolves when a gateway that is ready may be shown to people: its replica has begun, and others can know
+   * where it is. Never rejects. @default at once
+   */
+  mayServe?: (shard: ShardId) => Promise<void>;
   bootSlots: BootSlots;
   recycleTurn: RecycleTurn;
   clock: Clock;

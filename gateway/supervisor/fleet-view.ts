@@ -225,6 +225,7 @@ export class LiveFleetView implements FleetView {
           sessions: sessions[id] ?? 0,
           memoryBytes: ownerGone ? null : (report?.memoryBytes ?? null),
           reason: failed ?? report?.reason ?? lease?.reason ?? null,
+          ...(report?.replica && !ownerGone ? { replica: report.replica } : {}),
         };
       }),
       store: { kind: this.#deps.storeKind, ok: this.storeOk() },

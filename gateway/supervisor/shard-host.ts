@@ -1,6 +1,9 @@
+import { bootClock, type Clock } from "../clock.ts";
 import type { Release, ShardConfig } from "../config.ts";
 import { DRAIN, type NodeId, type ShardId } from "../contract.ts";
 import type { KeeperPort } from "../keeper/port.ts";
+import type { HistoryLost } from "../replication/manifest.ts";
+import { isUnreplicated, type Known, type ReplicaPort } from "../replication/port.ts";
 import type { Launch, Runner, RunnerEvent, RunnerReport } from "../shard/types.ts";
 import type { StateStore } from "../state/store.ts";
 import { clearProcessesOn } from "./processes.ts";
@@ -12,6 +15,13 @@ export interface ShardHostDeps {
   incarnation: string;
   bootId: string;
   state: StateStore;
+  /** The same store when it keeps a replica elsewhere. @default there is none */
+  replica?: ReplicaPort | null;
+  /** Answers that people got are missing in what was restored. */
+  historyLost?: (shard: ShardId, epoch: number, lost: HistoryLost) => void;
+  /** Something happened that people want to read later. */
+  remember?: (event: string, shard: ShardId, detail: string) => void;
+  clock?: Clock;
   keeper: KeeperPort;
   shelf: ReleaseShelf;
   /** Makes the runner of one shard; its events go to `heard`. */
@@ -32,7 +42,11 @@ interface Opened {
   stateDir: string;
   /** Cage of the owner before, to be emptied first; null when none was recorded. */
   oldCage: string | null;
+  known: Known;
 }
+
+/** Pause between two looks at whether a replica has caught up, ms. */
+const LOOK_EVERY_MS = 500;
 
 /** The shards' processes and state directories on this node, by the supervisor's effects. */
 export class ShardHost {
@@ -41,6 +55,8 @@ export class ShardHost {
   readonly #opened = new Map<ShardId, Opened>();
   /** Epochs that were told to end; they never start again. */
   readonly #over = new Map<ShardId, number>();
+  /** Drains that wait for the replica, with how to call them off. */
+  readonly #waiting = new Map<ShardId, () => void>();
 
   constructor(deps: ShardHostDeps) {
     this.#deps = deps;
@@ -80,22 +96,16 @@ export class ShardHost {
   }
 
   /** Writes the new epoch beside the state, synced, before anything is done under it. */
-  async opened(shard: ShardId, epoch: number, release: string): Promise<void> {
-    const { state, fleet, node, incarnation, bootId } = this.#deps;
+  async opened(shard: ShardId, epoch: number, known: Known): Promise<void> {
+    const { state, replica, fleet, node, incarnation, bootId } = this.#deps;
     const before = await state.marker(shard);
     this.runner(shard).note("restore");
     // The old cage stays on record until it is known to be empty: this node may die on the way.
     const oldCage = before && !before.final && before.bootId === bootId ? before.cage : null;
-    const { stateDir } = await state.open({
-      fleet,
-      shard,
-      node,
-      incarnation,
-      epoch,
-      bootId,
-      cage: oldCage,
-    });
-    this.#opened.set(shard, { epoch, release, stateDir, oldCage });
+    const marker = { fleet, shard, node, incarnation, epoch, bootId, cage: oldCage };
+    // A restore may take longer than the lease lasts: it follows with the start.
+    const { stateDir } = await (replica ? replica.claim(marker) : state.open(marker));
+    this.#opened.set(shard, { epoch, release: known.release, stateDir, oldCage, known });
   }
 
   /** Ends what earlier owners left on this machine, whoever started it. */
@@ -108,18 +118,76 @@ export class ShardHost {
   }
 
   start(shard: ShardId, epoch: number): void {
-    if ((this.#over.get(shard) ?? 0) >= epoch) return;
-    this.runner(shard).start(epoch, this.#deps.incarnation);
+    if (this.#isOver(shard, epoch)) return;
+    const { replica, incarnation } = this.#deps;
+    if (replica) void this.#restore(replica, shard, epoch);
+    else this.runner(shard).start(epoch, incarnation);
+  }
+
+  /** Brings the newest state here, then starts. What cannot be had here, another node may have. */
+  async #restore(replica: ReplicaPort, shard: ShardId, epoch: number): Promise<void> {
+    const { log, remember, historyLost, incarnation } = this.#deps;
+    const known = this.#opened.get(shard)?.known;
+    if (!known) return;
+    try {
+      const { from, lost, bytes } = await replica.restore(shard, epoch, known);
+      if (this.#isOver(shard, epoch)) return;
+      log("info", `state of ${shard} is from ${from}`, { shard, epoch, from, bytes });
+      if (from === "replica") {
+        const mib = (bytes / 2 ** 20).toFixed(1);
+        remember?.("restored", shard, `${mib} MiB from its replica`);
+      }
+      if (lost) historyLost?.(shard, epoch, lost);
+      replica.replicate(shard);
+      this.runner(shard).start(epoch, incarnation);
+    } catch (error) {
+      if (this.#isOver(shard, epoch)) return;
+      const reason = (error as Error).message;
+      log("error", reason, { shard, epoch });
+      this.runner(shard).note("abort");
+      this.#tell(shard, { type: "gave-up", epoch, reason });
+    }
   }
 
   drain(shard: ShardId, epoch: number, why: string): void {
+    this.#callOff(shard);
     // A node that must stop has less time than one that is emptied at leisure.
     const giveUpMs = why === "stop" ? DRAIN.termTurnsMs : DRAIN.giveUpMs;
-    if (this.#runs(shard, epoch)) this.runner(shard).drain({ why, giveUpMs });
-    else this.#tell(shard, { type: "drained", epoch, lostTurns: 0 });
+    if (!this.#runs(shard, epoch)) {
+      this.#tell(shard, { type: "drained", epoch, lostTurns: 0 });
+      return;
+    }
+    const drain = () => this.runner(shard).drain({ why, giveUpMs });
+    // Only a replica that is current can be handed over; whoever must stop has no choice.
+    if (why === "stop" || !this.#isBehind(shard)) drain();
+    else this.#drainLater(shard, drain);
+  }
+
+  #drainLater(shard: ShardId, drain: () => void): void {
+    const { log, remember } = this.#deps;
+    log("warn", `${shard} stays until its replica is current again`, { shard });
+    remember?.("waits", shard, "its replica is not current, so that it cannot be handed over");
+    const timer = setInterval(() => {
+      if (this.#isBehind(shard)) return;
+      this.#callOff(shard);
+      drain();
+    }, LOOK_EVERY_MS);
+    this.#waiting.set(shard, () => clearInterval(timer));
+  }
+
+  #callOff(shard: ShardId): void {
+    this.#waiting.get(shard)?.();
+    this.#waiting.delete(shard);
+  }
+
+  #isBehind(shard: ShardId): boolean {
+    const { replica, clock = bootClock } = this.#deps;
+    const condition = replica?.condition(shard);
+    return condition != null && isUnreplicated(condition, clock.now());
   }
 
   undrain(shard: ShardId, epoch: number): void {
+    this.#callOff(shard);
     if (this.#runs(shard, epoch)) this.runner(shard).undrain();
   }
 
@@ -140,18 +208,52 @@ export class ShardHost {
     this.#tell(shard, { type: "emptied", epoch, fenced: false, clean: false });
   }
 
-  /** The last word on a clean end. Does nothing for an epoch that left no state here. */
-  async finish(shard: ShardId, epoch: number): Promise<void> {
-    if (this.#opened.get(shard)?.epoch !== epoch) return;
-    await this.#deps.state.finish(shard, epoch);
+  /**
+   * The last word on a clean end; returns the position to publish with the release. Undefined: the epoch left no state
+   * here, and nothing is known.
+   */
+  async finish(shard: ShardId, epoch: number): Promise<string | null | undefined> {
+    const opened = this.#opened.get(shard);
+    if (opened?.epoch !== epoch) return undefined;
+    const position = await this.#deps.state.finish(shard, epoch);
     this.#opened.delete(shard);
+    // What was never restored leaves what was published before it.
+    return position ?? opened.known.published;
+  }
+
+  /** Lets go of what this node no longer holds, without a last word. */
+  keepOnly(held: ReadonlyMap<ShardId, number>): void {
+    const { replica, log } = this.#deps;
+    if (!replica) return;
+    for (const [shard, { epoch }] of this.#opened) {
+      if (held.get(shard) === epoch) continue;
+      this.#opened.delete(shard);
+      replica.abandon(shard).catch((error: unknown) => {
+        log("error", `the replica of ${shard}: ${(error as Error).message}`, { shard });
+      });
+    }
+  }
+
+  /** A later owner has shown itself to the replica: whatever runs under this epoch ends now. */
+  fenced(shard: ShardId, epoch: number, reason: string): void {
+    const { log } = this.#deps;
+    if (this.#opened.get(shard)?.epoch !== epoch) return;
+    log("error", `${shard} ends here: ${reason}`, { shard, epoch });
+    this.kill(shard, epoch, reason).catch((error: unknown) => {
+      log("error", `${shard} could not be killed: ${(error as Error).message}`, { shard });
+    });
   }
 
   configure(shards: ShardConfig[]): void {
     for (const shard of shards) this.#runners.get(shard.id)?.configure(shard);
   }
 
+  #isOver(shard: ShardId, epoch: number): boolean {
+    return (this.#over.get(shard) ?? 0) >= epoch;
+  }
+
   #end(shard: ShardId, epoch: number): void {
+    this.#callOff(shard);
     this.#over.set(shard, Math.max(epoch, this.#over.get(shard) ?? 0));
   }
 
@@ -189,6 +291,17 @@ export class ShardHost {
         }),
       );
     }
+    if (event.type === "serving") void this.#discardAside(shard);
     this.#deps.heard(shard, event);
+  }
+
+  async #discardAside(shard: ShardId): Promise<void> {
+    const { replica, log } = this.#deps;
+    try {
+      const removed = await replica?.discardAside(shard);
+      if (removed) log("info", `removed ${removed} older states of ${shard}`, { shard });
+    } catch (error) {
+      log("warn", `older states of ${shard} stay: ${(error as Error).message}`, { shard });
+    }
   }
 }

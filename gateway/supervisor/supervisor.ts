@@ -35,6 +35,8 @@ export interface SupervisorDeps {
 }
 
 const TICK_MS = 250;
+/** An epoch that no state is of. */
+const UNKNOWN_EPOCH = -1;
 
 /**
  * Carries out what the ownership rules say and tells them what came of it. It decides nothing: every
@@ -48,6 +50,8 @@ export class Supervisor {
   readonly #queues = new Map<ShardId, Promise<void>>();
   /** Asked for, or acquired and not yet written to disk: the rules do not hold them yet. */
   readonly #arriving = new Map<ShardId, number>();
+  /** Last positions of epochs that ended here, for their release. */
+  readonly #positions = new Map<ShardId, { epoch: number; position: string | null }>();
   readonly #stopped = Promise.withResolvers<void>();
 
   constructor(deps: SupervisorDeps) {
@@ -110,6 +114,7 @@ export class Supervisor {
     for (const { shard, epoch } of this.#deps.leases.held()) {
       if (wanted.get(shard) !== epoch) this.#deps.leases.drop(shard);
     }
+    this.#deps.host.keepOnly(wanted);
   }
 
   #enqueue(effect: OwnershipEffect): void {
@@ -218,7 +223,10 @@ export class Supervisor {
       return;
     }
     try {
-      await host.opened(shard, epoch, release);
+      const { position: published } = got.lease;
+      // Without a row in a store that may have lost some, nobody knows; 0 would mean that there never was an owner.
+      const before = expected?.epoch ?? (this.#state.view?.pristine ? 0 : UNKNOWN_EPOCH);
+      await host.opened(shard, epoch, { before, published, release });
     } catch (error) {
       // The epoch is not on disk, so it must never be used; the lease runs out.
       this.#arriving.delete(shard);
@@ -253,18 +261,25 @@ export class Supervisor {
   async #release(effect: Extract<OwnershipEffect, { do: "release" }>): Promise<void> {
     const { leases, host, self } = this.#deps;
     const { shard, epoch, handTo, reason } = effect;
-    await host.finish(shard, epoch);
+    const finished = await host.finish(shard, epoch);
+    // Repeated when an answer was lost: what was published then still holds.
+    if (finished !== undefined) this.#positions.set(shard, { epoch, position: finished });
+    const last = this.#positions.get(shard);
     await leases.release({
       shard,
       node: self.node,
       incarnation: self.incarnation,
       epoch,
-      position: null,
+      position: last?.epoch === epoch ? last.position : this.#publishedPosition(shard),
       handTo,
       reason,
     });
     this.#deps.remember("released", shard, handTo ? `${reason}, to ${handTo}` : reason);
     this.#answer("released", shard, epoch);
+  }
+
+  #publishedPosition(shard: ShardId): string | null {
+    return this.#state.view?.leases[shard]?.position ?? null;
   }
 
   #answer(

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { bootClock } from "../../../gateway/clock.ts";
 import { DirectoryTarget } from "../../../gateway/replication/directory-target.ts";
 import { parsePosition } from "../../../gateway/replication/manifest.ts";
+import { oneSite } from "../../../gateway/replication/sites.ts";
 import { ReplicatedState } from "../../../gateway/replication/state.ts";
 import { NoState } from "../../../gateway/replication/take.ts";
 import { type ReplicaTarget, TargetUnavailable } from "../../../gateway/replication/target.ts";
@@ -42,7 +43,8 @@ function node(name: string, boot = "boot", fleet = "f1"): ReplicatedState {
     fleet,
     local: new LocalStateStore({ dataDir, fleet, log: { warn: (text) => messages.push(text) } }),
     stateDir: (shard) => scratch.path(name, "shards", shard, "state"),
-    target,
+    sites: oneSite(target),
+    patienceMs: 0,
     stagingDir: scratch.path(name, "staging"),
     bootId: boot,
     clock: bootClock,

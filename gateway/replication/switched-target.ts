@@ -1,0 +1,39 @@
+import type { ReplicaTarget, StoredObject } from "./target.ts";
+
+/** A target in whose place another one can be put while it is used. */
+export class SwitchedTarget implements ReplicaTarget {
+  #inner: ReplicaTarget;
+
+  constructor(inner: ReplicaTarget) {
+    this.#inner = inner;
+  }
+
+  /** From the next call on. */
+  use(target: ReplicaTarget): void {
+    this.#inner = target;
+  }
+
+  get name(): string {
+    return this.#inner.name;
+  }
+
+  get refusesOldEpochs(): boolean {
+    return this.#inner.refusesOldEpochs;
+  }
+
+  put(key: string, bytes: Uint8Array, epoch: number): Promise<"stored" | "exists"> {
+    return this.#inner.put(key, bytes, epoch);
+  }
+
+  get(key: string): Promise<Buffer | null> {
+    return this.#inner.get(key);
+  }
+
+  list(prefix: string): Promise<StoredObject[]> {
+    return this.#inner.list(prefix);
+  }
+
+  remove(keys: readonly string[], epoch: number): Promise<void> {
+    return this.#inner.remove(keys, epoch);
+  }
+}

@@ -1,0 +1,166 @@
+import type { FleetConfig, NodeConfig } from "../../gateway/config.ts";
+import {
+  FLEET_USER,
+  type HostCheck,
+  type HostContext,
+  type HostDirectory,
+  type HostFile,
+  type HostPart,
+  type HostPaths,
+  UNIT_ORDER,
+} from "../host/types.ts";
+import { FAILED_UNIT, failedUnitText, NODE_UNIT, nodeUnitText } from "./unit.ts";
+
+export interface NodePlanInput {
+  /** Name of the release: `<openclaw version>+<build>`. It is part of every lease that the node takes. */
+  readonly releaseId: string;
+  /** OpenClaw's entry file. @default openclaw/node_modules/openclaw/openclaw.mjs in the release */
+  readonly openclaw?: string | undefined;
+  /** Cores of the host: half of them boot gateways at a time. */
+  readonly cores: number;
+  /**
+   * What fleet.json says, with `{{secret NAME}}` where one goes. Where the router listens on the host
+   * itself and how many nodes there are is put in here.
+   */
+  readonly fleet: Omit<FleetConfig, "host" | "port" | "nodes">;
+  /** Endpoints of the lease store, the host's own member first; null: one host, and a file on it. */
+  readonly etcdEndpoints: readonly string[] | null;
+  /** Address of the Redis for sessions, with its marks; missing: a file. */
+  readonly redisUrl?: string | undefined;
+  /** Where replicas go; see `NodeConfig.replication`. */
+  readonly replication?: NodeConfig["replication"];
+  /** Most memory of the node with all its gateways, MiB. @default no limit */
+  readonly memoryMaxMiB?: number | undefined;
+}
+
+/** Lowest port of OpenClaw's gateways, all on loopback; above every port of the fleet's own. */
+const GATEWAY_PORT_BASE = 19_000;
+/** A cold first start of a node's program on a small machine took 6 s; a busy one needs longer. */
+const READY_SECONDS = 120;
+
+/** Keys of this fleet in etcd begin with it. */
+export const leasePrefix = (fleet: string): string => `/openclaw-fleet/${fleet}`;
+
+export const nodeDir = ({ data }: HostPaths, id: string): string => `${data}/nodes/${id}`;
+
+/** The node's own program on a host that runs shards. */
+export function planNode(context: HostContext, input: NodePlanInput): HostPart {
+  const { self, paths, fleet } = context;
+  const dir = nodeDir(paths, self.name);
+  const nodeFile = `${dir}/node.json`;
+  const own: Omit<HostDirectory, "mode"> = { owner: FLEET_USER, group: FLEET_USER };
+  const secret = (name: string, format?: "json"): HostFile => ({
+    content: `{{secret ${name}}}`,
+    ...own,
+    mode: "0640",
+    ...(format ? { format } : {}),
+  });
+  const unit = {
+    fleet,
+    node: self.name,
+    paths,
+    dir,
+    memoryMaxMiB: input.memoryMaxMiB,
+  };
+  return {
+    users: { [FLEET_USER]: { home: paths.data } },
+    directories: {
+      [paths.etc]: { owner: "root", group: "root", mode: "0755" },
+      [paths.tls]: { ...own, mode: "0750" },
+      [paths.data]: { ...own, mode: "0750", data: true },
+      [`${paths.data}/nodes`]: { ...own, mode: "0700", data: true },
+      [dir]: { ...own, mode: "0700", data: true },
+    },
+    files: {
+      [`${paths.tls}/ca.pem`]: secret("tls.ca"),
+      [`${paths.tls}/node.pem`]: secret(`tls.${self.name}.cert`),
+      [`${paths.tls}/node.key`]: secret(`tls.${self.name}.key`),
+      [nodeFile]: json(nodeConfigOf(context, input)),
+      [`${paths.data}/fleet.json`]: json(fleetConfigOf(context, input)),
+    },
+    units: {
+      [FAILED_UNIT]: {
+        content: failedUnitText(self.name),
+        // Started by the node's failure alone.
+        state: "disabled",
+        order: UNIT_ORDER.node - 1,
+      },
+      [NODE_UNIT]: {
+        content: nodeUnitText(unit),
+        state: "enabled",
+        order: UNIT_ORDER.node,
+        // fleet.json and certificates are followed by the running node.
+        restartOn: [nodeFile],
+        drains: true,
+      },
+    },
+    checks: { "the node takes requests": readyCheck(context) },
+  };
+}
+
+/** What a file on the host holds; secrets are put in there, and with them it is parsed by the runtime. */
+function json(content: object): HostFile {
+  return {
+    content: `${JSON.stringify(content, null, 2)}\n`,
+    owner: FLEET_USER,
+    group: FLEET_USER,
+    mode: "0600",
+    format: "json",
+  };
+}
+
+export function nodeConfigOf(context: HostContext, input: NodePlanInput): NodeConfig {
+  const { self, paths, ports, fleet } = context;
+  const everywhere = self.address.includes(":") ? "::" : "0.0.0.0";
+  const tls = {
+    ca: `${paths.tls}/ca.pem`,
+    cert: `${paths.tls}/node.pem`,
+    key: `${paths.tls}/node.key`,
+  };
+  return {
+    version: 1,
+    id: self.name,
+    dataDir: paths.data,
+    // Providers put the public address before the machine, so it is not one of the machine's own.
+    peerHost: everywhere,
+    peerPort: ports.peer,
+    address: self.address,
+    tls,
+    front: { host: everywhere, port: ports.router },
+    leases:
+      input.etcdEndpoints === null
+        ? { kind: "sqlite" }
+        : { kind: "etcd", endpoints: [...input.etcdEndpoints], tls, prefix: leasePrefix(fleet) },
+    release: {
+      id: input.releaseId,
+      node: `${paths.release}/bin/node`,
+      openclaw: input.openclaw ?? `${paths.release}/openclaw/node_modules/openclaw/openclaw.mjs`,
+      runtime: `${paths.release}/runtime`,
+    },
+    gatewayPortBase: GATEWAY_PORT_BASE,
+    cores: input.cores,
+    ...(input.redisUrl === undefined ? {} : { redisUrl: input.redisUrl }),
+    ...(input.replication === undefined ? {} : { replication: input.replication }),
+  };
+}
+
+function fleetConfigOf({ ports, hosts }: HostContext, { fleet }: NodePlanInput): FleetConfig {
+  return {
+    ...fleet,
+    host: "127.0.0.1",
+    port: ports.local,
+    nodes: hosts.filter(({ witness }) => !witness).length,
+  };
+}
+
+/** Asks the router on the host itself; Node is there, curl may not be. */
+function readyCheck({ paths, ports }: HostContext): HostCheck {
+  const ask =
+    `const answer = await fetch("http://127.0.0.1:${ports.local}/readyz");` +
+    "if (!answer.ok) { console.error(await answer.text()); process.exit(1); }";
+  return {
+    argv: [`${paths.release}/bin/node`, "--input-type=module", "--eval", ask],
+    deadlineSeconds: READY_SECONDS,
+    remedy: `Look at systemctl status ${NODE_UNIT} and journalctl -u ${NODE_UNIT}`,
+  };
+}

@@ -16,7 +16,9 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Another clone: the same sources elsewhere, with its packages behind a link. */
 function cloneTo(root: string): void {
-  cpSync(join(PROJECT_ROOT, "gateway"), join(root, "gateway"), { recursive: true });
+  for (const name of ["gateway", "plugin", "components"]) {
+    cpSync(join(PROJECT_ROOT, name), join(root, name), { recursive: true });
+  }
   cpSync(join(PROJECT_ROOT, "package.json"), join(root, "package.json"));
   cpSync(join(PROJECT_ROOT, "tsconfig.json"), join(root, "tsconfig.json"));
   symlinkSync(join(PROJECT_ROOT, "node_modules"), join(root, "node_modules"));

@@ -1,0 +1,175 @@
+import { applyFolders, changesOfFiles, FileChanges } from "./apply-files.ts";
+import { applyUnits, unitsPlanned } from "./apply-units.ts";
+import { runChecks } from "./checks.ts";
+import { type Host, openHost, wantedFiles } from "./host.ts";
+import { NodeApi } from "./node-api.ts";
+import type { AgentFailure, AgentResult, ApplyRequest } from "./protocol.ts";
+import { Abandoned, type System, stillWanted } from "./system.ts";
+import { clearAway } from "./take-away.ts";
+import { unitStatuses } from "./units.ts";
+
+/** A change that failed, and whether the host is as it was. */
+export class ApplyFailed extends Error implements AgentFailure {
+  override readonly name = "ApplyFailed";
+  readonly restored: boolean;
+  constructor(message: string, restored: boolean) {
+    super(message);
+    this.restored = restored;
+  }
+}
+
+/** What held before the change: a host is not asked for more than that, nor for less. */
+interface Baseline {
+  /** Every shard served. */
+  readonly whole: boolean;
+  /** Names of checks of the whole fleet that held. */
+  readonly held: ReadonlySet<string>;
+}
+
+/** How far a change got. */
+interface Progress {
+  changed: string[];
+  /** The new files stay: from here, what was before has to be carried out to be there again. */
+  settled: boolean;
+}
+
+/**
+ * Makes a host what its plan says, and what is so already it leaves alone. When a command of `verify` fails
+ * the old files go back and no unit hears of it; when something fails later, the previous plan is carried
+ * out. Killed at any moment, the next run goes on.
+ * @throws ApplyFailed
+ */
+export async function apply(request: ApplyRequest, system: System): Promise<AgentResult> {
+  const host = openHost(system, request.fleet, request.node);
+  const baseline = await look(request, host);
+  const progress: Progress = { changed: [], settled: false };
+  try {
+    await carryOut(request, host, baseline, progress);
+    return { changed: progress.changed };
+  } catch (error) {
+    if (error instanceof Abandoned) throw error;
+    const { message } = error as Error;
+    if (!progress.settled) throw new ApplyFailed(message, true);
+    if (!request.previous) {
+      throw new ApplyFailed(
+        `${message}\nIt was left as it is; the next run goes on from there.`,
+        false,
+      );
+    }
+    system.say("it failed; going back to what was there before");
+    const back = { ...request, ...request.previous };
+    await carryOut(back, host, baseline, { changed: [], settled: false }).catch((again: Error) => {
+      throw new ApplyFailed(
+        `${message}\nGoing back to what was there before failed as well: ${again.message}`,
+        false,
+      );
+    });
+    throw new ApplyFailed(`${message}\nWhat was there before is in place again.`, true);
+  }
+}
+
+async function look(request: ApplyRequest, host: Host): Promise<Baseline> {
+  if (request.first) return { whole: false, held: new Set() };
+  const api = request.api && new NodeApi(host.system, request.api, request.node);
+  const held = await runChecks(host.system, request.plan.checks, {
+    names: Object.entries(request.plan.checks).flatMap(([name, c]) => (c.needsFleet ? [name] : [])),
+    once: true,
+  });
+  return { whole: (await api?.whole()) === true, held: new Set(held) };
+}
+
+async function carryOut(
+  request: ApplyRequest,
+  host: Host,
+  baseline: Baseline,
+  progress: Progress,
+): Promise<void> {
+  const { plan } = request;
+  const { system, accounts, packages, record, note } = host;
+  const names = [...new Set([...Object.keys(plan.units), ...Object.keys(record.units)])];
+  const asFound = await unitStatuses(system, names);
+  const did = (lines: readonly string[]) => {
+    progress.changed.push(...lines);
+    if (lines.length > 0) record.complete = false;
+  };
+  did(await packages.install(plan.packages, record, note));
+  stillWanted(system);
+  did(await accounts.make(plan.users, record, note));
+  const wanted = await wantedFiles(accounts, request);
+  did(await applyFolders(plan, [...wanted.keys()], host));
+  stillWanted(system);
+
+  const files = changesOfFiles(wanted, host);
+  const units = await unitsPlanned(plan, files, host, asFound);
+  const api = request.api && new NodeApi(system, request.api, request.node);
+  const node = new NodeInHand(api, host, request.first ? null : baseline.whole);
+  if (units.stopsNode) await node.drain();
+  const writing = new FileChanges(host, files);
+  try {
+    if (!files.nothing || !units.nothing) record.complete = false;
+    await writing.write(() => units.note());
+    await units.prepare();
+  } catch (error) {
+    writing.undo();
+    await units.undo();
+    await node.resume().catch(() => {});
+    throw error;
+  }
+  did(writing.said);
+  progress.settled = !files.nothing || !units.nothing;
+  did(await applyUnits(units, writing, host));
+  if (units.touchesNode || record.drained) await node.untilServing();
+  await node.resume();
+  did(await clearAway(plan, wanted, host));
+  await runChecks(system, plan.checks, {
+    names: Object.entries(plan.checks).flatMap(([name, check]) =>
+      check.needsFleet && !baseline.held.has(name) ? [] : [name],
+    ),
+    once: false,
+  });
+  record.complete = true;
+  note();
+}
+
+/** The node on this host while its unit is changed. */
+class NodeInHand {
+  readonly #api: NodeApi | null;
+  readonly #host: Host;
+  readonly #whole: boolean | null;
+
+  /** @param whole whether the fleet was whole; null: nothing is asked of it, the host is just being made */
+  constructor(api: NodeApi | null, host: Host, whole: boolean | null) {
+    this.#api = api;
+    this.#host = host;
+    this.#whole = whole;
+  }
+
+  /** Somebody who set the node aside finds it so afterwards. */
+  async drain(): Promise<void> {
+    const { record, note } = this.#host;
+    if (!this.#api || this.#whole === null || record.drained) return;
+    if (await this.#api.resting()) return;
+    record.drained = true;
+    note();
+    try {
+      if (await this.#api.drain()) return;
+      record.drained = false;
+      note();
+    } catch (error) {
+      await this.resume().catch(() => {});
+      throw error;
+    }
+  }
+
+  async untilServing(): Promise<void> {
+    if (this.#api && this.#whole !== null) await this.#api.untilServing(this.#whole);
+  }
+
+  async resume(): Promise<void> {
+    const { record, note } = this.#host;
+    if (!record.drained) return;
+    await this.#api?.resume();
+    record.drained = false;
+    note();
+  }
+}

@@ -1,0 +1,88 @@
+import {
+  type FrontCertificate,
+  type FrontPlan,
+  planFront,
+  ROUTER_NAME,
+} from "../../components/front/plan.ts";
+import type { HostFacts } from "../../components/host/types.ts";
+import { watchingHost } from "../../components/prometheus/plan.ts";
+import type { RedisMode } from "../../components/redis/layout.ts";
+import type { FleetPlan } from "../presets.ts";
+import type { Settings } from "../settings.ts";
+import { checkHosts } from "./checks.ts";
+
+/** Who carries what in a fleet on hosts, and under which names everything is called. Plain data. */
+export interface HostsPlan {
+  readonly hosts: readonly HostFacts[];
+  /** Redis on the hosts; null: one of the person's own, or none is needed. */
+  readonly redis: RedisMode | null;
+  /** Null: something of the person's own stands before the routers. */
+  readonly front: FrontPlan | null;
+  /** Whether anything is asked of several machines: then etcd decides, and shards have replicas. */
+  readonly several: boolean;
+  /** The host that watches; null when nothing does. */
+  readonly watching: string | null;
+  /** What people open. */
+  readonly endpoint: string;
+  /** DNS names and addresses in each host's certificate. */
+  readonly certificates: Readonly<Record<string, readonly string[]>>;
+}
+
+/** Pure. Throws ConfigError with what cannot be. */
+export function planHosts(settings: Settings, fleet: FleetPlan): HostsPlan {
+  checkHosts(settings);
+  const hosts: HostFacts[] = settings.hosts.map(({ name, address, witness }) => ({
+    name,
+    address,
+    ...(witness ? { witness } : {}),
+  }));
+  const several = hosts.length > 1;
+  const front = settings.front.kind === "none" ? null : planFront(hosts, frontOf(settings));
+  const ownRedis = settings.redis.url !== undefined;
+  return {
+    hosts,
+    redis: ownRedis || !several || fleet.redis === "none" ? null : fleet.redis,
+    front,
+    several,
+    watching:
+      (settings.monitoring.enabled ?? several) ? watchingHost(hosts, settings.monitoring) : null,
+    endpoint: endpointOf(hosts, front, settings),
+    certificates: Object.fromEntries(
+      hosts.map(({ name, address }) => {
+        // Without a certificate of a public authority, people meet this one.
+        const names = front?.fronts.some((host) => host.name === name) ? front.names : [];
+        const own = [address, name, ROUTER_NAME, "localhost", "127.0.0.1", "::1"];
+        return [name, [...own, ...names]];
+      }),
+    ),
+  };
+}
+
+function frontOf(settings: Settings): Parameters<typeof planFront>[1] {
+  const { front, domain } = settings;
+  return {
+    hosts: front.hosts,
+    names: domain === undefined ? [] : [domain],
+    certificate: certificateOf(settings),
+    balancing: front.balancing,
+    httpPort: front.httpPort,
+    httpsPort: front.httpsPort,
+  };
+}
+
+function certificateOf({ front, domain }: Settings): FrontCertificate {
+  const kind = front.certificate ?? (domain === undefined ? "fleet" : "acme");
+  return kind === "acme" ? { kind, email: front.email } : { kind };
+}
+
+function endpointOf(
+  hosts: readonly HostFacts[],
+  front: FrontPlan | null,
+  { domain }: Settings,
+): string {
+  const first = front?.fronts[0] ?? hosts.find(({ witness }) => !witness);
+  const address = domain ?? first?.address ?? "localhost";
+  const host = address.includes(":") ? `[${address}]` : address;
+  const port = front?.httpsPort ?? 443;
+  return `https://${host}${port === 443 ? "" : `:${port}`}`;
+}

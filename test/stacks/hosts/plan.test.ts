@@ -1,0 +1,72 @@
+import { expect, test } from "vitest";
+import { planHosts } from "../../../stacks/hosts/plan.ts";
+import { planFleet } from "../../../stacks/presets.ts";
+import { settingsSchema } from "../../../stacks/settings-schema.ts";
+
+const THREE = [
+  { name: "a", address: "192.0.2.1" },
+  { name: "b", address: "192.0.2.2" },
+  { name: "c", address: "192.0.2.3" },
+];
+
+function plan(more: object) {
+  const settings = settingsSchema.parse({
+    target: "hosts",
+    environment: "staging",
+    hosts: THREE,
+    ...more,
+  });
+  return planHosts(settings, planFleet(settings));
+}
+
+test("three hosts with a domain: Let's Encrypt, one Redis, watched by the last", () => {
+  const { endpoint, front, redis, watching, several } = plan({ domain: "chat.example.com" });
+  expect(endpoint).toBe("https://chat.example.com");
+  expect(front?.certificate).toEqual({ kind: "acme", email: undefined });
+  expect([redis, watching, several]).toEqual(["single", "c", true]);
+});
+
+test("without a domain people come to the first front, and trust the fleet's authority", () => {
+  const { endpoint, front } = plan({ front: { httpsPort: 8443, hosts: ["b"] } });
+  expect(endpoint).toBe("https://192.0.2.2:8443");
+  expect(front?.certificate.kind).toBe("fleet");
+});
+
+test("a host with a front answers to the domain, another does not", () => {
+  const { certificates } = plan({ domain: "chat.example.com", front: { hosts: ["b"] } });
+  expect(certificates.b).toContain("chat.example.com");
+  expect(certificates.a).not.toContain("chat.example.com");
+  expect(certificates.a).toContain("192.0.2.1");
+});
+
+test("one host alone needs no etcd, no Redis and nobody who watches", () => {
+  const alone = plan({ preset: "solo", hosts: THREE.slice(0, 1) });
+  expect([alone.several, alone.redis, alone.watching]).toEqual([false, null, null]);
+});
+
+test("somebody's own Redis is not put on the hosts", () => {
+  expect(plan({ redis: { url: "redis://192.0.2.9" } }).redis).toBeNull();
+});
+
+test.each([
+  [{ hosts: [] }, /hosts is empty/],
+  [{ hosts: [...THREE, { name: "a", address: "192.0.2.4" }] }, /hosts\[3\]\.name is a, as is/],
+  [
+    { hosts: [...THREE.slice(0, 2), { name: "x", address: "192.0.2.1" }] },
+    /address is 192\.0\.2\.1, as is/,
+  ],
+  [
+    { hosts: [...THREE.slice(0, 2), { name: "x", address: "root@h" }] },
+    /neither an IP address nor a DNS/,
+  ],
+  [
+    { hosts: [...THREE.slice(0, 2), { name: "x", address: "127.0.0.1" }] },
+    /other hosts cannot reach/,
+  ],
+  [{ front: { certificate: "own" } }, /front\.certificateFile is missing/],
+  [{ environment: "prod" }, /domain is missing/],
+  [{ front: { hosts: ["z"] } }, /front\.hosts names "z"/],
+  [{ monitoring: { host: "z" } }, /monitoring\.host is z/],
+])("%j is refused", (more, said) => {
+  expect(() => plan(more)).toThrow(said);
+});

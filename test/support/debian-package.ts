@@ -44,6 +44,25 @@ export function unpackDebian(folder: string, packages: readonly string[]): void 
   }
 }
 
+/**
+ * Installs Debian's packages on this machine, for what only works there and starts no service. Throws with
+ * apt's own words.
+ */
+export function installDebian(packages: readonly string[]): void {
+  const install = ["install", "--yes", "--no-install-recommends", ...packages];
+  try {
+    try {
+      apt("/", install);
+    } catch {
+      apt("/", ["update"]);
+      apt("/", install);
+    }
+  } catch (error) {
+    const { message, stderr } = error as Error & { stderr?: Buffer };
+    throw new Error(stderr?.toString().trim() || message);
+  }
+}
+
 function apt(cwd: string, args: readonly string[]): void {
   execFileSync("apt-get", ["-qq", ...args], { cwd, stdio: "pipe", timeout: DOWNLOAD_MS });
 }

@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { cacheEntry } from "../../../toolchain/cache.ts";
 import { createProgress } from "../../../toolchain/progress.ts";
-import { onPath, unpackDebian } from "../../support/debian-package.ts";
+import { installDebian, onPath, unpackDebian } from "../../support/debian-package.ts";
 
 /**
  * `systemd-nspawn` and `debootstrap` with what they link to. Everything else that a lab runs (`ip`, `tc`,
@@ -53,6 +53,8 @@ export function whyNoHosts(): string | null {
 export async function hostPrograms(): Promise<HostPrograms> {
   const why = whyNoHosts();
   if (why !== null) throw new Error(`no test hosts: ${why}`);
+  // The project's own way to hosts; a person who has hosts has it.
+  if (onPath("ssh") === null) installDebian(["openssh-client"]);
   const entry = await cacheEntry(
     "host-programs",
     `${process.arch}-1`,

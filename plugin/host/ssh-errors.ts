@@ -1,0 +1,158 @@
+import { createHash } from "node:crypto";
+import { type HostConnection, HostUnreachable } from "./shell.ts";
+import { keyOnly } from "./ssh-files.ts";
+import { destinationOf } from "./ssh-options.ts";
+
+/** What is known when a connection could not be made. */
+export interface SshFailure {
+  readonly connection: HostConnection;
+  /** What ssh wrote. */
+  readonly stderr: string;
+  /** The key that the host showed; empty when it was not reached. */
+  readonly seen: string;
+  /** As whom it was tried, by the settings and ssh's own configuration. */
+  readonly user: string;
+  readonly port: string;
+  /** True when the connection goes over another host. */
+  readonly jumps: boolean;
+}
+
+interface Words {
+  readonly what: string;
+  readonly why: string;
+  readonly fix: string;
+}
+
+/** What was wrong with a connection, why, and what to do, as an error. */
+export function sshError(failure: SshFailure): HostUnreachable {
+  const { what, why, fix } = judge(failure);
+  return hostError(failure.connection, what, why, fix);
+}
+
+export function hostError(
+  connection: HostConnection,
+  what: string,
+  why: string,
+  fix: string,
+): HostUnreachable {
+  return new HostUnreachable(`host ${connection.name}: ${what}\n  why: ${why}\n  do:  ${fix}`);
+}
+
+function judge(failure: SshFailure): Words {
+  const { connection, stderr, user, jumps } = failure;
+  const where = placeOf(failure);
+  const said = lastLines(stderr);
+  const byHand = `ssh ${handOptions(connection)}${destinationOf(connection)}`;
+  if (
+    /host key verification failed|host identification has changed|no matching host key type/i.test(
+      stderr,
+    )
+  ) {
+    return judgeKey(failure);
+  }
+  if (/unprotected private key|bad permissions/i.test(stderr)) {
+    return {
+      what: `the key file ${connection.identityFile ?? ""} was not used`,
+      why: "others on this machine may read it, and ssh does not use such a key",
+      fix: `chmod 600 ${connection.identityFile ?? "it"}`,
+    };
+  }
+  if (/too many authentication failures/i.test(stderr)) {
+    return {
+      what: `${where} refused user ${user}`,
+      why: "so many keys were offered that it hung up before the right one",
+      fix: "name the key: hosts[].identityFile, or IdentityFile and IdentitiesOnly in ~/.ssh/config",
+    };
+  }
+  if (/permission denied/i.test(stderr)) {
+    return {
+      what: `${where} refused user ${user}`,
+      why: said,
+      fix:
+        `${byHand} must log in without asking: put your public key into ~${user}/.ssh/authorized_keys there, ` +
+        "name the key by hosts[].identityFile, and give one with a passphrase to your agent (ssh-add)",
+    };
+  }
+  if (/could not resolve hostname|name or service not known/i.test(stderr)) {
+    return {
+      what: `the name ${destinationOf(connection)} is not known`,
+      why: said,
+      fix: "check hosts[].address (or sshConfigHost) for a slip, and this machine's DNS",
+    };
+  }
+  return {
+    what: `${where} cannot be reached`,
+    why: said || "it did not answer in time",
+    fix:
+      `check that it is on, that its firewall lets this machine in, and that ${byHand} works` +
+      (jumps ? "; the connection goes over a jump host, which must be up too" : ""),
+  };
+}
+
+function judgeKey(failure: SshFailure): Words {
+  const { connection, seen, stderr, jumps } = failure;
+  const where = placeOf(failure);
+  const check =
+    "compare with what `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` prints on its console";
+  if (seen === "" && jumps) {
+    return {
+      what: "its jump host is not known to ssh on this machine, or has changed",
+      why: lastLines(stderr),
+      fix: `log in to ${connection.jump ?? "the jump host"} once by hand and check its key; then run this again`,
+    };
+  }
+  if (connection.hostKey !== undefined) {
+    return {
+      what: `${where} is not the host that was known`,
+      why:
+        `its key is ${fingerprint(seen)}, expected ${fingerprint(connection.hostKey)}: ` +
+        "it was installed anew, or something stands between",
+      fix: `${check}; if the new key is right, set hosts[].hostKey of ${connection.name} to it: ${keyOnly(seen)}`,
+    };
+  }
+  return {
+    what: `${where} is not the host that this machine's known_hosts file names`,
+    why: `its key is now ${fingerprint(seen)}`,
+    fix: `${check}; if it is right, ssh-keygen -R ${destinationOf(connection)} and run this again`,
+  };
+}
+
+/** As ssh shows keys: type and SHA-256. */
+export function fingerprint(key: string): string {
+  const [type = "", body = ""] = keyOnly(key).split(" ");
+  if (body === "") return "of no known kind";
+  const digest = createHash("sha256").update(Buffer.from(body, "base64")).digest("base64");
+  return `${type} SHA256:${digest.replace(/=+$/, "")}`;
+}
+
+const placeOf = ({ connection, port }: SshFailure): string =>
+  `${destinationOf(connection)}${port === "22" || port === "" ? "" : ` port ${port}`}`;
+
+function handOptions({ user, port, identityFile, jump }: HostConnection): string {
+  return [
+    user === undefined ? "" : `-l ${user} `,
+    port === undefined ? "" : `-p ${port} `,
+    jump === undefined ? "" : `-J ${jump} `,
+    identityFile === undefined ? "" : `-i ${identityFile} `,
+  ].join("");
+}
+
+/** What ssh said last, without the frames it draws around warnings. */
+export function lastLines(stderr: string): string {
+  return stderr
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "" && !/^@/.test(line))
+    .slice(-2)
+    .join("; ");
+}
+
+/** ssh is missing, or does not take its configuration. */
+export function noClient(connection: HostConnection, stderr: string): HostUnreachable {
+  return hostError(
+    connection,
+    "ssh could not be used",
+    lastLines(stderr) || "it is not on PATH",
+    "install OpenSSH's client (apt-get install openssh-client), and correct what it says about its configuration",
+  );
+}

@@ -52,6 +52,12 @@ interface Running extends Omit<PackArgs, "about"> {
   readonly learn: (urn: string) => About;
   /** Exceptions that something needed. */
   readonly used: Set<Exception>;
+  /**
+   * What the program asked for, by URN. Of a whole stack the engine tells what providers answered
+   * instead: in a preview nothing at all of a cluster that is not there yet, and unknown lists where
+   * nothing was asked for.
+   */
+  readonly asked: Map<string, ResourceValidationArgs["props"]>;
 }
 
 /** Policies as Pulumi's SDK serves them: with the stack's severities and exceptions. */
@@ -60,6 +66,7 @@ export function packPolicies(args: PackArgs): (ResourceValidationPolicy | StackV
     ...args,
     known: undefined,
     used: new Set(),
+    asked: new Map(),
     learn: (urn) => {
       running.known ??= args.about(urn.split("::")[0]?.replace("urn:pulumi:", "") ?? "");
       return running.known;
@@ -177,6 +184,8 @@ function serve(
       ...common,
       enforcementLevel: level,
       validateStack: (args: StackValidationArgs, report: ReportViolation) => {
+        // In place: resources lead to each other.
+        for (const one of args.resources) one.props = pack.asked.get(one.urn) ?? one.props;
         if (args.resources.length > 0) judged(validateStack, args, stackUrn(args), report);
       },
     });
@@ -201,7 +210,7 @@ function excepted(
   return `${held.reason} (${held.owner}, until ${held.expires})`;
 }
 
-/** Faults of the stack's own severities and exceptions. */
+/** Faults of the stack's own severities and exceptions. Asked about every resource, it notes them all. */
 const ownFaults = (pack: Running): Policy => ({
   id: "hygiene-policy-settings",
   sentence: "Severities and exceptions of the stack name policies that exist, and hold today.",
@@ -209,7 +218,8 @@ const ownFaults = (pack: Running): Policy => ({
   setting: "policies",
   fix: "mend the entry, or take it out",
   unknown: "They are settings, and so are known.",
-  validateResource({ type, urn }, report) {
+  validateResource({ type, urn, props }, report) {
+    pack.asked.set(urn, props);
     if (type !== STACK) return;
     const { facts, exceptions } = pack.learn(urn);
     for (const fault of severityFaults(pack.policies, facts)) report(fault);

@@ -44,7 +44,8 @@ export function read(props: Readonly<Record<string, unknown>>): Fields {
 
 function plain(value: unknown): unknown {
   if (MARKS.has(value)) return UNKNOWN;
-  if (Array.isArray(value)) return value.map(plain);
+  // One by one: the SDK's proxy around what a remediation gets breaks what makes lists of lists.
+  if (Array.isArray(value)) return Array.from({ length: value.length }, (_, i) => plain(value[i]));
   if (value === null || typeof value !== "object") return value;
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, plain(inner)]));
 }

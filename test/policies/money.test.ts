@@ -1,3 +1,5 @@
+import * as proxy from "@pulumi/policy/proxy.js";
+import * as secret from "@pulumi/policy/secret.js";
 import { expect, test } from "vitest";
 import { CACHE_NODES } from "../../components/cache/catalog.ts";
 import { FAMILIES, GPU_FAMILIES } from "../../components/nodes/catalog.ts";
@@ -17,6 +19,13 @@ import {
   withUnknown,
   withValue,
 } from "./support.ts";
+
+// Left out of the SDK's types.
+type Wrap<Name extends string> = Record<Name, (inputs: object) => Fields>;
+const { unknownCheckingProxy } = proxy as unknown as Wrap<"unknownCheckingProxy">;
+const { secretsPreservingProxy } = secret as unknown as Wrap<"secretsPreservingProxy">;
+// biome-ignore lint/suspicious/noExplicitAny: inputs of any type pass through here.
+type Fields = Record<string, any>;
 
 const ec2 = () => stackOf("ec2", "medium");
 const eks = () => stackOf("eks", "medium");
@@ -192,6 +201,15 @@ test("missing tags are added, and nothing else is touched", async () => {
     [FLEET_TAG]: "team",
     [ENVIRONMENT_TAG]: "prod",
   });
+});
+
+test("lists and secrets of a resource are no obstacle, as the SDK hands them to a remediation", async () => {
+  const made = withValue(pick(await ec2(), TYPE.instance), "tags", { Name: "x" });
+  const inputs = { ...made.inputs, vpcSecurityGroupIds: ["sg-1", "sg-2"], userData: "hidden" };
+  const args = argsOf({ ...made, inputs });
+  const wrapped = unknownCheckingProxy(secretsPreservingProxy(inputs));
+  const props = rules.tags.remediateResource?.({ ...args, props: wrapped });
+  expect(props?.tags).toMatchObject({ Name: "x", team: "agents" });
 });
 
 test("what is unknown beside a missing tag stays unknown; a set that is unknown is left alone", async () => {

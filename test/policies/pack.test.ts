@@ -152,6 +152,33 @@ describe("a policy in the pack", () => {
   });
 });
 
+describe("a whole stack", () => {
+  test("is judged by what was asked for, where the engine tells what providers answered", async () => {
+    const made = await database();
+    const seen: unknown[] = [];
+    const judging = policy({
+      validateStack: ({ resources }) => {
+        for (const one of resources) seen.push(one.props.engine);
+      },
+    });
+    const pack = packOf({ policies: [judging] });
+    pack.resource(made, "hygiene-policy-settings");
+    pack.stack([{ ...made, inputs: {} }], "hygiene-test");
+    expect(seen).toEqual(["postgres"]);
+  });
+
+  test("is judged by the answers, where a resource was not registered in this run", async () => {
+    const seen: unknown[] = [];
+    const judging = policy({
+      validateStack: ({ resources }) => {
+        for (const one of resources) seen.push(one.props.engine);
+      },
+    });
+    packOf({ policies: [judging] }).stack([await database()], "hygiene-test");
+    expect(seen).toEqual(["postgres"]);
+  });
+});
+
 describe("exceptions in the pack", () => {
   test("let one resource through, for one policy, with a note that says why", async () => {
     const made = await database();

@@ -8,9 +8,9 @@ import { dnsSettings } from "../components/dns/settings.ts";
 import { edgeSettings } from "../components/edge/settings.ts";
 import { filesSettings } from "../components/files/settings.ts";
 import { ec2Settings } from "../components/hosts-ec2/settings.ts";
-import { monitoringSettings } from "../components/monitoring/settings.ts";
 import { networkSettings } from "../components/network/settings.ts";
 import { gpuSettings, karpenterSettings } from "../components/nodes/settings.ts";
+import { monitoringSettings } from "../components/watch/settings.ts";
 import { DEFAULT_PORT } from "../gateway/contract.ts";
 import { adoptSettings, awsSettings, layersSetting } from "./aws/settings.ts";
 import { CAPACITY, type CapacityName } from "./capacity.ts";
@@ -221,7 +221,9 @@ export const settingsSchema = z.strictObject({
   cluster: clusterSettings.prefault({}).describe("The Kubernetes cluster (eks)."),
   karpenter: karpenterSettings.prefault({}).describe("Who makes the cluster's nodes (eks)."),
   gpu: gpuSettings.optional().describe("Machines with GPUs, made when a pod asks (eks)."),
-  monitoring: monitoringSettings.prefault({}).describe("Metrics, logs, traces and alerts (eks)."),
+  monitoring: monitoringSettings
+    .prefault({})
+    .describe("Metrics and alerts (hosts, eks); logs and traces (eks)."),
   budget: budgetSettings.prefault({}).describe("Whom AWS tells of the bill (ec2, eks)."),
   layers: layersSetting,
   adopt: adoptSettings.default({}).describe("Layers that exist already (ec2, eks)."),

@@ -74,7 +74,14 @@ function parseJson(text: string): unknown {
 }
 
 /** Settings below which `env:NAME` is replaced. `openclaw` is raw, OpenClaw has references of its own. */
-const WITH_ENV = new Set<PropertyKey>(["agents", "models", "tokens", "hosts", "redis"]);
+const WITH_ENV = new Set<PropertyKey>([
+  "agents",
+  "models",
+  "tokens",
+  "hosts",
+  "redis",
+  "monitoring",
+]);
 const ENV_REFERENCE = /^env:([A-Za-z_][A-Za-z0-9_]*)$/;
 
 function resolveEnv(

@@ -6,8 +6,11 @@ import { ToolchainError } from "./errors.ts";
 /** Files of the bundled runtime and where each begins. A program finds the others beside itself. */
 export const RUNTIME_ENTRIES: Readonly<Record<string, string>> = {
   "node.js": "gateway/node/main.ts",
+  "canary.js": "gateway/canary/main.ts",
   "keeper.js": "gateway/keeper/main.ts",
   "lease-thread.js": "gateway/leases/thread.ts",
+  "replication-thread.js": "gateway/replication/thread.ts",
+  "replica-check-thread.js": "gateway/replication/check-thread.ts",
 };
 
 export interface Bundle {

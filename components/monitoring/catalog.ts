@@ -25,16 +25,6 @@ export const SECRETS = { receivers: "alert-receivers", grafana: "grafana-admin" 
 /** Where the Prometheus operator puts files of a Secret that Alertmanager is given. */
 export const SECRETS_DIR = `/etc/alertmanager/secrets/${SECRETS.receivers}`;
 
-/** Keys of {@link SECRETS.receivers}. */
-export const RECEIVER_KEYS = {
-  slack: "slack-url",
-  pagerDuty: "pagerduty-key",
-  email: "smtp-password",
-} as const;
-
-/** Label `job` of everything that the routers say about themselves, on every target. */
-export const JOB = "openclaw-fleet";
-
 /** Numbers that sizing rests on. */
 export const SIZING = {
   /**

@@ -8,8 +8,10 @@ import type { MakeGone } from "../gone.ts";
 import { closedNamespace } from "../namespace.ts";
 import { podIdentity, type Statement } from "../pod-identity.ts";
 import { release, type Values } from "../release.ts";
+import { fleetDashboards } from "../watch/dashboards/index.ts";
+import { receiverSecrets } from "../watch/receivers.ts";
+import { clusterRules } from "../watch/rules/index.ts";
 import { NAMESPACES, SECRETS, SERVICES, SIZING } from "./catalog.ts";
-import { fleetDashboards } from "./dashboards/index.ts";
 import {
   dashboardMap,
   externalSecret,
@@ -19,8 +21,6 @@ import {
 } from "./objects.ts";
 import { collectorValues, LOG_PREFIX, lokiValues, tempoValues, vectorValues } from "./pipelines.ts";
 import type { MonitoringPlan } from "./plan.ts";
-import { receiverSecrets } from "./receivers.ts";
-import { fleetRules } from "./rules/index.ts";
 import { grafanaValues, stackValues } from "./values.ts";
 
 export interface MonitoringArgs {
@@ -232,7 +232,7 @@ export class Monitoring extends pulumi.ComponentResource {
       args.adminTokenSecret ? TOKEN_SECRET : null,
       after(watched, ...token),
     );
-    prometheusRule(`${name}-rules`, fleetRules(plan.facts, "cluster"), watched);
+    prometheusRule(`${name}-rules`, clusterRules(plan.facts), watched);
     for (const dashboard of fleetDashboards(plan.facts)) {
       dashboardMap(name, dashboard, after(inside, monitoring));
     }

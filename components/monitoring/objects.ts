@@ -1,8 +1,9 @@
 import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
-import { JOB, NAMESPACES } from "./catalog.ts";
-import { type Dashboard, grafana } from "./dashboards/index.ts";
-import { type RuleGroup, ruleFile } from "./rules/index.ts";
+import { JOB } from "../watch/catalog.ts";
+import { type Dashboard, grafana } from "../watch/dashboards/index.ts";
+import { type RuleGroup, ruleFile } from "../watch/rules/index.ts";
+import { NAMESPACES } from "./catalog.ts";
 
 type Options = pulumi.CustomResourceOptions;
 

@@ -1,9 +1,11 @@
 import { type CostLine, HOURS_A_MONTH, pricesOf, type Tier } from "../cost.ts";
 import { ConfigError, type Fault } from "../errors.ts";
 import { type PodLoad, sumLoad } from "../system-pods.ts";
+import { RECEIVER_KEYS, type Receiver } from "../watch/catalog.ts";
+import type { FleetFacts } from "../watch/facts.ts";
+import { tellsSomebody } from "../watch/receivers.ts";
+import type { MonitoringSettings } from "../watch/settings.ts";
 import { LINES, PODS, PRICES, SIZING } from "./catalog.ts";
-import type { FleetFacts } from "./facts.ts";
-import type { MonitoringSettings } from "./settings.ts";
 
 export interface MonitoringNeed {
   readonly fleet: string;
@@ -61,7 +63,6 @@ export function planMonitoring(need: MonitoringNeed): MonitoringPlan {
     SIZING.logMiBPerNodeDay * need.nodes.length + SIZING.logMiBPerUserDay * need.users;
   const hotMiB = (perDay: number) => perDay * SIZING.hotDays;
   const traceMiB = hotMiB(SIZING.traceMiBPerUserDay * need.users);
-  const { alerts } = settings;
   const replicas = need.survivesZone ? 2 : 1;
   const pod: PodLoad = {
     cpuMilli: PODS.prometheus.cpuMilli,
@@ -109,10 +110,9 @@ export function planMonitoring(need: MonitoringNeed): MonitoringPlan {
       [1, PODS.collector],
     ]),
     writers: need.nodes.length,
-    notes:
-      alerts.slack || alerts.pagerDuty || alerts.email
-        ? []
-        : ["monitoring.alerts names nobody: alerts are seen in Grafana only"],
+    notes: tellsSomebody(settings.alerts)
+      ? []
+      : ["monitoring.alerts names nobody: alerts are seen in Grafana only"],
   };
 }
 
@@ -131,8 +131,18 @@ function volume(bytes: number): number {
 function checkSecrets({ fleet, settings }: MonitoringNeed): void {
   const { alerts } = settings;
   const faults: Fault[] = [];
-  for (const kind of ["slack", "pagerDuty", "email"] as const) {
-    const secret = alerts[kind]?.secret;
+  for (const kind of Object.keys(RECEIVER_KEYS) as Receiver[]) {
+    const receiver = alerts[kind];
+    if (receiver === undefined) continue;
+    const { secret } = receiver;
+    // A mail server may take letters from anybody.
+    if (secret === undefined && kind !== "email") {
+      faults.push({
+        setting: `monitoring.alerts.${kind}.secret`,
+        problem: "is missing: in a cluster, secrets of receivers come from Secrets Manager",
+        remedy: `Store it there as ${fleet}-${kind.toLowerCase()}, and name it so here`,
+      });
+    }
     if (secret === undefined || secret.startsWith(`${fleet}-`)) continue;
     faults.push({
       setting: `monitoring.alerts.${kind}.secret`,

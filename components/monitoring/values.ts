@@ -1,9 +1,9 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { Values } from "../release.ts";
 import { ON_SYSTEM_NODES, podResources } from "../system-pods.ts";
+import { alertmanagerConfig } from "../watch/receivers.ts";
 import { NAMESPACES, PODS, SECRETS, SECRETS_DIR, SERVICES, STACK } from "./catalog.ts";
 import type { MonitoringPlan } from "./plan.ts";
-import { alertmanagerConfig } from "./receivers.ts";
 
 /** What the values of every chart here share. */
 export interface Place {
@@ -86,7 +86,9 @@ export function stackValues(plan: MonitoringPlan, place: Place, hasReceivers: bo
       },
     },
     alertmanager: {
-      config: alertmanagerConfig(settings.alerts, SECRETS_DIR),
+      config: alertmanagerConfig(settings.alerts, {
+        file: (key) => `${SECRETS_DIR}/${key}`,
+      }),
       alertmanagerSpec: {
         replicas: metrics.replicas,
         ...apart(metrics.replicas),

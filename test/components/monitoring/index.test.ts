@@ -127,6 +127,8 @@ describe("secrets", () => {
       { secretKey: "slack-url", remoteRef: { key: "prod-slack" } },
       { secretKey: "pagerduty-key", remoteRef: { key: "prod-pagerduty" } },
       { secretKey: "smtp-password", remoteRef: { key: "prod-smtp" } },
+      { secretKey: "webhook-url", remoteRef: { key: "prod-webhook" } },
+      { secretKey: "heartbeat-url", remoteRef: { key: "prod-heartbeat" } },
     ]);
     const { alertmanager } = release("stack").inputs.values;
     expect(alertmanager.alertmanagerSpec.secrets).toEqual(["alert-receivers"]);

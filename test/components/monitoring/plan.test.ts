@@ -4,7 +4,7 @@ import { PRICE_REGIONS } from "../../../components/cost.ts";
 import { ConfigError } from "../../../components/errors.ts";
 import { LINES, PRICED } from "../../../components/monitoring/catalog.ts";
 import { tierMonitoring } from "../../../components/monitoring/plan.ts";
-import { monitoringSettings } from "../../../components/monitoring/settings.ts";
+import { monitoringSettings } from "../../../components/watch/settings.ts";
 import { need, plan } from "./sample.ts";
 
 test("three nodes, six shards, three hundred users", () => {

@@ -1,5 +1,5 @@
 import { type MonitoringNeed, planMonitoring } from "../../../components/monitoring/plan.ts";
-import { monitoringSettings } from "../../../components/monitoring/settings.ts";
+import { monitoringSettings } from "../../../components/watch/settings.ts";
 
 /** Every receiver there is. */
 export const ALERTS = {
@@ -12,7 +12,12 @@ export const ALERTS = {
     username: "fleet",
     secret: "prod-smtp",
   },
+  webhook: { secret: "prod-webhook" },
+  heartbeat: { secret: "prod-heartbeat" },
 };
+
+/** The same on hosts. */
+export const HOSTS = { etcdMembers: 3, redis: true, canarySlowSeconds: 6 };
 
 /** A fleet of three nodes and six shards in production. */
 export function need(

@@ -1,13 +1,13 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { fleetDashboards, grafana } from "../../../components/monitoring/dashboards/index.ts";
-import { METRICS, metric, quantile } from "../../../components/monitoring/metrics.ts";
 import { knowingCost } from "../../../components/monitoring/plan.ts";
-import { fleetRules } from "../../../components/monitoring/rules/index.ts";
+import { fleetDashboards, grafana } from "../../../components/watch/dashboards/index.ts";
+import { METRICS, metric, quantile } from "../../../components/watch/metrics.ts";
+import { clusterRules, hostsRules } from "../../../components/watch/rules/index.ts";
 import { SHARD_STATES } from "../../../gateway/contract.ts";
 import { page, tableRows } from "../../docs/pages.ts";
-import { plan } from "./sample.ts";
+import { HOSTS, plan } from "../monitoring/sample.ts";
 
 const { facts } = knowingCost(
   plan({}, { tokenPricesUsdPerMillion: { input: 3, output: 15 } }),
@@ -15,8 +15,8 @@ const { facts } = knowingCost(
 );
 const dashboards = fleetDashboards(facts);
 const expressions = [
-  ...(["cluster", "hosts"] as const).flatMap((where) =>
-    fleetRules(facts, where).flatMap((group) => group.alerts.map((alert) => alert.expr)),
+  ...[...clusterRules(facts), ...hostsRules(facts, HOSTS, 10)].flatMap((group) =>
+    group.alerts.map((alert) => alert.expr),
   ),
   ...dashboards.flatMap((d) => d.panels.flatMap((panel) => panel.queries.map((q) => q.expr))),
 ];
@@ -63,10 +63,12 @@ const SUFFIX = /_(bucket|count|sum)$/;
 
 test("the fleet's own metrics are those that docs/metrics.md tells, with its labels", () => {
   const told = new Map(
-    tableRows(page("docs/metrics.md"), "metric").map(([name = "", kind = "", labels = ""]) => [
-      name,
-      { kind, labels: labels === "–" ? [] : labels.split(", ") },
-    ]),
+    ["metric", "metric of the canary"]
+      .flatMap((table) => tableRows(page("docs/metrics.md"), table))
+      .map(([name = "", kind = "", labels = ""]) => [
+        name,
+        { kind, labels: labels === "–" ? [] : labels.split(", ") },
+      ]),
   );
   for (const [name, labels] of Object.entries(METRICS)) {
     if (!name.startsWith("openclaw_fleet_")) continue;
@@ -99,8 +101,8 @@ test("OpenClaw's metrics are in the pinned version's list, as the collector name
   }
 });
 
-test("the other exporters' metrics are in the pinned chart's own rules", () => {
-  const told = new Set(fixture("kube-prometheus-stack"));
+test("the other exporters' metrics are in the pinned chart's own rules, or in what Debian's show", () => {
+  const told = new Set([...fixture("kube-prometheus-stack"), ...fixture("exporters")]);
   const others = Object.keys(METRICS).filter((name) => !/^openclaw_|^up$/.test(name));
   expect(others.filter((name) => !told.has(name))).toEqual([]);
 });

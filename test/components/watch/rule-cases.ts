@@ -1,3 +1,5 @@
+import { HOST_CASES } from "./rule-cases-hosts.ts";
+
 /** Series as promtool reads them, and the alerts that must fire at a moment, by their labels. */
 export interface RuleCase {
   readonly alert: string;
@@ -384,4 +386,5 @@ export const CASES: readonly RuleCase[] = [
     at: "8m",
     fires: [],
   },
+  ...HOST_CASES,
 ];

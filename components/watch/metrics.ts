@@ -20,6 +20,10 @@ export const METRICS = {
   openclaw_fleet_store_up: [],
   openclaw_fleet_node_state: ["node", "state"],
 
+  /** Of the canary, which is no part of a node: see gateway/canary. */
+  openclaw_fleet_canary_duration_seconds_bucket: ["le"],
+  openclaw_fleet_canary_failures_total: ["reason"],
+
   /** OpenClaw's own, through the collector: dots become underscores, no suffix is added. */
   openclaw_model_call_duration_ms_bucket: [
     "openclaw_provider",
@@ -44,6 +48,19 @@ export const METRICS = {
   node_filesystem_size_bytes: ["fstype", "mountpoint", "instance"],
   kubelet_volume_stats_available_bytes: ["namespace", "persistentvolumeclaim"],
   kubelet_volume_stats_capacity_bytes: ["namespace", "persistentvolumeclaim"],
+
+  /** Of what stands beside a fleet on hosts. */
+  node_systemd_unit_state: ["name", "state", "instance"],
+  etcd_server_has_leader: ["instance"],
+  etcd_server_leader_changes_seen_total: ["instance"],
+  etcd_mvcc_db_total_size_in_bytes: ["instance"],
+  etcd_server_quota_backend_bytes: ["instance"],
+  redis_up: ["instance"],
+  redis_instance_info: ["role", "instance"],
+  redis_memory_used_bytes: ["instance"],
+  redis_memory_max_bytes: ["instance"],
+  probe_success: ["job", "instance"],
+  probe_ssl_earliest_cert_expiry: ["job", "instance"],
 
   /** Prometheus's own, for every target. */
   up: ["job", "instance"],

@@ -3,20 +3,26 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { fleetDashboards } from "../../../components/monitoring/dashboards/index.ts";
-import { type Alert, fleetRules, ruleFile } from "../../../components/monitoring/rules/index.ts";
+import { fleetDashboards } from "../../../components/watch/dashboards/index.ts";
+import {
+  type Alert,
+  clusterRules,
+  hostsRules,
+  ruleFile,
+} from "../../../components/watch/rules/index.ts";
 import { page } from "../../docs/pages.ts";
 import { promtool } from "../../support/promtool.ts";
+import { HOSTS, plan } from "../monitoring/sample.ts";
 import { CASES } from "./rule-cases.ts";
-import { plan } from "./sample.ts";
 
 const { facts } = plan();
+/** How often hosts are asked, s. */
+const SCRAPE = 10;
+const rulesOf = { cluster: clusterRules(facts), hosts: hostsRules(facts, HOSTS, SCRAPE) };
 const places = ["cluster", "hosts"] as const;
 const alerts = new Map<string, Alert>(
   places.flatMap((where) =>
-    fleetRules(facts, where).flatMap((group) =>
-      group.alerts.map((alert) => [alert.name, alert] as const),
-    ),
+    rulesOf[where].flatMap((group) => group.alerts.map((alert) => [alert.name, alert] as const)),
   ),
 );
 
@@ -28,7 +34,7 @@ beforeAll(async () => {
   const bare = new Map<string, ReturnType<typeof ruleFile>["groups"][number]["rules"][number]>();
   folder = mkdtempSync(join(tmpdir(), "openclaw-fleet-rules-"));
   for (const where of places) {
-    const { groups } = ruleFile(fleetRules(facts, where));
+    const { groups } = ruleFile(rulesOf[where]);
     writeFileSync(join(folder, `${where}.json`), JSON.stringify({ groups }));
     for (const { rules } of groups) for (const rule of rules) bare.set(rule.alert, rule);
   }
@@ -142,6 +148,7 @@ test("every alert has a case in which it fires and one in which it does not", ()
   for (const name of alerts.keys()) {
     const own = CASES.filter(({ alert }) => alert === name);
     expect([name, own.some((c) => c.fires.length > 0)]).toEqual([name, true]);
+    if (name === "Watchdog") continue; // it has none: it fires always
     expect([name, own.some((c) => c.fires.length === 0)]).toEqual([name, true]);
   }
 });
@@ -164,7 +171,32 @@ test("every alert says cause, effect, first command and a runbook that exists", 
 
 test("lag is an alarm only where shards have a replica", () => {
   const names = (replicated: boolean) =>
-    fleetRules(plan({ replicated }).facts, "cluster").flatMap((g) => g.alerts.map((a) => a.name));
+    clusterRules(plan({ replicated }).facts).flatMap((g) => g.alerts.map((a) => a.name));
   expect(names(true)).toContain("FleetReplicaLag");
   expect(names(false)).not.toContain("FleetReplicaLag");
+});
+
+test("where nodes are asked often, a shard without an owner is told after half a minute", () => {
+  const patience = (groups: ReturnType<typeof clusterRules>) =>
+    groups.flatMap((g) => g.alerts).find((a) => a.name === "FleetShardWithoutOwner")?.forSeconds;
+  expect(patience(rulesOf.hosts)).toBe(30);
+  expect(patience(rulesOf.cluster)).toBe(90);
+});
+
+test.each([
+  [1, 1],
+  [3, 2],
+  [5, 3],
+])("%i members of etcd need %i", (etcdMembers, majority) => {
+  const rule = hostsRules(facts, { ...HOSTS, etcdMembers }, SCRAPE)
+    .flatMap((g) => g.alerts)
+    .find((a) => a.name === "EtcdQuorumLost");
+  expect(rule?.expr).toMatch(new RegExp(`< ${majority}$`));
+});
+
+test("what a fleet does not have is not watched", () => {
+  const bare = { etcdMembers: 0, redis: false, canarySlowSeconds: null };
+  const names = hostsRules(facts, bare, SCRAPE).flatMap((g) => g.alerts.map((a) => a.name));
+  expect(names.filter((name) => /^(Etcd|Redis|Canary)/.test(name))).toEqual([]);
+  expect(names).toContain("FrontDown");
 });

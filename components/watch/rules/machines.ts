@@ -1,13 +1,34 @@
+import { HOST_JOBS } from "../catalog.ts";
 import { metric } from "../metrics.ts";
 import type { RuleGroup } from "./types.ts";
 
-const onDisk = { fstype: { re: "ext4|xfs" } } as const;
+const onDisk = { fstype: { re: "ext4|xfs|btrfs|zfs" } } as const;
 
-/** Machines under the fleet, where nothing else watches them. */
+/** Machines under the fleet, and what watches them, where nothing else does. */
 export function machineRules(): RuleGroup {
   return {
     name: "openclaw-machines",
     alerts: [
+      {
+        name: "Watchdog",
+        expr: "vector(1)",
+        forSeconds: 0,
+        severity: "none",
+        summary: "Monitoring is alive",
+        effect: "Always firing. Whoever is called by it should worry when the calls stop.",
+        command: "./fleet status",
+        runbook: "the-heartbeat-stopped",
+      },
+      {
+        name: "HostDown",
+        expr: `${metric("up", { job: HOST_JOBS.machine })} == 0`,
+        forSeconds: 120,
+        severity: "critical",
+        summary: "Host {{ $labels.instance }} does not answer",
+        effect: "Its shards are served by others; one loss more may stop the service.",
+        command: "./fleet status",
+        runbook: "a-host-does-not-answer",
+      },
       {
         name: "HostDiskFull",
         expr: `${metric("node_filesystem_avail_bytes", onDisk)} / ${metric("node_filesystem_size_bytes", onDisk)} < 0.1`,
@@ -27,6 +48,26 @@ export function machineRules(): RuleGroup {
         effect: "The kernel may kill gateways; their shards restart.",
         command: "./fleet plan",
         runbook: "memory-is-near-the-limit",
+      },
+      {
+        name: "HostUnitFailed",
+        expr: `${metric("node_systemd_unit_state", { state: "failed" })} == 1`,
+        forSeconds: 60,
+        severity: "critical",
+        summary: "{{ $labels.name }} on {{ $labels.instance }} has failed",
+        effect: "systemd has given up starting it: what it does is not done there.",
+        command: "journalctl -u {{ $labels.name }} -n 50",
+        runbook: "a-unit-has-failed",
+      },
+      {
+        name: "WatcherDown",
+        expr: `${metric("up", { job: { re: `${HOST_JOBS.watcher}|${HOST_JOBS.canary}` } })} == 0`,
+        forSeconds: 300,
+        severity: "warning",
+        summary: "{{ $labels.instance }} of monitoring does not answer",
+        effect: "A part of what is watched is not.",
+        command: "systemctl list-units 'openclaw-fleet-*'",
+        runbook: "monitoring-itself-is-ill",
       },
     ],
   };

@@ -12,3 +12,13 @@ export interface FleetFacts {
   /** US dollars for a million tokens, by kind. */
   readonly tokenPricesUsdPerMillion: Readonly<Record<string, number>>;
 }
+
+/** What is watched on hosts besides the fleet itself. */
+export interface HostsFacts {
+  /** Members of etcd; 0 where ownership is not decided by it. */
+  readonly etcdMembers: number;
+  /** Redis runs on hosts of the fleet. */
+  readonly redis: boolean;
+  /** Seconds an answer to the canary may take; null without one. */
+  readonly canarySlowSeconds: number | null;
+}

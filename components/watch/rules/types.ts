@@ -1,5 +1,5 @@
-/** `critical` wakes somebody, `warning` is read in working hours, `info` is seen. */
-export type Severity = "critical" | "warning" | "info";
+/** `critical` wakes somebody, `warning` is read in working hours, `info` is seen, `none` is for machines. */
+export type Severity = "critical" | "warning" | "info" | "none";
 
 export interface Alert {
   readonly name: string;

@@ -9,14 +9,22 @@ const LAG_SECONDS = 15;
 
 const serving = metric("openclaw_fleet_shard_state", { state: "serving" });
 
+/**
+ * Seconds for which a shard may have no owner before it is told, by how often nodes are asked. A lost
+ * node's shards are back within 25 s, and both its end and its heir are seen up to one scrape later.
+ */
+function withoutOwnerSeconds(scrapeSeconds: number): number {
+  return scrapeSeconds <= 10 ? 30 : 90;
+}
+
 /** What happens to shards: the unit of ownership and of loss. */
-export function shardRules(facts: FleetFacts): RuleGroup {
+export function shardRules(facts: FleetFacts, scrapeSeconds: number): RuleGroup {
   const alerts: Alert[] = [
     {
       name: "FleetShardWithoutOwner",
       // Who served within the hour and does not now; a shard taken out of the fleet is forgotten after it.
       expr: `(max by (shard) (max_over_time(${serving}[1h])) == 1) unless (max by (shard) (${serving}) == 1)`,
-      forSeconds: 90,
+      forSeconds: withoutOwnerSeconds(scrapeSeconds),
       severity: "critical",
       summary: "Nobody serves shard {{ $labels.shard }}",
       effect: "Its requests wait for up to 60 s, then get 503.",
@@ -52,6 +60,26 @@ export function shardRules(facts: FleetFacts): RuleGroup {
       effect: "Each restart makes its requests wait for one boot.",
       command: "./fleet history",
       runbook: "a-gateway-restarts-again-and-again",
+    },
+    {
+      name: "FleetRecycles",
+      expr: `sum by (shard) (increase(${metric("openclaw_fleet_gateway_restarts_total", { reason: "memory" })}[6h])) > 3`,
+      forSeconds: 60,
+      severity: "warning",
+      summary: "Shard {{ $labels.shard }} is restarted for its memory every other hour",
+      effect: "Each restart makes its requests wait for one boot.",
+      command: "./fleet plan",
+      runbook: "memory-is-near-the-limit",
+    },
+    {
+      name: "FleetEpochChurn",
+      expr: `changes(max by (shard) (${metric("openclaw_fleet_lease_epoch")})[1h:30s]) > 4`,
+      forSeconds: 60,
+      severity: "warning",
+      summary: "Shard {{ $labels.shard }} changes its owner again and again",
+      effect: "Each change makes its requests wait for one boot.",
+      command: "./fleet history",
+      runbook: "a-shard-wanders",
     },
     {
       name: "FleetMemoryNearRecycle",

@@ -1,20 +1,18 @@
-import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { Command } from "commander";
 import { readStackFile } from "../../stacks/stack-file.ts";
 import { PROJECT_ROOT } from "../../toolchain/paths.ts";
 import { CommandFailed } from "../lib/errors.ts";
 import { withJson, withStack } from "../lib/options.ts";
-import { parseFindings, policyText, reportOf } from "../lib/policy-report.ts";
+import { errorLines, policedPreview } from "../lib/policed-preview.ts";
+import { policyText, reportOf } from "../lib/policy-report.ts";
 import { type PlaceOf, sarif } from "../lib/sarif.ts";
 import { checkSettings } from "../lib/stack-settings.ts";
 import { result, say } from "../lib/terminal.ts";
 import { withPolicies } from "../policies.ts";
 import {
   checkStackName,
-  type PulumiRunner,
   preparePulumi,
   settingsFile,
   stackExists,
@@ -48,7 +46,9 @@ export function register(program: Command): void {
       try {
         const args = tried?.args ?? [];
         const policed = await withPolicies(tried?.runner ?? runner, args);
-        const { code, noted, words } = preview(policed, stack, args);
+        say(`fleet: previewing ${stack} under the policies`);
+        const run = await policedPreview(policed, stack, args);
+        const { code, noted } = run;
         const report = reportOf(stack, noted, { code, policies: POLICIES.length });
         if (options.sarif !== undefined) {
           const file = basename(settingsFile(stack));
@@ -63,7 +63,7 @@ export function register(program: Command): void {
         if (report.verdict === "broken") {
           throw new CommandFailed(
             `The preview of ${stack} failed, and not everything was judged`,
-            words,
+            errorLines(run),
             `./fleet preview --stack ${stack} shows all of it`,
           );
         }
@@ -72,34 +72,6 @@ export function register(program: Command): void {
         tried?.remove();
       }
     });
-}
-
-/** Runs the preview; the pack notes its findings in a file of this run. */
-function preview({ pulumi, env }: PulumiRunner, stack: string, args: readonly string[]) {
-  const folder = mkdtempSync(join(tmpdir(), "openclaw-fleet-policy-"));
-  const notes = join(folder, "findings.jsonl");
-  try {
-    say(`fleet: previewing ${stack} under the policies`);
-    const run = spawnSync(
-      pulumi,
-      ["preview", "--stack", stack, "--non-interactive", "--color", "never", ...args],
-      {
-        cwd: PROJECT_ROOT,
-        env: { ...env, OPENCLAW_FLEET_POLICY_REPORT: notes },
-        encoding: "utf8",
-        stdio: ["ignore", "pipe", "pipe"],
-        maxBuffer: 64 * 2 ** 20,
-      },
-    );
-    const noted = existsSync(notes) ? parseFindings(readFileSync(notes, "utf8")) : [];
-    const words = `${run.stdout}\n${run.stderr}`
-      .split("\n")
-      .filter((line) => /\berror:/.test(line))
-      .map((line) => line.trim());
-    return { code: run.status ?? 1, noted, words: [...new Set(words)].join("\n") };
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
 }
 
 /** Where the first setting that a policy names is written. */

@@ -1,0 +1,66 @@
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Finding } from "../../policies/pack.ts";
+import { PROJECT_ROOT } from "../../toolchain/paths.ts";
+import type { PulumiRunner } from "../pulumi.ts";
+import { parseFindings } from "./policy-report.ts";
+
+/** What a preview under the policies came to. */
+export interface PolicedPreview {
+  /** Pulumi's exit code. */
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** What the policies noted. */
+  readonly noted: readonly Finding[];
+}
+
+/** Runs `pulumi preview` with its output kept; the pack notes its findings in a file of this run. */
+export async function policedPreview(
+  { pulumi, env }: PulumiRunner,
+  stack: string,
+  args: readonly string[],
+): Promise<PolicedPreview> {
+  const folder = mkdtempSync(join(tmpdir(), "openclaw-fleet-policy-"));
+  const notes = join(folder, "findings.jsonl");
+  try {
+    const child = spawn(
+      pulumi,
+      ["preview", "--stack", stack, "--non-interactive", "--color", "never", ...args],
+      {
+        cwd: PROJECT_ROOT,
+        env: { ...env, OPENCLAW_FLEET_POLICY_REPORT: notes },
+        stdio: ["ignore", "pipe", "pipe"],
+      },
+    );
+    let stdout = "";
+    let stderr = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      stdout += text;
+    });
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      stderr += text;
+    });
+    const code = await new Promise<number>((resolve, reject) => {
+      child.once("error", reject);
+      child.once("close", (status) => resolve(status ?? 1));
+    });
+    const noted = existsSync(notes) ? parseFindings(readFileSync(notes, "utf8")) : [];
+    return { code, stdout, stderr, noted };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Lines in which Pulumi says what was wrong, each once. */
+export const errorLines = ({ stdout, stderr }: Pick<PolicedPreview, "stdout" | "stderr">): string =>
+  [
+    ...new Set(
+      `${stdout}\n${stderr}`
+        .split("\n")
+        .filter((line) => /\berror:/.test(line))
+        .map((line) => line.trim()),
+    ),
+  ].join("\n");

@@ -8,6 +8,7 @@ export const RUNTIME_ENTRIES: Readonly<Record<string, string>> = {
   "node.js": "gateway/node/main.ts",
   "canary.js": "gateway/canary/main.ts",
   "keeper.js": "gateway/keeper/main.ts",
+  "host-agent.js": "plugin/host/agent/main.ts",
   "lease-thread.js": "gateway/leases/thread.ts",
   "replication-thread.js": "gateway/replication/thread.ts",
   "replica-check-thread.js": "gateway/replication/check-thread.ts",

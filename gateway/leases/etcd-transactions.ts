@@ -102,9 +102,10 @@ export class EtcdTransactions {
         },
         until,
       );
-      if (sent.succeeded || (sameStore(sent.state, state) && decision.done(sent.state))) {
-        return decision.answer(sent.state);
-      }
+      // A restored copy has the name of what it was copied from, in another cluster: what was compared
+      // there fits, and means nothing.
+      const here = sameStore(sent.state, state);
+      if (here && (sent.succeeded || decision.done(sent.state))) return decision.answer(sent.state);
       state = sent.state.meta ? sent.state : await this.#fresh(until);
       current = true;
     }

@@ -4,6 +4,9 @@ import engine from "@pulumi/pulumi/proto/engine_pb.js";
 import rpc from "@pulumi/pulumi/proto/provider_grpc_pb.js";
 import { FleetHandler } from "./fleet.ts";
 import { CredentialsHandler } from "./host/credentials.ts";
+import { FleetReadyHandler } from "./host/fleet-ready.ts";
+import { ReleaseHandler } from "./host/release.ts";
+import { openSsh } from "./host/ssh.ts";
 import { GoneHandler } from "./kube/gone.ts";
 import { localLauncher } from "./local-launcher.ts";
 import { NodeHandler } from "./node.ts";
@@ -15,6 +18,8 @@ const launcher = localLauncher();
 const provider = new ProviderServer({
   handlers: {
     "openclaw:host:Credentials": new CredentialsHandler(),
+    "openclaw:host:Fleet": new FleetReadyHandler({ open: openSsh }),
+    "openclaw:host:Release": new ReleaseHandler({ open: openSsh }),
     "openclaw:kube:Gone": new GoneHandler(),
     "openclaw:local:Fleet": new FleetHandler(launcher),
     "openclaw:local:Node": new NodeHandler(launcher),

@@ -1,6 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { FleetInputs } from "./fleet-inputs.ts";
 import type { CredentialsInputs } from "./host/credentials.ts";
+import type { FleetReadyInputs } from "./host/fleet-ready.ts";
+import type { ReleaseInputs } from "./host/release-inputs.ts";
 import type { GoneInputs } from "./kube/gone.ts";
 import type { NodeInputs } from "./node.ts";
 
@@ -62,6 +64,43 @@ export class Credentials extends pulumi.CustomResource {
       { ...args, ...outputs, caCertificate: undefined, expires: undefined },
       { ...opts, additionalSecretOutputs: Object.keys(outputs) },
     );
+  }
+}
+
+/** One host as its plan says. Depends on its release's artifact, and on the host that changes before it. */
+export class HostRelease extends pulumi.CustomResource {
+  /** What refresh found to be another than planned, by what it is. */
+  declare readonly drift: pulumi.Output<Record<string, string>>;
+  /** Another one after each change of the host. */
+  declare readonly revision: pulumi.Output<string>;
+  /** Its public host key, as first seen. */
+  declare readonly hostKey: pulumi.Output<string>;
+
+  constructor(name: string, args: Inputs<ReleaseInputs>, opts: pulumi.CustomResourceOptions = {}) {
+    const made = { state: undefined, drift: undefined, revision: undefined, hostKey: undefined };
+    // A host whose part is replaced is the same machine: the old part has to go first.
+    const options = { deleteBeforeReplace: true, ...opts, additionalSecretOutputs: ["secrets"] };
+    const inputs = { ...args, secrets: pulumi.secret(args.secrets) };
+    super("openclaw:host:Release", name, { ...inputs, ...made }, options);
+  }
+}
+
+/** There when every shard of a fleet on hosts serves and a real chat was answered. Depends on all releases. */
+export class HostFleet extends pulumi.CustomResource {
+  /** `serving`, or what is missing. */
+  declare readonly state: pulumi.Output<string>;
+
+  constructor(
+    name: string,
+    args: Inputs<FleetReadyInputs>,
+    opts: pulumi.CustomResourceOptions = {},
+  ) {
+    const options = { ...opts, additionalSecretOutputs: ["adminToken", "clientToken"] };
+    const tokens = {
+      adminToken: pulumi.secret(args.adminToken),
+      clientToken: pulumi.secret(args.clientToken),
+    };
+    super("openclaw:host:Fleet", name, { ...args, ...tokens, state: undefined }, options);
   }
 }
 

@@ -57,6 +57,31 @@ const CREDENTIALS_INPUTS = {
   authorityStep: whole,
 };
 
+const RELEASE_INPUTS = {
+  host: { type: "object", additionalProperties: any },
+  fleet: text,
+  node: text,
+  artifact: text,
+  plan: any,
+  secrets: { type: "object", additionalProperties: text, secret: true },
+  apiPort: whole,
+  keepData: flag,
+  protected: flag,
+};
+
+const HOST_FLEET_INPUTS = {
+  fleet: text,
+  endpoint: text,
+  caCertificate: text,
+  nodes: { type: "array", items: text },
+  shards: { type: "array", items: text },
+  adminToken: { ...text, secret: true },
+  clientToken: { ...text, secret: true },
+  hosts: map,
+  unit: text,
+  releases: { type: "object", additionalProperties: text },
+};
+
 /** Names and kinds of this provider's resources, as Pulumi's tools ask for them. */
 export function providerSchema(version: string): Record<string, unknown> {
   return {
@@ -75,6 +100,25 @@ export function providerSchema(version: string): Record<string, unknown> {
           secrets: { type: "object", additionalProperties: text, secret: true },
           caCertificate: text,
           expires: { type: "object", additionalProperties: text },
+        },
+      },
+      "openclaw:host:Fleet": {
+        description:
+          "There when every shard serves and a chat was answered through the front door.",
+        inputProperties: HOST_FLEET_INPUTS,
+        requiredInputs: Object.keys(HOST_FLEET_INPUTS),
+        properties: { ...HOST_FLEET_INPUTS, state: text },
+      },
+      "openclaw:host:Release": {
+        description: "One host as its plan says: packages, users, files and units.",
+        inputProperties: RELEASE_INPUTS,
+        requiredInputs: Object.keys(RELEASE_INPUTS),
+        properties: {
+          ...RELEASE_INPUTS,
+          state: text,
+          drift: { type: "object", additionalProperties: text },
+          revision: text,
+          hostKey: text,
         },
       },
       "openclaw:kube:Gone": {

@@ -15,6 +15,8 @@ export interface HostShell {
    * @param mode octal, four digits: "0644"
    */
   put(source: AsyncIterable<Uint8Array>, path: string, mode: string): Promise<void>;
+  /** Public key that the host shows, type and base64; connects. Missing where there is no such thing. */
+  hostKey?(): Promise<string>;
   /** Ends what is kept open. */
   close(): Promise<void>;
 }

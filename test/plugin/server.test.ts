@@ -86,6 +86,8 @@ test("its schema names the resources", async () => {
   );
   expect(Object.keys(JSON.parse(reply.getSchema()).resources)).toEqual([
     "openclaw:host:Credentials",
+    "openclaw:host:Fleet",
+    "openclaw:host:Release",
     "openclaw:kube:Gone",
     "openclaw:local:Fleet",
     "openclaw:local:Node",

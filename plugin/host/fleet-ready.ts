@@ -1,0 +1,257 @@
+import { z } from "zod";
+import type { FleetStatus } from "../../gateway/contract.ts";
+import { readiness } from "../../gateway/readiness.ts";
+import {
+  type CheckFailure,
+  type Diff,
+  type Handler,
+  Interrupted,
+  type Operation,
+  PartlyDone,
+} from "../handler.ts";
+import { differences, hasUnknown, type Props, reveal } from "../values.ts";
+import { waitFor } from "../wait.ts";
+import { ask } from "./ask.ts";
+import { hostConnection } from "./connection.ts";
+import { HostUnreachable, type OpenShell } from "./shell.ts";
+
+/** Inputs of `openclaw:host:Fleet`. */
+export const fleetReadyInputs = z.strictObject({
+  fleet: z.string().min(1),
+  /** Where people reach it: its front door. */
+  endpoint: z.url({ protocol: /^https?$/ }),
+  /** The fleet's own authority, PEM: trusted besides what this machine trusts. Empty: nothing besides. */
+  caCertificate: z.string(),
+  /** Ids of the nodes that have to be there. */
+  nodes: z.array(z.string()).min(1),
+  /** Ids of the shards that have to be served. */
+  shards: z.array(z.string()).min(1),
+  adminToken: z.string().min(1),
+  clientToken: z.string().min(1),
+  /** How each host is reached, by the node's id; its journal is shown when it is missing. */
+  hosts: z.record(z.string(), hostConnection),
+  /** The node's systemd unit. */
+  unit: z.string(),
+  /** `revision` of each host's release: after a change of one the fleet has to prove itself again. */
+  releases: z.record(z.string(), z.string()),
+});
+export type FleetReadyInputs = z.infer<typeof fleetReadyInputs>;
+
+/** As for a fleet on one machine (plugin/node-steps.ts): boots on small hosts go one by one. */
+const READY_MS = 300_000;
+const READY_PER_SHARD_MS = 60_000;
+/** The first turn of a fresh gateway takes seconds; a model may take more. */
+const FIRST_TURN_MS = 120_000;
+/** A front takes some seconds to find that a router is well; then a turn gets through or it does not. */
+const FRONT_SETTLES_MS = 30_000;
+const LOOK_MS = 5_000;
+const LOG_LINES = 15;
+const QUESTION = { agent: "main", session: "fleet-check", message: "Please answer with OK." };
+
+export interface FleetReadyOptions {
+  readonly open: OpenShell;
+  /** Longest waits, ms; for tests. */
+  readonly readyMs?: number;
+  readonly settleMs?: number;
+}
+
+/**
+ * `openclaw:host:Fleet`: makes nothing on any host. It is there when every node has joined, every shard serves
+ * and one real chat turn was answered through the front door; its `state` says what refresh finds.
+ */
+export class FleetReadyHandler implements Handler {
+  readonly #options: FleetReadyOptions;
+
+  constructor(options: FleetReadyOptions) {
+    this.#options = options;
+  }
+
+  check(_olds: Props | undefined, news: Props): { inputs: Props; failures: CheckFailure[] } {
+    const all = reveal<Props>(news);
+    const known = Object.fromEntries(Object.entries(all).filter(([, value]) => !hasUnknown(value)));
+    const shape = hasUnknown(all) ? fleetReadyInputs.partial() : fleetReadyInputs;
+    const failures = (shape.safeParse(known).error?.issues ?? []).map(({ path, message }) => ({
+      property: path.map(String).join("."),
+      reason: message,
+    }));
+    return { inputs: news, failures };
+  }
+
+  diff(state: Props, oldInputs: Props, news: Props): Diff {
+    const changes = differences(reveal(oldInputs), reveal(news));
+    const well = reveal(state.state) === "serving";
+    return {
+      changes: well ? changes : [...changes, { path: "state", kind: "update" }],
+      replaces: changes.map(({ path }) => path).filter((path) => path === "fleet"),
+      outputOnly: ["state"],
+    };
+  }
+
+  async create(news: Props, op: Operation & { preview: boolean }) {
+    if (op.preview) return { id: "", state: { ...news, state: "serving" } };
+    const inputs = fleetReadyInputs.parse(reveal(news));
+    try {
+      await this.#prove(inputs, op);
+    } catch (error) {
+      if (error instanceof Interrupted) throw error;
+      const { message } = error as Error;
+      throw new PartlyDone(inputs.fleet, { ...news, state: "not proved" }, message);
+    }
+    return { id: inputs.fleet, state: { ...news, state: "serving" } };
+  }
+
+  async read(_id: string, state: Props | undefined, inputs: Props | undefined) {
+    if (!state || !inputs) return null;
+    const parsed = fleetReadyInputs.parse(reveal(inputs));
+    const { missing } = await look(parsed, new AbortController().signal);
+    return { state: { ...state, state: missing ?? "serving" }, inputs };
+  }
+
+  async update(
+    _id: string,
+    _state: Props,
+    news: Props,
+    op: Operation & { preview: boolean },
+  ): Promise<Props> {
+    if (!op.preview) await this.#prove(fleetReadyInputs.parse(reveal(news)), op);
+    return { ...news, state: "serving" };
+  }
+
+  async delete(): Promise<void> {
+    // Nothing was made.
+  }
+
+  async #prove(inputs: FleetReadyInputs, op: Operation): Promise<void> {
+    const { signal } = op;
+    const { readyMs = READY_MS + READY_PER_SHARD_MS * inputs.shards.length } = this.#options;
+    let last: Look = { missing: "nobody was asked yet", nodes: [], hopeless: false };
+    const ready = await waitFor(
+      async () => {
+        const seen = await look(inputs, signal);
+        if (seen.missing !== null && seen.missing !== last.missing)
+          op.say(`waiting: ${seen.missing}`);
+        last = seen;
+        return seen.missing === null || seen.hopeless ? true : null;
+      },
+      { what: `waiting for fleet ${inputs.fleet}`, deadlineMs: readyMs, signal, everyMs: 1_000 },
+    );
+    if (!ready || last.missing !== null) {
+      const log = await this.#logs(inputs, last.nodes, signal);
+      throw new Error(`fleet ${inputs.fleet} does not serve: ${last.missing}. ${log}`);
+    }
+    op.say("asking for a first answer");
+    await this.#answer(inputs, signal);
+  }
+
+  async #answer(inputs: FleetReadyInputs, signal: AbortSignal): Promise<void> {
+    let fault = "";
+    const answered = await waitFor(
+      async () => {
+        const { body, fault: against } = await ask(new URL("/api/v1/chat", inputs.endpoint), {
+          method: "POST",
+          token: inputs.clientToken,
+          body: QUESTION,
+          ca: inputs.caCertificate,
+          timeoutMs: FIRST_TURN_MS,
+          signal,
+        });
+        fault = against;
+        if (against !== "") return null;
+        const { reply } = (body ?? {}) as { reply?: unknown };
+        if (typeof reply === "string" && reply !== "") return true;
+        fault = "the answer held no text";
+        return null;
+      },
+      {
+        what: "asking for a first answer",
+        deadlineMs: this.#options.settleMs ?? FRONT_SETTLES_MS,
+        signal,
+        everyMs: 1_000,
+      },
+    );
+    if (answered) return;
+    throw new Error(
+      `all shards serve, but a chat through ${inputs.endpoint} got no answer: ${fault}. ` +
+        "Check openclaw-fleet:models and its keys, and ./fleet logs",
+    );
+  }
+
+  /** What the journals of missing nodes say, for the error. */
+  async #logs({ hosts, unit }: FleetReadyInputs, nodes: readonly string[], signal: AbortSignal) {
+    const argv = ["journalctl", "--unit", unit, "--lines", String(LOG_LINES)];
+    const parts: string[] = [];
+    for (const node of nodes) {
+      const connection = hosts[node];
+      if (!connection) continue;
+      const shell = this.#options.open(connection);
+      try {
+        const all = [...argv, "--output", "cat", "--no-pager", "--quiet"];
+        const { stdout } = await shell.exec(all, { signal });
+        parts.push(`Last lines of ${node}:\n${stdout.trim() || "(none)"}`);
+      } catch (error) {
+        if (!(error instanceof HostUnreachable)) throw error;
+        parts.push(error.message);
+      } finally {
+        await shell.close();
+      }
+    }
+    return parts.length > 0 ? parts.join("\n") : "See ./fleet status and ./fleet logs";
+  }
+}
+
+interface Look {
+  /** What is missing until the fleet serves; null: nothing. */
+  readonly missing: string | null;
+  /** Nodes to look at. */
+  readonly nodes: readonly string[];
+  /** It will not come true by waiting. */
+  readonly hopeless: boolean;
+}
+
+/** One look at the fleet through its front door. */
+async function look(inputs: FleetReadyInputs, signal: AbortSignal): Promise<Look> {
+  const answer = await ask(new URL("/api/v1/fleet", inputs.endpoint), {
+    token: inputs.adminToken,
+    ca: inputs.caCertificate,
+    timeoutMs: LOOK_MS,
+    signal,
+  });
+  const status = answer.body as FleetStatus | null;
+  if (answer.fault !== "" || !status?.nodes) {
+    const why = answer.fault || "what answers there is no fleet";
+    // A wrong token stays wrong.
+    const hopeless = answer.status === 401 || answer.status === 403;
+    return {
+      missing: `${inputs.endpoint} does not answer (${why})`,
+      nodes: inputs.nodes,
+      hopeless,
+    };
+  }
+  const absent = inputs.nodes.filter((id) => {
+    const node = status.nodes.find((each) => each.id === id);
+    return !node || node.state === "lost";
+  });
+  const known = new Set(status.shards.map(({ id }) => id));
+  const unknown = inputs.shards.filter((id) => !known.has(id));
+  const wanted = {
+    ...status,
+    // One that was taken away is seen a moment longer.
+    nodes: status.nodes.filter(({ id }) => inputs.nodes.includes(id)),
+    shards: status.shards.filter(({ id }) => inputs.shards.includes(id)),
+  };
+  const failed = wanted.shards.filter(({ state }) => state === "failed");
+  const { ready, causes } = readiness(wanted);
+  const reasons = [
+    ...absent
+      .filter((id) => !status.nodes.some((n) => n.id === id))
+      .map((id) => `node ${id} has not joined`),
+    ...unknown.map((id) => `${id} is not known yet`),
+    ...(ready ? [] : causes),
+    ...failed.map(({ id, reason }) => `${id}: ${reason ?? "no reason given"}`),
+  ];
+  return {
+    missing: reasons.length > 0 ? reasons.join(", ") : null,
+    nodes: absent,
+    hopeless: failed.length > 0,
+  };
+}

@@ -1,0 +1,252 @@
+import { randomBytes } from "node:crypto";
+import { type Diff, type Handler, Interrupted, type Operation, PartlyDone } from "../handler.ts";
+import { type Props, reveal, UNKNOWN } from "../values.ts";
+import type { AgentRequest, AgentResult, NodeApiAccess } from "./agent/protocol.ts";
+import { AgentError, AgentMissing, callAgent } from "./agent-call.ts";
+import { howToForget, isForgotten } from "./forget.ts";
+import {
+  ADMIN_TOKEN,
+  checkRelease,
+  concernsHost,
+  type ReleaseInputs,
+  releaseChanges,
+  releaseInputs,
+} from "./release-inputs.ts";
+import { type HostConnection, HostUnreachable, type OpenShell } from "./shell.ts";
+
+/** What the state holds besides the inputs. */
+interface Made {
+  /** `incomplete`: its creation did not end well. */
+  readonly state: "ready" | "incomplete";
+  /** What refresh found to be another than planned, by what it is. */
+  readonly drift: Readonly<Record<string, string>>;
+  /** Another one after each change of the host. */
+  readonly revision: string;
+  /** The host's public key, as first seen; only it is accepted later. */
+  readonly hostKey: string;
+}
+
+/** How far a call got. */
+interface Reached {
+  /** The host's key; null: it was not reached, so nothing was done there. */
+  hostKey: string | null;
+}
+
+type Whole = ReleaseInputs & Partial<Made>;
+
+export interface ReleaseOptions {
+  readonly open: OpenShell;
+  /** @default process.env */
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/**
+ * `openclaw:host:Release`: one host as its plan says. The work is done by the agent on the host (agent/),
+ * which comes with the release; here it is decided what is asked of it and what its answers mean to Pulumi.
+ */
+export class ReleaseHandler implements Handler {
+  readonly #open: OpenShell;
+  readonly #env: NodeJS.ProcessEnv;
+
+  constructor({ open, env = process.env }: ReleaseOptions) {
+    this.#open = open;
+    this.#env = env;
+  }
+
+  check(_olds: Props | undefined, news: Props) {
+    return checkRelease(news);
+  }
+
+  diff(state: Props, oldInputs: Props, news: Props): Diff {
+    const changes = releaseChanges(oldInputs, news);
+    const made = reveal<Partial<Made>>(state);
+    const drifted = Object.keys(made.drift ?? {}).length > 0;
+    const seen = [...(drifted ? ["drift"] : []), ...(made.state === "incomplete" ? ["state"] : [])];
+    return {
+      changes: [...changes, ...seen.map((path) => ({ path, kind: "update" }) as const)],
+      replaces: changes
+        .map(({ path }) => path)
+        .filter((path) => ["fleet", "node", "host.name"].includes(path)),
+      outputOnly: seen,
+    };
+  }
+
+  async create(news: Props, op: Operation & { preview: boolean }) {
+    if (op.preview) return { id: "", state: stateOf(news, { revision: UNKNOWN }) };
+    const inputs = releaseInputs.parse(reveal(news));
+    const id = `${inputs.fleet}/${inputs.node}`;
+    const reached: Reached = { hostKey: null };
+    try {
+      await this.#apply(inputs, null, op, reached);
+    } catch (error) {
+      const { hostKey } = reached;
+      if (hostKey === null) throw error;
+      // Something may be there: only what is in the state is taken away later.
+      const state = stateOf(news, { state: "incomplete", hostKey });
+      throw new PartlyDone(id, state, (error as Error).message);
+    }
+    return { id, state: stateOf(news, { hostKey: reached.hostKey ?? "" }) };
+  }
+
+  async read(_id: string, state: Props | undefined, inputs: Props | undefined) {
+    // A plan cannot be read off a host: there is nothing to import.
+    if (!state || !inputs) return null;
+    const whole = reveal<Whole>(state);
+    const { fleet, node, plan, secrets } = whole;
+    const request = { verb: "observe", fleet, node, plan, secrets } as const;
+    try {
+      const { differences = {} } = await this.#call(whole, request);
+      if (differences.host !== undefined) return null;
+      return { state: { ...state, drift: differences }, inputs };
+    } catch (error) {
+      if (error instanceof AgentMissing) {
+        return error.recorded
+          ? { state: { ...state, drift: { release: error.message } }, inputs }
+          : null;
+      }
+      if (!(error instanceof HostUnreachable || error instanceof AgentError)) throw error;
+      // One host that is away must not keep the others from being looked at.
+      return { state: { ...state, drift: { host: error.message } }, inputs };
+    }
+  }
+
+  async update(
+    _id: string,
+    state: Props,
+    news: Props,
+    op: Operation & { preview: boolean },
+  ): Promise<Props> {
+    const olds = reveal<Whole>(state);
+    const kept = { revision: olds.revision, hostKey: olds.hostKey };
+    const drifted = Object.keys(olds.drift ?? {}).length > 0 || olds.state === "incomplete";
+    const touches = drifted || concernsHost(releaseChanges(withoutMade(olds), news));
+    if (!touches) return stateOf(news, kept);
+    if (op.preview) return stateOf(news, { ...kept, revision: UNKNOWN });
+    const inputs = releaseInputs.parse(reveal(news));
+    const reached: Reached = { hostKey: null };
+    await this.#apply(inputs, olds, op, reached);
+    return stateOf(news, { hostKey: reached.hostKey ?? "" });
+  }
+
+  async delete(_id: string, state: Props, op: Operation): Promise<void> {
+    const whole = reveal<Whole>(state);
+    const { host, fleet, node, keepData } = whole;
+    // Pulumi's own protection of the fleet is seen only after its hosts are gone.
+    if (whole.protected === true && !op.programRuns) {
+      throw new Error(
+        `host ${host.name} was not touched: the stack is protected by openclaw-fleet:environment prod. ` +
+          "Set it to staging or dev and run up, then destroy",
+      );
+    }
+    if (isForgotten(host.name, this.#env)) {
+      op.say(`forgotten: ${leftBehind(whole)}`);
+      return;
+    }
+    const request: AgentRequest = {
+      verb: "remove",
+      fleet,
+      node,
+      keepData,
+      drain: op.programRuns,
+      api: apiOf(whole),
+    };
+    try {
+      const { kept = [] } = await this.#call(whole, request, op);
+      if (kept.length > 0) op.say(`kept: ${kept.join(", ")}`);
+    } catch (error) {
+      if (error instanceof AgentMissing && !error.recorded) return;
+      if (op.signal.aborted) throw new Interrupted(`taking the fleet off host ${host.name}`);
+      const { message } = error as Error;
+      if (error instanceof HostUnreachable || error instanceof AgentMissing) {
+        throw new Error(
+          `${message}\nNothing was removed there. ${howToForget(host.name)}, and there stays: ${leftBehind(whole)}`,
+        );
+      }
+      throw new Error(`host ${host.name}: ${message}`);
+    }
+  }
+
+  /** Brings a host to its plan. @param olds what the state holds; null when it is made */
+  async #apply(
+    inputs: ReleaseInputs,
+    olds: Whole | null,
+    op: Operation,
+    reached: Reached,
+  ): Promise<void> {
+    const { host, fleet, node, plan, secrets } = inputs;
+    if (op.signal.aborted) throw new Interrupted(`changing host ${host.name}`);
+    const first = olds === null || olds.state === "incomplete";
+    const request: AgentRequest = {
+      verb: "apply",
+      fleet,
+      node,
+      plan,
+      secrets,
+      first,
+      api: apiOf(inputs),
+      previous: first ? null : { plan: olds.plan, secrets: olds.secrets },
+    };
+    op.say("looking at the host");
+    try {
+      await this.#call({ ...inputs, hostKey: olds?.hostKey }, request, op, reached);
+    } catch (error) {
+      if (op.signal.aborted) throw new Interrupted(`changing host ${host.name}`);
+      if (error instanceof HostUnreachable) throw error;
+      throw new Error(`host ${host.name}: ${(error as Error).message}`);
+    }
+  }
+
+  async #call(
+    { host, artifact, hostKey }: Pick<Whole, "host" | "artifact" | "hostKey">,
+    request: AgentRequest,
+    op?: Operation,
+    reached: Reached = { hostKey: null },
+  ): Promise<AgentResult> {
+    const connection: HostConnection = {
+      ...host,
+      ...(host.hostKey === undefined && hostKey ? { hostKey } : {}),
+    };
+    const shell = this.#open(connection);
+    try {
+      reached.hostKey = (await shell.hostKey?.()) ?? hostKey ?? "";
+      return await callAgent(shell, artifact, request, { signal: op?.signal, say: op?.say });
+    } finally {
+      await shell.close();
+    }
+  }
+}
+
+function apiOf({
+  apiPort,
+  secrets,
+}: Pick<ReleaseInputs, "apiPort" | "secrets">): NodeApiAccess | null {
+  const token = secrets[ADMIN_TOKEN];
+  return apiPort > 0 && token ? { port: apiPort, token } : null;
+}
+
+/** What a host that is forgotten still has. */
+function leftBehind({ host, plan }: Pick<Whole, "host" | "plan">): string {
+  const units = Object.entries(plan.units).flatMap(([name, u]) => (u.content ? [name] : []));
+  const folders = Object.keys(plan.directories);
+  return `on ${host.name} (${host.address}) units ${units.join(", ") || "none"}; folders ${folders.join(", ") || "none"}`;
+}
+
+function withoutMade({
+  state: _,
+  drift: __,
+  revision: ___,
+  hostKey: ____,
+  ...inputs
+}: Whole): Props {
+  return inputs as Props;
+}
+
+function stateOf(inputs: Props, made: Partial<Made>): Props {
+  return {
+    ...inputs,
+    state: made.state ?? "ready",
+    drift: made.drift ?? {},
+    revision: made.revision ?? randomBytes(8).toString("hex"),
+    hostKey: made.hostKey ?? "",
+  };
+}

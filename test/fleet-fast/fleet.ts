@@ -1,23 +1,27 @@
 import { randomBytes } from "node:crypto";
 import {
+  copyFileSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { FleetConfig, NodeConfig } from "../../gateway/config.ts";
 import type { FleetStatus } from "../../gateway/contract.ts";
 import { nodeRunning, startNode, stopNode } from "../../gateway/keeper/launch.ts";
 import { processStart, processStat } from "../../gateway/keeper/process.ts";
 import { createPristine, SqliteLeaseStore } from "../../gateway/leases/sqlite.ts";
+import type { ReplicationConfig } from "../../gateway/replication/settings.ts";
 import { untilStatus } from "../support/until-status.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
@@ -39,6 +43,11 @@ export interface FastFleetOptions {
   dataDir?: string;
   /** Redis for sessions. @default a file */
   redisUrl?: string;
+  /**
+   * Each node has a disk of its own, and state goes to a replica: what it is set to, given the directory of the
+   * test. Only the file that says who owns what is shared.
+   */
+  replication?: (base: string) => ReplicationConfig;
 }
 
 /**
@@ -56,10 +65,13 @@ export class FastFleet {
     peer: randomBytes(16).toString("hex"),
   };
   readonly #redisUrl: string | undefined;
+  readonly #replication: ReplicationConfig | undefined;
   port = 0;
 
-  constructor({ nodes = ["a", "b"], shards = 2, dataDir, redisUrl }: FastFleetOptions = {}) {
+  constructor(options: FastFleetOptions = {}) {
+    const { nodes = ["a", "b"], shards = 2, dataDir, redisUrl, replication } = options;
     this.nodes = nodes;
+    this.#replication = replication?.(this.base);
     this.#redisUrl = redisUrl;
     this.shards = Array.from({ length: shards }, (_, i) => `s${i + 1}`);
     this.dataDir = dataDir ?? join(this.base, "data");
@@ -131,8 +143,23 @@ export class FastFleet {
     renameSync(`${file}.new`, file);
   }
 
+  /** The disk of a node. */
+  diskOf(node: string): string {
+    return this.#replication ? join(this.base, `disk-${node}`) : this.dataDir;
+  }
+
   nodeDir(node: string): string {
-    return join(this.dataDir, "nodes", node);
+    return join(this.diskOf(node), "nodes", node);
+  }
+
+  /** What the nodes of a fleet on several machines would ask a server for. */
+  #share(node: string): void {
+    const disk = this.diskOf(node);
+    if (disk === this.dataDir) return;
+    mkdirSync(disk, { recursive: true, mode: 0o700 });
+    copyFileSync(join(this.dataDir, "fleet.json"), join(disk, "fleet.json"));
+    const link = join(disk, "leases.sqlite");
+    if (!lstatSync(link, { throwIfNoEntry: false })) symlinkSync(this.leaseFile, link);
   }
 
   /** Writes node.json and starts the node; with another release it runs that from now on. */
@@ -140,13 +167,15 @@ export class FastFleet {
     const config: NodeConfig = {
       version: 1,
       id: node,
-      dataDir: this.dataDir,
+      dataDir: this.diskOf(node),
       peerHost: "127.0.0.1",
       release: { id: release, node: process.execPath, openclaw: OPENCLAW, runtime: ROOT },
       gatewayPortBase: 19_000,
       cores: 4,
       ...(this.#redisUrl === undefined ? {} : { redisUrl: this.#redisUrl }),
+      ...(this.#replication === undefined ? {} : { replication: this.#replication }),
     };
+    this.#share(node);
     mkdirSync(this.nodeDir(node), { recursive: true });
     writeFileSync(join(this.nodeDir(node), "node.json"), JSON.stringify(config));
     await startNode({
@@ -281,12 +310,13 @@ export class FastFleet {
   }
 
   traces(shard: string): Trace[] {
-    const file = join(`${this.dataDir}.trace`, `${shard}.log`);
-    if (!existsSync(file)) return [];
-    return readFileSync(file, "utf8")
-      .split("\n")
-      .filter(Boolean)
-      .map((line) => JSON.parse(line) as Trace);
+    const disks = [...new Set(this.nodes.map((node) => this.diskOf(node)))];
+    return disks
+      .map((disk) => join(`${disk}.trace`, `${shard}.log`))
+      .filter((file) => existsSync(file))
+      .flatMap((file) => readFileSync(file, "utf8").split("\n").filter(Boolean))
+      .map((line) => JSON.parse(line) as Trace)
+      .sort((a, b) => a.at - b.at);
   }
 
   starts(shard: string): Trace[] {
@@ -295,8 +325,7 @@ export class FastFleet {
 
   /** What must hold after whatever happened, from the gateways' own records. */
   faults(): string[] {
-    return readdirSync(`${this.dataDir}.trace`).flatMap((file) => {
-      const shard = file.replace(/\.log$/, "");
+    return this.shards.flatMap((shard) => {
       const traces = this.traces(shard);
       const faults = traces
         .filter(({ event }) => event === "overlap")
@@ -320,18 +349,24 @@ export class FastFleet {
   }
 
   logs(): string {
-    const dir = join(this.dataDir, "nodes");
-    if (!existsSync(dir)) return "";
-    return readdirSync(dir)
-      .map((id) => join(dir, id, "node.log"))
+    return this.#made()
+      .map((dir) => join(dir, "node.log"))
       .filter((path) => existsSync(path))
       .map((path) => `--- ${path}\n${readFileSync(path, "utf8").split("\n").slice(-40).join("\n")}`)
       .join("\n");
   }
 
+  /** Directories of every node that there ever was. */
+  #made(): string[] {
+    const disks = new Set([this.dataDir, ...this.nodes.map((node) => this.diskOf(node))]);
+    return [...disks]
+      .map((disk) => join(disk, "nodes"))
+      .filter((dir) => existsSync(dir))
+      .flatMap((dir) => readdirSync(dir).map((id) => join(dir, id)));
+  }
+
   async remove(): Promise<void> {
-    const dir = join(this.dataDir, "nodes");
-    for (const node of existsSync(dir) ? readdirSync(dir) : []) {
+    for (const node of this.#made().map((dir) => basename(dir))) {
       try {
         for (const pid of this.family(node)) process.kill(pid, "SIGCONT");
       } catch {

@@ -1,0 +1,104 @@
+import { randomBytes } from "node:crypto";
+import { renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { DirectoryTarget } from "../../gateway/replication/directory-target.ts";
+import { ReplicaReader } from "../../gateway/replication/reader.ts";
+import { eventually } from "../support/eventually.ts";
+import { FastFleet, ownerOf } from "./fleet.ts";
+
+let fleet: FastFleet;
+
+beforeEach(async () => {
+  fleet = await FastFleet.start({
+    shards: 1,
+    replication: (base) => ({ target: { kind: "directory", path: join(base, "replicas") } }),
+  });
+}, 120_000);
+
+afterEach(async () => {
+  await fleet?.remove();
+}, 60_000);
+
+const owner = async () => ownerOf(await fleet.status(), "s1").node;
+const other = (node: string) => (node === "a" ? "b" : "a");
+/** Waits until a manifest holds all that was written before: the file that this writes is in it. */
+async function current(): Promise<void> {
+  const name = `seen-${randomBytes(4).toString("hex")}`;
+  writeFileSync(join(fleet.diskOf(await owner()), "shards", "s1", "state", name), "");
+  const reader = new ReplicaReader(
+    new DirectoryTarget(join(fleet.base, "replicas", "s1")),
+    "fast",
+    "s1",
+  );
+  await eventually(async () => {
+    const { views } = await reader.directories();
+    const view = views.at(-1);
+    const place = { directory: view?.directory ?? "", seq: view?.manifests.at(-1) ?? 0 };
+    const manifest = await reader.manifest(place);
+    const files = manifest ? await reader.files(manifest) : [];
+    expect(files.map(({ path }) => path)).toContain(name);
+  });
+}
+async function events(): Promise<string[]> {
+  const response = await fleet.fetch("/api/v1/history?limit=200", { admin: true });
+  const { entries } = (await response.json()) as { entries: { event: string }[] };
+  return entries.map(({ event }) => event);
+}
+
+test("a conversation goes on where its node and its disk are gone", async () => {
+  const first = await owner();
+  expect((await fleet.chat("one", "s")).reply).toBe("echo 1: one");
+  await current();
+  const pids = fleet.family(first);
+  for (const pid of pids) process.kill(pid, "SIGKILL");
+  rmSync(fleet.diskOf(first), { recursive: true, force: true });
+  await fleet.until("the other node serves", (status) => {
+    const [shard] = status.shards;
+    return shard?.owner === other(first) && shard.state === "serving";
+  });
+  expect((await fleet.chat("two", "s")).reply).toBe("echo 2: two");
+  expect(await events()).toContain("restored");
+  expect(await events()).not.toContain("history lost");
+  expect(fleet.faults()).toEqual([]);
+});
+
+test("planned moves there and back lose nothing, whatever came last", async () => {
+  let node = await owner();
+  for (let turn = 1; turn <= 3; turn++) {
+    expect((await fleet.chat(`${turn}`, "s")).reply).toBe(`echo ${turn}: ${turn}`);
+    const to = other(node);
+    await fleet.command("move", { shard: "s1", to });
+    await fleet.until(`${to} serves`, ({ shards: [shard] }) => {
+      return shard?.owner === to && shard.state === "serving";
+    });
+    node = to;
+  }
+  expect((await fleet.chat("4", "s")).reply).toBe("echo 4: 4");
+  expect(await events()).not.toContain("history lost");
+  expect(fleet.faults()).toEqual([]);
+});
+
+test("a replica that is away is shown, and a shard is not handed over without it", async () => {
+  const node = await owner();
+  await fleet.chat("one", "s");
+  await current();
+  const replicas = join(fleet.base, "replicas", "s1");
+  // A file where the directory was: nothing can be put there.
+  renameSync(replicas, `${replicas}.away`);
+  writeFileSync(replicas, "");
+  await fleet.chat("two", "s");
+  await fleet.until("it counts as unreplicated", ({ shards: [shard] }) => {
+    return shard?.replica?.unreplicated === true && shard.state === "serving";
+  });
+  await fleet.command("move", { shard: "s1", to: other(node) });
+  await eventually(async () => expect(await events()).toContain("waits"));
+  expect((await fleet.chat("three", "s")).reply).toBe("echo 3: three");
+  rmSync(replicas);
+  renameSync(`${replicas}.away`, replicas);
+  await fleet.until("it was handed over", ({ shards: [shard] }) => {
+    return shard?.owner === other(node) && shard.state === "serving";
+  });
+  expect((await fleet.chat("four", "s")).reply).toBe("echo 4: four");
+  expect(await events()).not.toContain("history lost");
+});

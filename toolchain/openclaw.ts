@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, readFileSync } from "node:fs";
+import { arch, platform } from "node:os";
 import { join } from "node:path";
 import { cacheEntry } from "./cache.ts";
 import { onPath, runLogged } from "./command.ts";
@@ -12,10 +13,15 @@ import { type EnsureOptions, type Tool, withDefaults } from "./tool.ts";
 const FOLDER = join(PROJECT_ROOT, "toolchain", "openclaw");
 const ENTRY = join("node_modules", "openclaw", "openclaw.mjs");
 
+export interface OpenclawOptions extends EnsureOptions {
+  /** Kind of Linux machine that it is to run on, in Node's words. Missing: this machine. */
+  for?: "x64" | "arm64";
+}
+
 /** OpenClaw as it is in the cache, or null: looks only, installs nothing. */
-export function findOpenclaw(options: EnsureOptions = {}): Tool | null {
+export function findOpenclaw(options: OpenclawOptions = {}): Tool | null {
   const env = options.env ?? process.env;
-  if (env.OPENCLAW_FLEET_OPENCLAW) {
+  if (env.OPENCLAW_FLEET_OPENCLAW && !elsewhere(options)) {
     const path = env.OPENCLAW_FLEET_OPENCLAW;
     return {
       path,
@@ -24,7 +30,7 @@ export function findOpenclaw(options: EnsureOptions = {}): Tool | null {
       why: "OPENCLAW_FLEET_OPENCLAW names it",
     };
   }
-  const path = join(options.root ?? cacheDir(env), "openclaw", openclawKey(), ENTRY);
+  const path = join(options.root ?? cacheDir(env), "openclaw", openclawKey(options), ENTRY);
   if (!existsSync(path)) return null;
   return {
     path,
@@ -38,7 +44,7 @@ export function findOpenclaw(options: EnsureOptions = {}): Tool | null {
  * The pinned OpenClaw, installed from npm into the cache by its own lockfile. No install scripts are
  * run: it works without them, and they are code of 330 packages that nobody looked at.
  */
-export async function ensureOpenclaw(options: EnsureOptions = {}): Promise<Tool> {
+export async function ensureOpenclaw(options: OpenclawOptions = {}): Promise<Tool> {
   const found = findOpenclaw(options);
   if (found) return found;
   const resolved = withDefaults(options);
@@ -52,7 +58,7 @@ export async function ensureOpenclaw(options: EnsureOptions = {}): Promise<Tool>
   }
   await cacheEntry(
     "openclaw",
-    openclawKey(),
+    openclawKey(options),
     async (folder) => {
       const step = resolved.progress.step(
         `OpenClaw ${OPENCLAW.version}`,
@@ -70,7 +76,10 @@ export async function ensureOpenclaw(options: EnsureOptions = {}): Promise<Tool>
       try {
         await runLogged(
           npm,
-          ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
+          [
+            ...["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
+            ...(elsewhere(options) ? ["--os=linux", `--cpu=${options.for}`, "--libc=glibc"] : []),
+          ],
           { cwd: folder, env: resolved.env },
         );
         step.done("installed");
@@ -91,7 +100,7 @@ export async function ensureOpenclaw(options: EnsureOptions = {}): Promise<Tool>
   if (!tool) {
     throw new ToolchainError(
       "the cached OpenClaw is incomplete",
-      `${ENTRY} is missing in ${join(options.root ?? cacheDir(options.env), "openclaw", openclawKey())}`,
+      `${ENTRY} is missing in ${join(options.root ?? cacheDir(options.env), "openclaw", openclawKey(options))}`,
       "remove that folder and run this again",
     );
   }
@@ -99,9 +108,15 @@ export async function ensureOpenclaw(options: EnsureOptions = {}): Promise<Tool>
 }
 
 /** Version and lockfile: another lockfile of the same version is another entry. */
-function openclawKey(): string {
+export function openclawKey(options: OpenclawOptions = {}): string {
   const lock = readFileSync(join(FOLDER, "package-lock.json"));
-  return `${OPENCLAW.version}-${createHash("sha256").update(lock).digest("hex").slice(0, 8)}`;
+  const key = `${OPENCLAW.version}-${createHash("sha256").update(lock).digest("hex").slice(0, 8)}`;
+  return elsewhere(options) ? `${key}-linux-${options.for}` : key;
+}
+
+/** True when npm must choose what it installs for another kind of machine. */
+function elsewhere(options: OpenclawOptions): boolean {
+  return options.for !== undefined && (platform() !== "linux" || arch() !== options.for);
 }
 
 function versionOf(entry: string): string {

@@ -60,6 +60,38 @@ function unpack(folder: string): void {
   }
 }
 
+/** What sshd makes of a configuration, by option in lower case. Throws with its words. */
+export async function judgeSshd(config: string): Promise<Map<string, string>> {
+  const base = mkdtempSync(join(tmpdir(), "sshd-"));
+  try {
+    chmodSync(base, 0o755);
+    const { path, env } = reachable(await sshdProgram(), base);
+    const file = join(base, "config");
+    writeFileSync(file, config);
+    const [program = "", ...args] = asOther([path, "-T", "-f", file]);
+    const text = execFileSync(program, args, {
+      env: { ...process.env, ...env },
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const pairs = text.split("\n").map((line): [string, string] => {
+      const [name = "", ...value] = line.split(" ");
+      return [name, value.join(" ")];
+    });
+    return new Map(pairs);
+  } finally {
+    rmSync(base, { recursive: true, force: true });
+  }
+}
+
+/** Root's server wants an account of the system for its own separation; any other user's wants none. */
+const OTHER = "daemon";
+
+function asOther(command: readonly string[]): readonly string[] {
+  if (process.getuid?.() !== 0) return command;
+  return ["setpriv", `--reuid=${OTHER}`, `--regid=${OTHER}`, "--clear-groups", "--", ...command];
+}
+
 /** A real SFTP server of its own on loopback, with a client's key. */
 export class TestSshd {
   readonly base: string;
@@ -79,9 +111,8 @@ export class TestSshd {
 
   static async start(): Promise<TestSshd> {
     const base = mkdtempSync(join(tmpdir(), "sshd-"));
-    // Root's server wants an account of the system for its own separation; any other user's wants none.
     const root = process.getuid?.() === 0;
-    const user = root ? "daemon" : userInfo().username;
+    const user = root ? OTHER : userInfo().username;
     const program = reachable(await sshdProgram(), base);
     const server = new TestSshd(base, await freePort(), user, program);
     server.#prepare(root);
@@ -137,9 +168,7 @@ export class TestSshd {
   async start(): Promise<void> {
     const { path, env } = this.#program;
     const command = [path, "-D", "-e", "-f", join(this.base, "config")];
-    const root = process.getuid?.() === 0;
-    const as = ["setpriv", `--reuid=${this.user}`, `--regid=${this.user}`, "--clear-groups", "--"];
-    const [program = "", ...args] = root ? [...as, ...command] : command;
+    const [program = "", ...args] = asOther(command);
     const child = spawn(program, args, {
       env: { ...process.env, ...env },
       stdio: ["ignore", "ignore", "pipe"],
@@ -162,8 +191,13 @@ export class TestSshd {
     if (!child?.pid || child.exitCode !== null) return;
     const gone = new Promise((resolve) => child.once("exit", resolve));
     // A session is a process in a group of its own.
-    for (const pid of descendants(child.pid)) process.kill(pid, "SIGKILL");
-    process.kill(child.pid, "SIGKILL");
+    for (const pid of [...descendants(child.pid), child.pid]) {
+      try {
+        process.kill(pid, "SIGKILL");
+      } catch {
+        // It has just ended.
+      }
+    }
     await gone;
   }
 

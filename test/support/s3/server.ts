@@ -1,0 +1,142 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { cacheEntry } from "../../../toolchain/cache.ts";
+import { runLogged } from "../../../toolchain/command.ts";
+import { createProgress } from "../../../toolchain/progress.ts";
+import { onPath } from "../debian-package.ts";
+import { eventually } from "../eventually.ts";
+
+/** A version in the name of the cache's entry: another one is built anew. */
+const VERSION = "1.8.0";
+const PACKAGE = "github.com/versity/versitygw/cmd/versitygw";
+
+/** Versity's S3 gateway: on PATH, or built from Go modules into the project's cache. */
+async function program(): Promise<string> {
+  const found = onPath("versitygw");
+  if (found) return found;
+  const entry = await cacheEntry("versitygw", `${VERSION}-${process.arch}`, build, {
+    progress: createProgress(),
+  });
+  return join(entry, "versitygw");
+}
+
+async function build(folder: string): Promise<void> {
+  const go = onPath("go") ?? ["/usr/local/go/bin/go"].find((path) => existsSync(path));
+  if (!go) {
+    throw new Error(
+      "a test needs an S3 server, and there is no Go to build one with. Install Go, or versitygw",
+    );
+  }
+  for (const name of ["go.mod", "go.sum"]) {
+    copyFileSync(join(import.meta.dirname, name), join(folder, name));
+  }
+  await runLogged(go, ["build", "-trimpath", "-ldflags", "-s -w", "-o", "versitygw", PACKAGE], {
+    cwd: folder,
+    env: { ...process.env, CGO_ENABLED: "0", GOFLAGS: "-mod=readonly", GOWORK: "off" },
+  });
+}
+
+/** A real S3 server on loopback that checks signatures, with one bucket. */
+export class TestS3 {
+  readonly base = mkdtempSync(join(tmpdir(), "s3-"));
+  readonly bucket = "replicas";
+  readonly port: number;
+  readonly credentials = {
+    accessKeyId: "test",
+    secretAccessKey: randomBytes(16).toString("hex"),
+  };
+  readonly #program: string;
+  #child: ChildProcess | null = null;
+
+  private constructor(port: number, program: string) {
+    this.port = port;
+    this.#program = program;
+  }
+
+  static async start(): Promise<TestS3> {
+    const server = new TestS3(await freePort(), await program());
+    mkdirSync(join(server.base, "data", server.bucket), { recursive: true });
+    mkdirSync(join(server.base, "sidecar"));
+    writeFileSync(join(server.base, "credentials"), JSON.stringify(server.credentials));
+    await server.start();
+    return server;
+  }
+
+  get settings() {
+    return {
+      kind: "s3" as const,
+      bucket: this.bucket,
+      prefix: "",
+      region: "us-east-1",
+      endpoint: `http://127.0.0.1:${this.port}`,
+      credentialsFile: join(this.base, "credentials"),
+    };
+  }
+
+  async start(): Promise<void> {
+    const { accessKeyId, secretAccessKey } = this.credentials;
+    const args = ["--port", `127.0.0.1:${this.port}`, "--region", "us-east-1", "posix"];
+    // Metadata beside the objects: not every disk of a test has extended attributes.
+    args.push("--sidecar", join(this.base, "sidecar"), join(this.base, "data"));
+    const child = spawn(this.#program, args, {
+      env: { ...process.env, ROOT_ACCESS_KEY: accessKeyId, ROOT_SECRET_KEY: secretAccessKey },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.#child = child;
+    let said = "";
+    const hear = (text: Buffer) => {
+      said = (said + text).slice(-2_000);
+    };
+    child.stdout.on("data", hear);
+    child.stderr.on("data", hear);
+    await eventually(async () => {
+      if (child.exitCode !== null) throw new Error(`the S3 server ended: ${said}`);
+      await fetch(`http://127.0.0.1:${this.port}/`);
+    });
+  }
+
+  /** Takes the bucket away, or brings it back. */
+  hide(hidden: boolean): void {
+    const bucket = join(this.base, "data", this.bucket);
+    const away = join(this.base, "away");
+    if (hidden) renameSync(bucket, away);
+    else renameSync(away, bucket);
+  }
+
+  async kill(): Promise<void> {
+    const child = this.#child;
+    this.#child = null;
+    if (!child || child.exitCode !== null) return;
+    const gone = new Promise((resolve) => child.once("exit", resolve));
+    child.kill("SIGKILL");
+    await gone;
+  }
+
+  async remove(): Promise<void> {
+    await this.kill();
+    rmSync(this.base, { recursive: true, force: true });
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}

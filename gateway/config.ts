@@ -48,6 +48,13 @@ const models = z.strictObject({
   providers: z.record(z.string(), z.record(z.string(), z.unknown())),
 });
 
+/** Of whoever or whatever they are for; what is missing is not limited. */
+const rates = z.strictObject({
+  requestsPerMinute: z.number().int().positive().optional(),
+  /** Model tokens, of question and answer. */
+  tokensPerMinute: z.number().int().positive().optional(),
+});
+
 export const fleetConfig = z.strictObject({
   version: z.literal(1),
   fleet: z.string(),
@@ -80,6 +87,8 @@ export const fleetConfig = z.strictObject({
   trustedProxies: z.array(z.string()).default([]),
   /** Addresses that may read metrics without a token, besides loopback. */
   scrapers: z.array(z.string()).default([]),
+  /** Each token, and each agent by whomever it is asked. @default no limits */
+  limits: z.strictObject({ perToken: rates.optional(), perAgent: rates.optional() }).optional(),
   /** How long a turn may take, from request to answer, ms. */
   turnBudgetMs: z.number().int().positive().default(600_000),
 });

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { HEADER } from "../contract.ts";
+import { countedTokens } from "../limits/limiter.ts";
 import type { StoredAnswer } from "../sessions/store.ts";
 import type { Caller } from "./auth.ts";
 import type { RequestContext } from "./context.ts";
@@ -35,6 +36,7 @@ export async function handleChat(
     session: fields.session,
   });
   const agent = router.agent(named.agent);
+  await router.limiter.admit(caller, agent.name);
   const session =
     named.fresh && key !== null ? keyedSession(caller.tokenId, agent.name, key) : named.session;
   const keyed = key !== null;
@@ -67,6 +69,7 @@ export async function handleChat(
       },
       cancel,
     );
+    void router.limiter.spentBy(caller, countedTokens(answer.usage));
     const body: ChatAnswer = {
       reply: answer.reply,
       agent: agent.name,

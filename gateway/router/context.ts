@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AgentConfig } from "../config.ts";
 import type { NodeId, ShardId } from "../contract.ts";
+import type { Limiter } from "../limits/limiter.ts";
 import type { AddressSet, ClientAddress, Tokens } from "./auth.ts";
 import type { RouterDeps } from "./deps.ts";
 import { RouterError } from "./errors.ts";
@@ -22,6 +23,7 @@ export interface RouterParts {
   turns: TurnDeps;
   runner: TurnRunner;
   tokens: Tokens;
+  limiter: Limiter;
   /** Proxies and scrapers of the settings in force now. */
   addresses(): { trusted: AddressSet; scrapers: AddressSet };
   /** Settings of an agent; throws `unknown_agent`. */

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders, ServerResponse } from "node:http";
 import { HEADER, LEASE, type NodeId, type ShardId } from "../contract.ts";
+import { UsageTail } from "../limits/usage-tail.ts";
 import { ClientGone, errorBody, RouterError } from "./errors.ts";
 import type { Gate, LiveRoute, Slot } from "./gate.ts";
 import { answerHeaders, FLEET, type FlatHeaders, peerHeaders } from "./headers.ts";
@@ -21,6 +22,8 @@ export interface Outgoing {
   gatewayToken: boolean;
   waitMs: number;
   requestId: string;
+  /** Told the model tokens that a whole answer says it used. */
+  onTokens?: (tokens: number) => void;
 }
 
 export interface ForwardDeps {
@@ -180,6 +183,7 @@ class Relay {
   #refusedAfterMs: number | null = null;
   #stream = false;
   #begun = false;
+  readonly #usage: UsageTail | null;
 
   constructor(
     res: ServerResponse,
@@ -197,6 +201,7 @@ class Relay {
     this.#toPeer = toPeer;
     this.#reached = reached;
     this.#watch = watch;
+    this.#usage = outgoing.onTokens ? new UsageTail() : null;
   }
 
   onSent(): void {
@@ -232,6 +237,7 @@ class Relay {
   onData(chunk: Buffer, resume: () => void): boolean {
     if (this.#refusedAfterMs !== null || this.#res.destroyed) return true;
     this.#watch?.heard();
+    this.#usage?.push(chunk);
     if (this.#res.write(chunk)) return true;
     this.#watch?.hold(true);
     onceDrained(this.#res, () => {
@@ -252,6 +258,7 @@ class Relay {
           };
         }
         this.#res.end();
+        if (this.#usage) this.#outgoing.onTokens?.(this.#usage.tokens());
         return { next: "done" };
       case "unreached": {
         const again = { next: "again", why: ending.why } as const;

@@ -1,5 +1,7 @@
 import type { Clock } from "../clock.ts";
 import type { FleetConfig } from "../config.ts";
+import { Limiter } from "../limits/limiter.ts";
+import { MemoryRates } from "../limits/rates.ts";
 import { AddressSet, Tokens } from "./auth.ts";
 import { findAgent, type RouterParts } from "./context.ts";
 import type { RouterDeps } from "./deps.ts";
@@ -55,6 +57,12 @@ export function assemble(
     upstreams,
     runner,
     tokens,
+    limiter: new Limiter({
+      limits: () => view.config().limits,
+      shared: sessions.rates ?? null,
+      own: new MemoryRates(quickClock),
+      log,
+    }),
     turns,
     sessionMap: new SessionMap({ view, sessions, clock: quickClock, log, listSessions }),
     addresses: addressesOf(() => view.config()),

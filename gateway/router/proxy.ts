@@ -24,6 +24,7 @@ export async function handleOpenai(ctx: RequestContext): Promise<void> {
     user: fields.user,
   });
   const agent = router.agent(named.agent);
+  await router.limiter.admit(caller, agent.name);
   const conversation = CONVERSATIONS.has(target.pattern);
   const shard = conversation
     ? await router.sessionMap.shardOf(agent, named.session, named.fresh)
@@ -48,6 +49,7 @@ export async function handleOpenai(ctx: RequestContext): Promise<void> {
       gatewayToken: true,
       waitMs: HOLD.requestMs,
       requestId: ctx.requestId,
+      onTokens: (tokens) => void router.limiter.spentBy(caller, tokens),
     },
     res,
     ctx.gone,

@@ -56,7 +56,7 @@ export async function startRouter(
   const stopping = () => closing || view.stopping();
   const parts = assemble(deps, stopping, (order) => publicPort.take(order));
   const readiness = new Readiness(deps, parts);
-  const usage = new UsageCounter(view, deps.metrics);
+  const usage = new UsageCounter(view, deps.metrics, parts.limiter);
 
   const open = (certified: boolean) => ({
     request: (req: IncomingMessage, res: ServerResponse) =>

@@ -1,3 +1,4 @@
+import { countedTokens, type Limiter } from "../limits/limiter.ts";
 import type { FleetMetrics } from "../observe/metrics.ts";
 import type { GatewayPort } from "../openclaw/port.ts";
 import type { FleetView } from "./view.ts";
@@ -9,11 +10,18 @@ const MAX_KINDS = 32;
 export class UsageCounter {
   readonly #view: FleetView;
   readonly #metrics: FleetMetrics;
+  /** An agent's use is counted where its gateway runs, whoever asked it by whatever way. */
+  readonly #limiter: Pick<Limiter, "spentOn"> | null;
   readonly #followed = new Map<string, { gateway: GatewayPort; off: () => void }>();
   readonly #kinds = new Set<string>();
   readonly #offRoute: () => void;
 
-  constructor(view: FleetView, metrics: FleetMetrics) {
+  constructor(
+    view: FleetView,
+    metrics: FleetMetrics,
+    limiter: Pick<Limiter, "spentOn"> | null = null,
+  ) {
+    this.#limiter = limiter;
     this.#view = view;
     this.#metrics = metrics;
     this.#offRoute = view.onRoute((shard) => this.#look(shard));
@@ -36,6 +44,7 @@ export class UsageCounter {
     if (!gateway) return;
     const off = gateway.onUsage((usage) => {
       const agent = this.#view.agent(usage.agent) ? usage.agent : "other";
+      void this.#limiter?.spentOn(agent, countedTokens(usage));
       const kinds = {
         input: usage.input,
         output: usage.output,

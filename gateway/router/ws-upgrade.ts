@@ -22,6 +22,7 @@ import { patternOf, resolveTarget } from "./routes.ts";
 import { accept } from "./ws-accept.ts";
 import { closeHandle, closeWithin, keepAlive } from "./ws-close.ts";
 import { join } from "./ws-join.ts";
+import { limited } from "./ws-limit.ts";
 import {
   type Greeting,
   type Link,
@@ -71,7 +72,7 @@ export async function upgradePublic(
       deps,
       router,
       await acceptGuarded(req, socket, head),
-      shard,
+      { shard, agent: agent.name },
       early,
       requestId,
     );
@@ -112,7 +113,7 @@ async function serveClient(
   deps: RouterDeps,
   router: RouterParts,
   accepted: Accepted,
-  shard: ShardId,
+  { shard, agent }: { shard: ShardId; agent: string },
   early: Caller | null,
   requestId: string,
 ): Promise<void> {
@@ -133,8 +134,13 @@ async function serveClient(
       payload: { nonce: randomUUID(), ts: Date.now() },
     }),
   );
-  const introduced = await introduction(client, router, early);
-  if (!introduced) return;
+  const known = await introduction(client, router, early);
+  if (!known) return;
+  const { greeting: introduced, caller } = known;
+  const { limiter } = router;
+  const counted = limited(client, () =>
+    limiter.limits(caller) ? () => limiter.admit(caller, agent) : null,
+  );
   let slot: Slot | null = null;
   try {
     slot = await router.gate.enter({
@@ -161,7 +167,7 @@ async function serveClient(
       }
       slot.reached();
       accepted.trust();
-      join(deps, shard, route, client, upstream);
+      join(deps, shard, route, counted, upstream);
       return;
     }
   } catch (error) {
@@ -177,14 +183,14 @@ function introduction(
   client: Link,
   router: RouterParts,
   early: Caller | null,
-): Promise<Greeting | null> {
+): Promise<{ greeting: Greeting; caller: Caller } | null> {
   return new Promise((resolve) => {
     let over = false;
-    const finish = (greeting: Greeting | null) => {
+    const finish = (known: { greeting: Greeting; caller: Caller } | null) => {
       if (over) return;
       over = true;
       clearTimeout(timer);
-      resolve(greeting);
+      resolve(known);
     };
     const timer = setTimeout(() => {
       client.socket.close(1008, "no connect in time");
@@ -208,7 +214,7 @@ function introduction(
       }
       // What follows before the answer waits for the gateway, within the stranger's 64 KiB.
       client.hold();
-      finish(greetingOf(frame.id, params, caller));
+      finish({ greeting: greetingOf(frame.id, params, caller), caller });
     });
   });
 }

@@ -12,6 +12,7 @@ import { createHash } from "node:crypto";
  * | `s:AGENT:HASH` | string | shard of a session | {@link REDIS_KEEP}.sessionMs since its last use |
  * | `c:KEY` | hash | claim of an idempotency key: `body`, `run`, and `answer` once it is done | its claim and a day; done: as told |
  * | `w:KEY` | string | run id of who works on it | as long as the claim holds |
+ * | `r:BUCKET` | string | nothing: how long it lives is how full the bucket of a rate limit is | until it has drained |
  * | `g` | string | marker, another one after a loss | {@link REDIS_KEEP}.markerMs since it was read |
  * | `n` | string | last count of all sessions, JSON; in the first bucket only | seconds |
  */
@@ -83,12 +84,23 @@ export class RedisKeys {
     };
   }
 
+  /** @param name of the bucket of a rate limit; it holds a hash or an agent's name */
+  rate(name: string): { bucket: number; key: string } {
+    const bucket = (digest(name)[0] as number) % BUCKETS;
+    return { bucket, key: `${this.#in(bucket)}:r:${name}` };
+  }
+
   marker(bucket: number): string {
     return `${this.#in(bucket)}:g`;
   }
 
   get counts(): string {
     return `${this.#in(0)}:n`;
+  }
+
+  /** Matches every key of the fleet. */
+  get all(): string {
+    return `ocf:{??}:${this.#fleet}:*`;
   }
 
   /** Matches the keys of all sessions. */

@@ -1,4 +1,5 @@
 import { IDEMPOTENCY } from "../contract.ts";
+import { RATE_WINDOW_MS } from "../limits/rates.ts";
 
 /**
  * What must be decided and written in one step. Times are Redis's own (keys that expire): no script
@@ -50,6 +51,15 @@ for _, key in ipairs(KEYS) do
 end
 return dropped`;
 
+/** A bucket is a key that lives as long as the bucket drains. ARGV: cost ms, force (1 or 0). Answers the wait, ms. */
+const charge = `
+local left = math.max(0, redis.call('PTTL', KEYS[1]))
+local after = left + tonumber(ARGV[1])
+if ARGV[2] == '0' and after > ${RATE_WINDOW_MS} then return math.ceil(after - ${RATE_WINDOW_MS}) end
+if after == left then return 0 end
+if after < 1 then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1], '', 'PX', math.ceil(after)) end
+return 0`;
+
 /** In the form that the client library takes. */
 export const SCRIPTS = {
   ocfClaim: { lua: claim, numberOfKeys: 2 },
@@ -57,6 +67,7 @@ export const SCRIPTS = {
   ocfFinish: { lua: finish, numberOfKeys: 2 },
   ocfAbandon: { lua: abandon, numberOfKeys: 2 },
   ocfDropEqual: { lua: dropEqual },
+  ocfCharge: { lua: charge, numberOfKeys: 1 },
 };
 
 /** The methods that a client has by {@link SCRIPTS}. */
@@ -77,5 +88,6 @@ export interface Scripts {
     answer: string,
   ): Promise<number>;
   ocfAbandon(record: string, working: string, runId: string): Promise<number>;
+  ocfCharge(bucket: string, costMs: number, force: 0 | 1): Promise<number>;
   ocfDropEqual(count: number, ...keysAndValue: string[]): Promise<number>;
 }

@@ -3,6 +3,7 @@ import type { Redis } from "ioredis";
 import { bootClock, type Clock } from "../clock.ts";
 import { IDEMPOTENCY, type ShardId } from "../contract.ts";
 import { StoreUnavailable } from "../leases/store.ts";
+import type { RateStore } from "../limits/rates.ts";
 import { type Counts, countSessions, dropSessions } from "./redis-all.ts";
 import { ANSWERS_UP_TO_PERCENT, BUCKETS, REDIS_KEEP, RedisKeys } from "./redis-layout.ts";
 import { EVERYWHERE, RedisLink } from "./redis-link.ts";
@@ -43,6 +44,12 @@ export interface RedisSessionStoreOptions {
  */
 export class RedisSessionStore implements SessionStore {
   readonly kind = "redis";
+  readonly rates: RateStore = {
+    charge: (name, costMs, force) => {
+      const { bucket, key } = this.#keys.rate(name);
+      return this.#link.run(bucket, (redis) => redis.ocfCharge(key, costMs, force ? 1 : 0));
+    },
+  };
   readonly #link: RedisLink;
   readonly #keys: RedisKeys;
   readonly #clock: Clock;

@@ -1,4 +1,5 @@
 import type { ShardId } from "../contract.ts";
+import type { RateStore } from "../limits/rates.ts";
 
 /** A stored answer to a request that carried an `Idempotency-Key`. */
 export interface StoredAnswer {
@@ -26,6 +27,8 @@ export type Claim =
  */
 export interface SessionStore {
   readonly kind: string;
+  /** Buckets that all routers of the fleet share; missing: this store has none. */
+  readonly rates?: RateStore;
   /** Maps a session to a shard if it has no shard yet; returns what is stored after the call. */
   assign(agent: string, session: string, shard: ShardId): Promise<ShardId>;
   lookup(agent: string, session: string): Promise<ShardId | null>;

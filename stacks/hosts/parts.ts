@@ -1,0 +1,103 @@
+import { etcdEndpoints, etcdMembers, planEtcd } from "../../components/etcd/plan.ts";
+import { mergeParts } from "../../components/host/merge.ts";
+import {
+  HOST_PATHS,
+  HOST_PORTS,
+  type HostContext,
+  type HostFacts,
+  type HostPart,
+  type HostPlan,
+} from "../../components/host/types.ts";
+import { planNginx } from "../../components/nginx/plan.ts";
+import { planNode } from "../../components/node/plan.ts";
+import { planNodeExporter, planPrometheus } from "../../components/prometheus/plan.ts";
+import { redisLayout } from "../../components/redis/layout.ts";
+import { planRedis, redisUrl } from "../../components/redis/plan.ts";
+import { planReplicaTarget, replicationOf } from "../../components/replica-target/plan.ts";
+import type { MonitoringSettings } from "../../components/watch/settings.ts";
+import type { FleetConfig } from "../../gateway/config.ts";
+import type { FleetPlan } from "../presets.ts";
+import type { HostsPlan } from "./plan.ts";
+
+/** What the plan of each host is made from, the same for all of them. No secret is in it. */
+export interface HostsInput {
+  /** The stack's name; it names the fleet. */
+  readonly fleet: string;
+  readonly plan: HostsPlan;
+  readonly sizing: FleetPlan;
+  /** What fleet.json says, with marks where secrets come. */
+  readonly config: FleetConfig;
+  /** `openclaw-fleet:monitoring`, with marks. */
+  readonly monitoring: MonitoringSettings;
+  /** Address of somebody's own Redis, a mark; missing: the fleet's. */
+  readonly ownRedis?: string | undefined;
+  /** The release artifact: folder of the unpacked files, and what nodes show as their version. */
+  readonly release: { readonly folder: string; readonly id: string };
+}
+
+/** Everything that one host is to be. Pure. */
+export function planHost(input: HostsInput, self: HostFacts): HostPlan {
+  const { plan } = input;
+  const context: HostContext = {
+    fleet: input.fleet,
+    self,
+    hosts: plan.hosts,
+    paths: {
+      release: `${HOST_PATHS.releases}/${input.release.folder}`,
+      data: HOST_PATHS.data,
+      etc: HOST_PATHS.etc,
+      tls: HOST_PATHS.tls,
+    },
+    ports: HOST_PORTS,
+  };
+  const parts: HostPart[] = [];
+  if (!self.witness) parts.push(node(context, input));
+  if (plan.several) {
+    parts.push(planEtcd(context, { members: etcdMembers(plan.hosts) }));
+    if (!self.witness) parts.push(planReplicaTarget(context));
+  }
+  if (plan.redis) parts.push(planRedis(context, { mode: plan.redis }));
+  if (plan.front) parts.push(planNginx(context, plan.front));
+  if (plan.watching) {
+    parts.push(planNodeExporter(context));
+    if (plan.watching === self.name) parts.push(watcher(context, input));
+  }
+  return mergeParts(parts);
+}
+
+function node(context: HostContext, input: HostsInput): HostPart {
+  const { plan, sizing, config } = input;
+  const url = input.ownRedis ?? (plan.redis ? redisUrl(context, plan.redis) : undefined);
+  return planNode(context, {
+    releaseId: input.release.id,
+    cores: sizing.node.cores,
+    fleet: config,
+    etcdEndpoints: plan.several
+      ? etcdEndpoints(context, { members: etcdMembers(plan.hosts) })
+      : null,
+    replication: replicationOf(context),
+    redisUrl: url,
+  });
+}
+
+function watcher(context: HostContext, { plan, sizing, monitoring }: HostsInput): HostPart {
+  const { front } = plan;
+  return planPrometheus(context, {
+    settings: monitoring,
+    shards: sizing.shards.map(({ id, recycleMiB }) => ({ id, recycleMiB })),
+    replicated: plan.several,
+    etcd: plan.several ? etcdMembers(plan.hosts) : [],
+    redis: plan.redis
+      ? redisLayout(context.hosts, context.ports, plan.redis).servers.map(({ host, port }) => ({
+          host: host.name,
+          port,
+        }))
+      : [],
+    front: front && {
+      hosts: front.fronts.map(({ name }) => name),
+      names: front.names.filter((name) => !name.startsWith("*.")),
+      port: front.httpsPort,
+      fleetAuthority: front.certificate.kind === "fleet",
+    },
+  });
+}

@@ -1,0 +1,125 @@
+import { describe, expect, test } from "vitest";
+import { secretNames, withSecrets } from "../../../components/host/secrets.ts";
+import { hostPlan } from "../../../components/host/shape.ts";
+import { fleetConfig, nodeConfig } from "../../../gateway/config.ts";
+import { type Gathered, gatherHosts } from "../../../stacks/hosts/input.ts";
+import { planHost } from "../../../stacks/hosts/parts.ts";
+import { planFleet } from "../../../stacks/presets.ts";
+import { isSecretName } from "../../../stacks/secrets.ts";
+import { settingsSchema } from "../../../stacks/settings-schema.ts";
+
+const hostsOf = (count: number) =>
+  Array.from({ length: count }, (_, i) => ({ name: `n${i + 1}`, address: `192.0.2.${i + 1}` }));
+
+const SHAPES = {
+  "one host": { preset: "solo", hosts: hostsOf(1) },
+  "two and a witness": {
+    preset: "small",
+    hosts: [...hostsOf(2), { name: "w", address: "192.0.2.9", witness: true }],
+  },
+  "three, one Redis": { preset: "small", hosts: hostsOf(3) },
+  "four, Sentinel": { preset: "medium", hosts: hostsOf(4) },
+  "six, Redis Cluster": { preset: "enterprise", hosts: hostsOf(6) },
+  "a domain": { preset: "small", hosts: hostsOf(3), domain: "chat.example.com" },
+  "keys of all kinds": {
+    preset: "small",
+    hosts: hostsOf(3),
+    redis: { url: "rediss://fleet:hunter2hunter2@192.0.2.8" },
+    agents: [{ name: "ops", env: { PAGER: "hunter2hunter2" } }],
+    models: {
+      primary: "x/m",
+      providers: { x: { apiKey: "hunter2hunter2", baseUrl: "https://models.example.com" } },
+    },
+    monitoring: { alerts: { webhook: { url: "https://alerts.example.com/hunter2hunter2" } } },
+  },
+};
+
+function gather(more: object): Gathered {
+  const settings = settingsSchema.parse({ target: "hosts", environment: "staging", ...more });
+  const release = { folder: "r1", id: "2026.9.6+r1" };
+  const sizing = planFleet(settings);
+  return gatherHosts({ stack: "vps", settings, sizing, release, isSecret: isSecretName });
+}
+
+const plansOf = (gathered: Gathered) =>
+  gathered.input.plan.hosts.map((host) => ({ host, plan: planHost(gathered.input, host) }));
+
+/** What the stack hands to a host: the settings' secrets, and what is made by name. */
+function allSecrets({ secrets, passwords, sshKeys, input }: Gathered): Record<string, string> {
+  const made = "x".repeat(43);
+  const certificates = Object.keys(input.plan.certificates).map((name) => `tls.${name}`);
+  return Object.fromEntries([
+    ...["tls.ca", "token.admin", "token.client", "token.client.0", "token.peer"].map((n) => [
+      n,
+      made,
+    ]),
+    ...certificates.flatMap((n) => [
+      [`${n}.cert`, made],
+      [`${n}.key`, made],
+    ]),
+    ...passwords.map((n) => [n, made]),
+    ...sshKeys.flatMap((n) => [
+      [`${n}.key`, made],
+      [`${n}.pub`, made],
+    ]),
+    ...Object.entries(secrets),
+  ]);
+}
+
+describe.each(Object.entries(SHAPES))("%s", (_, settings) => {
+  const gathered = gather(settings);
+  const plans = plansOf(gathered);
+  const secrets = allSecrets(gathered);
+
+  test("parts agree, and what comes out has the shape that a host is given", () => {
+    for (const { plan } of plans) expect(hostPlan.parse(plan)).toEqual(plan);
+  });
+
+  test("every secret that a plan asks for is one that the stack has", () => {
+    for (const { plan } of plans) {
+      expect(secretNames(plan).filter((name) => !(name in secrets))).toEqual([]);
+    }
+  });
+
+  test("no plan holds a secret", () => {
+    expect(JSON.stringify(plans)).not.toContain("hunter2");
+  });
+
+  test("with the secrets in, nodes read their files; a witness has none", () => {
+    for (const { host, plan } of plans) {
+      const read = (path: string) => {
+        const file = plan.files[path];
+        return file && JSON.parse(withSecrets(file, secrets));
+      };
+      const fleet = read("/var/lib/openclaw-fleet/fleet.json");
+      const node = read(`/var/lib/openclaw-fleet/nodes/${host.name}/node.json`);
+      expect(fleet === undefined).toBe(host.witness === true);
+      if (host.witness) continue;
+      expect(() => fleetConfig.parse(fleet)).not.toThrow();
+      expect(nodeConfig.parse(node).leases?.kind).toBe(plans.length > 1 ? "etcd" : "sqlite");
+    }
+  });
+
+  test("what keeps data says so, and every file has a folder that is planned or the system's", () => {
+    for (const { plan } of plans) {
+      expect(plan.directories["/etc/openclaw-fleet"]?.data ?? false).toBe(false);
+      for (const path of Object.keys(plan.files)) {
+        const folder = path.slice(0, path.lastIndexOf("/"));
+        expect(
+          folder in plan.directories || /^\/(etc|usr\/lib)\/[a-z./-]+$/.test(folder),
+          path,
+        ).toBe(true);
+      }
+    }
+  });
+});
+
+test("a host taken away changes nothing of the others' but what names it", () => {
+  const four = plansOf(gather({ preset: "medium", hosts: hostsOf(4) }));
+  const three = plansOf(gather({ preset: "medium", hosts: hostsOf(3) }));
+  const changed = Object.keys(three[0]?.plan.files ?? {}).filter(
+    (path) => three[0]?.plan.files[path]?.content !== four[0]?.plan.files[path]?.content,
+  );
+  // The way to the gone host: the front's upstreams, replicas, and the count of nodes.
+  expect(changed.filter((path) => /redis|sentinel|etcd|tls/.test(path))).toEqual([]);
+});

@@ -46,6 +46,7 @@ import { killPortHolder } from "./port-holder.ts";
 import { type NodeReplicas, openReplicas } from "./replicas.ts";
 import { HistoryWriter, nodeReport, shardReport } from "./reporting.ts";
 import { SettingsFollower } from "./settings-follower.ts";
+import { stateControl } from "./state-control.ts";
 
 /** Sessions are counted in the store, for people who look. */
 const COUNT_EVERY_MS = 2_000;
@@ -432,6 +433,7 @@ export class Node {
       config: () => this.#file.current,
       nodeState: (id) => nodeState(this.#supervisor.state, id),
       held: () => Object.keys(this.#supervisor.state.holds),
+      state: stateControl(this.#host, this.#replicas?.state ?? null),
       nextNode: (shard) =>
         orderFor(this.#supervisor.state, shard).find((id) => id !== this.#node.id) ?? null,
       changed: async () => {

@@ -3,11 +3,10 @@ import { Worker } from "node:worker_threads";
 import type { NodeId, ShardId } from "../contract.ts";
 import { siblingEntry } from "../entry.ts";
 import type { StateMarker } from "../state/store.ts";
-import type { Condition, Known, Opened, ReplicaPort } from "./port.ts";
+import type { Condition, GoBack, Known, Opened, ReplicaPort } from "./port.ts";
 import type {
   DrillResult,
   FromThread,
-  GoBack,
   PointInTime,
   ReplicationCalls,
   ReplicationThreadData,
@@ -115,6 +114,11 @@ export class ReplicationAgent extends EventEmitter<ReplicationAgentEvents> imple
   /** Puts an earlier moment in the place of the state, while nothing runs on it. */
   async goBack(shard: ShardId, epoch: number, where: GoBack): Promise<void> {
     await this.#call("goBack", shard, epoch, where);
+  }
+
+  /** Puts a copy of a directory in the place of the state, while nothing runs on it. */
+  async adopt(shard: ShardId, epoch: number, directory: string): Promise<void> {
+    await this.#call("adopt", shard, epoch, directory);
   }
 
   /** Where each shard's replica should be, best first. Of use where hosts keep each other's. */

@@ -24,6 +24,14 @@ export interface Opened {
   bytes: number;
 }
 
+/** Which moment to go back to, and where it is kept. Plain data. */
+export interface GoBack {
+  /** `<directory>/<number>`: names it among all of the shard. */
+  place: string;
+  /** Host that keeps it; null: the fleet's one target. */
+  site: string | null;
+}
+
 /** How the replica of a shard that is open here does. Plain data. */
 export interface Condition {
   epoch: number;
@@ -57,6 +65,10 @@ export interface ReplicaPort extends StateStore {
   /** Null: nothing is open here. */
   condition(shard: ShardId): Condition | null;
   abandon(shard: ShardId): Promise<void>;
+  /** Puts an earlier moment in the place of the state, which becomes a moment itself first. Nothing may run on it. */
+  goBack(shard: ShardId, epoch: number, where: GoBack): Promise<void>;
+  /** The same with a copy of a directory. */
+  adopt(shard: ShardId, epoch: number, directory: string): Promise<void>;
   /** Removes the states that a restore moved aside. Returns their number. */
   discardAside(shard: ShardId): Promise<number>;
 }

@@ -5,9 +5,11 @@ import { bootClock, type Clock } from "../clock.ts";
 import type { ShardId } from "../contract.ts";
 import { systemTimers, type Timers } from "../shard/timers.ts";
 import type { StateMarker, StateStore } from "../state/store.ts";
+import { copyState } from "./adopt.ts";
+import { parsePlace } from "./history.ts";
 import { readLineage, writeLineage } from "./lineage.ts";
-import { directoryOf, epochOf, type Place, parsePosition, type Writer } from "./manifest.ts";
-import type { Condition, Known, Opened, ReplicaPort } from "./port.ts";
+import { directoryOf, epochOf, parsePosition, type Writer } from "./manifest.ts";
+import type { Condition, GoBack, Known, Opened, ReplicaPort } from "./port.ts";
 import { ReplicaReader } from "./reader.ts";
 import { restoreManifest } from "./restore.ts";
 import type { Keep } from "./retention.ts";
@@ -50,12 +52,6 @@ const RETRY_MS = 1_000;
 const HIGHEST_MS = 1_500;
 /** How long the last manifest of a planned hand-over is tried, ms; the runner's budget for it is 30 s. */
 const FINISH_MS = 25_000;
-
-/** Where a moment is, and which. */
-export interface Moment {
-  place: Place;
-  site: Site;
-}
 
 interface Claim {
   marker: Omit<StateMarker, "final">;
@@ -227,17 +223,32 @@ export class ReplicatedState implements ReplicaPort {
    * Puts an earlier moment in the place of the present state, while no gateway runs on it. The present state
    * becomes a moment itself first, so that this can be undone; when that fails, nothing is changed.
    */
-  async goBack(shard: ShardId, epoch: number, { place, site }: Moment): Promise<void> {
+  goBack(shard: ShardId, epoch: number, { place, site }: GoBack): Promise<void> {
+    const { fleet, sites } = this.#options;
+    const reader = new ReplicaReader(sites.source(shard, site), fleet, shard);
+    return this.#replace(shard, epoch, async (path) => {
+      await restoreManifest(reader, parsePlace(place), path);
+    });
+  }
+
+  /** Puts a copy of a directory in the place of the present state, as {@link goBack} does with a moment. */
+  adopt(shard: ShardId, epoch: number, directory: string): Promise<void> {
+    return this.#replace(shard, epoch, (path) => copyState(directory, path));
+  }
+
+  async #replace(
+    shard: ShardId,
+    epoch: number,
+    fill: (path: string) => Promise<void>,
+  ): Promise<void> {
     const claim = this.#claims.get(shard);
     const running = this.#running.get(shard);
     if (!claim?.taken || running?.epoch !== epoch) throw new Error(`${shard} is not open here`);
     const { stateDir } = claim;
-    const { fleet, sites } = this.#options;
     const lineage = await readLineage(stateDir);
     if (!lineage) throw new Error(`the state of ${shard} does not say where it is from`);
-    const reader = new ReplicaReader(sites.source(shard, site), fleet, shard);
     const path = join(dirname(stateDir), `restoring-${epoch}`);
-    await restoreManifest(reader, place, path);
+    await fill(path);
     const after = await running.handOn();
     if (this.#running.get(shard) !== running) throw new Error(`${shard} was given up meanwhile`);
     await putInPlace(path, lineage, stateDir, `aside-${epoch}-${after.acknowledged}`);

@@ -1,6 +1,6 @@
 import type { NodeId, ShardId } from "../contract.ts";
 import type { StateMarker } from "../state/store.ts";
-import type { Condition, Known, Opened } from "./port.ts";
+import type { Condition, GoBack, Known, Opened } from "./port.ts";
 import type { ReplicationConfig } from "./settings.ts";
 
 /** What the replication thread is started with. */
@@ -28,6 +28,7 @@ export interface ReplicationCalls {
   remove: { args: [ShardId, { force?: boolean } | undefined]; result: undefined };
   points: { args: [ShardId]; result: PointInTime[] };
   drill: { args: [ShardId]; result: DrillResult };
+  adopt: { args: [ShardId, number, string]; result: undefined };
   goBack: { args: [ShardId, number, GoBack]; result: undefined };
 }
 
@@ -52,12 +53,6 @@ export interface DrillResult {
   /** Written and checked, bytes. */
   bytes: number;
   tookMs: number;
-}
-
-/** Which moment, and where it is. */
-export interface GoBack {
-  place: string;
-  site: NodeId | null;
 }
 
 export type ToThread =

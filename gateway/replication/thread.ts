@@ -8,7 +8,7 @@ import { bootClock } from "../clock.ts";
 import type { ShardId } from "../contract.ts";
 import { systemTimers } from "../shard/timers.ts";
 import { LocalStateStore } from "../state/local.ts";
-import { drillRestore, parsePlace, pointsInTime } from "./history.ts";
+import { drillRestore, pointsInTime } from "./history.ts";
 import { openSites } from "./open.ts";
 import { keepOf } from "./retention.ts";
 import { ReplicatedState } from "./state.ts";
@@ -86,8 +86,12 @@ const calls: {
   },
   points: (shard) => pointsInTime(sites.all(shard), fleet, shard),
   drill: (shard) => drillRestore(sites.all(shard), { fleet, shard, scratch: stagingDir }),
+  adopt: async (shard, epoch, directory) => {
+    await state.adopt(shard, epoch, directory);
+    return undefined;
+  },
   goBack: async (shard, epoch, where) => {
-    await state.goBack(shard, epoch, { place: parsePlace(where.place), site: where.site });
+    await state.goBack(shard, epoch, where);
     return undefined;
   },
 };

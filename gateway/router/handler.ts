@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { adopt, backups, restore } from "../api/backups.ts";
 import { agentDrain, fleetCommand, fleetStatus, history } from "../api/fleet.ts";
 import { health, healthz, type Readiness, readyz, startupz } from "../api/health.ts";
 import { metricsRoute } from "../api/metrics.ts";
@@ -121,6 +122,12 @@ async function dispatch(ctx: RequestContext, readiness: Readiness): Promise<void
       return fleetCommand(ctx, "resume");
     case "fleet-move":
       return fleetCommand(ctx, "move");
+    case "fleet-backups":
+      return backups(ctx);
+    case "fleet-restore":
+      return restore(ctx);
+    case "fleet-adopt":
+      return adopt(ctx);
     case "history":
       return history(ctx);
     case "agent-drain":

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { replaceHere } from "../api/backups.ts";
 import { HEADER, HOLD } from "../contract.ts";
 import { parseJson, readBody } from "./body.ts";
 import type { RouterParts } from "./context.ts";
@@ -45,6 +46,10 @@ export async function handlePeer(
         return;
       case "/internal/sessions":
         sendJson(res, 200, { sessions: await ownOrThrow(deps, mark).gateway.sessions() });
+        return;
+      case "/internal/replace":
+        await replaceHere(deps, parseJson(body));
+        sendJson(res, 200, { ok: true });
         return;
       case "/internal/reach":
         sendJson(res, 200, await reach(deps, parts, String(parseJson(body).address)));

@@ -27,6 +27,9 @@ export type RouteKind =
   | "fleet-drain"
   | "fleet-resume"
   | "fleet-move"
+  | "fleet-backups"
+  | "fleet-restore"
+  | "fleet-adopt"
   | "history"
   | "agent-drain"
   | "websocket";
@@ -53,6 +56,9 @@ const FIXED = new Map<string, Fixed>([
   ["/api/v1/fleet/drain", { kind: "fleet-drain", methods: POST }],
   ["/api/v1/fleet/resume", { kind: "fleet-resume", methods: POST }],
   ["/api/v1/fleet/move", { kind: "fleet-move", methods: POST }],
+  ["/api/v1/fleet/backups", { kind: "fleet-backups", methods: GET }],
+  ["/api/v1/fleet/restore", { kind: "fleet-restore", methods: POST }],
+  ["/api/v1/fleet/adopt", { kind: "fleet-adopt", methods: POST }],
   ["/api/v1/history", { kind: "history", methods: GET }],
   ["/internal/agent/drain", { kind: "agent-drain", methods: POST }],
   ["/v1/models", { kind: "openai", methods: GET }],

@@ -1,6 +1,8 @@
 import type { AgentConfig, FleetConfig } from "../config.ts";
 import type { FleetStatus, NodeId, ShardId } from "../contract.ts";
 import type { GatewayPort } from "../openclaw/port.ts";
+import type { DrillResult, PointInTime } from "../replication/thread-protocol.ts";
+import type { Replacement } from "../supervisor/shard-host.ts";
 
 /** Where a shard is, as this node knows it now. */
 export type Route =
@@ -50,6 +52,8 @@ export interface FleetControl {
   drain(node: NodeId): Promise<void>;
   resume(node: NodeId): Promise<void>;
   move(shard: ShardId, to: NodeId | "auto"): Promise<void>;
+  /** Missing: this router looks after no shards. */
+  readonly state?: StateControl;
   /** Drains the shards here (of one agent, or all); resolves when empty. */
   drainHere(agent?: string): Promise<{ shards: ShardId[] }>;
   /** Counters for status and metrics live with the router; it tells the supervisor nothing else. */
@@ -58,6 +62,16 @@ export interface FleetControl {
   ): Promise<
     { at: string; shard: string | null; node: string | null; event: string; detail: string }[]
   >;
+}
+
+/** What the admin routes can ask of the state of shards. Errors are FleetCommandError. */
+export interface StateControl {
+  /** The moments that a shard can go back to, newest first. */
+  points(shard: ShardId): Promise<PointInTime[]>;
+  /** Restores the newest moment beside everything, checks it, and throws it away. */
+  drill(shard: ShardId): Promise<DrillResult>;
+  /** Begins to replace the state of a shard that serves on this node. */
+  replace(shard: ShardId, replacement: Replacement): Promise<void>;
 }
 
 export class FleetCommandError extends Error {

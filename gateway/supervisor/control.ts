@@ -1,7 +1,7 @@
 import type { FleetConfig } from "../config.ts";
 import type { NodeId, ShardId } from "../contract.ts";
 import type { HistoryEntry, StoreView } from "../leases/store.ts";
-import { FleetCommandError, type FleetControl } from "../router/view.ts";
+import { FleetCommandError, type FleetControl, type StateControl } from "../router/view.ts";
 
 /** What a command needs of the lease store. */
 export interface PlacementPort {
@@ -20,6 +20,7 @@ export interface ControlDeps {
   held: () => ShardId[];
   /** Where a shard would go if this node did not have it; null when nowhere. */
   nextNode: (shard: ShardId) => NodeId | null;
+  state?: StateControl;
   /** Resolves at the next change of anything. */
   changed: () => Promise<void>;
 }
@@ -31,7 +32,10 @@ export interface ControlDeps {
 export class StoreControl implements FleetControl {
   readonly #deps: ControlDeps;
 
+  readonly state?: StateControl;
+
   constructor(deps: ControlDeps) {
+    if (deps.state) this.state = deps.state;
     this.#deps = deps;
   }
 

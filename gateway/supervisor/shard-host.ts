@@ -1,9 +1,12 @@
+import { rename } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { bootClock, type Clock } from "../clock.ts";
 import type { Release, ShardConfig } from "../config.ts";
 import { DRAIN, type NodeId, type ShardId } from "../contract.ts";
 import type { KeeperPort } from "../keeper/port.ts";
+import { copyState } from "../replication/adopt.ts";
 import type { HistoryLost } from "../replication/manifest.ts";
-import { isUnreplicated, type Known, type ReplicaPort } from "../replication/port.ts";
+import { type GoBack, isUnreplicated, type Known, type ReplicaPort } from "../replication/port.ts";
 import type { Launch, Runner, RunnerEvent, RunnerReport } from "../shard/types.ts";
 import type { StateStore } from "../state/store.ts";
 import { clearProcessesOn } from "./processes.ts";
@@ -45,6 +48,9 @@ interface Opened {
   known: Known;
 }
 
+/** What is to take the place of a shard's state, at its next start. */
+export type Replacement = ({ kind: "moment" } & GoBack) | { kind: "directory"; path: string };
+
 /** Pause between two looks at whether a replica has caught up, ms. */
 const LOOK_EVERY_MS = 500;
 
@@ -57,6 +63,7 @@ export class ShardHost {
   readonly #over = new Map<ShardId, number>();
   /** Drains that wait for the replica, with how to call them off. */
   readonly #waiting = new Map<ShardId, () => void>();
+  readonly #replacements = new Map<ShardId, Replacement>();
 
   constructor(deps: ShardHostDeps) {
     this.#deps = deps;
@@ -191,6 +198,40 @@ export class ShardHost {
     if (this.#runs(shard, epoch)) this.runner(shard).undrain();
   }
 
+  /**
+   * Drains a shard that serves here, replaces its state, and starts it again under the same epoch. What came of it
+   * is remembered as `replaced` or `not replaced`. Returns why it cannot be begun, or null.
+   */
+  replace(shard: ShardId, replacement: Replacement): string | null {
+    const state = this.#runners.get(shard)?.report().state;
+    if (state !== "serving") return `${shard} does not serve here now, it is ${state ?? "idle"}`;
+    if (this.#replacements.has(shard)) return `${shard} is being replaced already`;
+    this.#replacements.set(shard, replacement);
+    this.runner(shard).restart(`its state is replaced by ${wordsOf(replacement)}`);
+    return null;
+  }
+
+  async #carryOutReplacement(shard: ShardId, { epoch, stateDir }: Opened): Promise<void> {
+    const replacement = this.#replacements.get(shard);
+    if (!replacement) return;
+    this.#replacements.delete(shard);
+    const { replica, log, remember } = this.#deps;
+    const words = wordsOf(replacement);
+    try {
+      if (replacement.kind === "moment") {
+        if (!replica) throw new Error("it has no replica");
+        await replica.goBack(shard, epoch, replacement);
+      } else if (replica) await replica.adopt(shard, epoch, replacement.path);
+      else await adoptHere(replacement.path, stateDir, epoch);
+      log("warn", `the state of ${shard} was replaced by ${words}`, { shard, epoch });
+      remember?.("replaced", shard, words);
+    } catch (error) {
+      const reason = (error as Error).message;
+      log("error", `the state of ${shard} stays as it is: ${reason}`, { shard, epoch });
+      remember?.("not replaced", shard, reason);
+    }
+  }
+
   stop(shard: ShardId, epoch: number): void {
     this.#end(shard, epoch);
     if (this.#runs(shard, epoch)) this.runner(shard).stop("handed over");
@@ -254,6 +295,7 @@ export class ShardHost {
 
   #end(shard: ShardId, epoch: number): void {
     this.#callOff(shard);
+    this.#replacements.delete(shard);
     this.#over.set(shard, Math.max(epoch, this.#over.get(shard) ?? 0));
   }
 
@@ -279,6 +321,7 @@ export class ShardHost {
         `${shard} ran under release ${opened.release}, which is not on this machine; bring it back or move the shard to a node that has it`,
       );
     }
+    await this.#carryOutReplacement(shard, opened);
     return this.#deps.launch(shard, release, opened.stateDir);
   }
 
@@ -304,4 +347,19 @@ export class ShardHost {
       log("warn", `older states of ${shard} stay: ${(error as Error).message}`, { shard });
     }
   }
+}
+
+function wordsOf(replacement: Replacement): string {
+  return replacement.kind === "moment"
+    ? `moment ${replacement.place}${replacement.site === null ? "" : ` at ${replacement.site}`}`
+    : `a copy of ${replacement.path}`;
+}
+
+/** Without a replica what was there stays beside it, for good. */
+async function adoptHere(from: string, stateDir: string, epoch: number): Promise<void> {
+  const folder = dirname(stateDir);
+  const building = join(folder, `restoring-${epoch}`);
+  await copyState(from, building);
+  await rename(stateDir, join(folder, `aside-${epoch}-${Date.now()}`));
+  await rename(building, stateDir);
 }

@@ -41,6 +41,7 @@ export const fleetInputs = z.strictObject({
   }),
   trustedProxies: z.array(z.string()),
   scrapers: z.array(z.string()),
+  limits: fields.limits,
   turnBudgetMs: z.number().int().positive(),
 });
 export type FleetInputs = z.infer<typeof fleetInputs>;
@@ -92,6 +93,7 @@ export function layOutFleet(inputs: FleetLayout, tokens: FleetTokens): z.input<t
     tokens,
     trustedProxies: inputs.trustedProxies,
     scrapers: inputs.scrapers,
+    ...(inputs.limits === undefined ? {} : { limits: inputs.limits }),
     turnBudgetMs: inputs.turnBudgetMs,
   };
 }

@@ -30,6 +30,7 @@ export function fleetLayout({ stack, settings, plan, seal }: FleetLayoutArgs) {
     channelBinding: settings.channelBinding,
     trustedProxies: settings.trustedProxies,
     scrapers: settings.scrapers,
+    ...(settings.limits === undefined ? {} : { limits: settings.limits }),
     turnBudgetMs: settings.turnBudgetSeconds * 1_000,
   };
 }

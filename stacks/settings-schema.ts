@@ -20,6 +20,7 @@ import {
   hostsSetting,
   redisSettings,
 } from "./hosts/settings.ts";
+import { limitsSettings } from "./limits.ts";
 
 /**
  * Every setting of a stack (`openclaw-fleet:<name>` in Pulumi.<stack>.yaml), with its description and
@@ -286,6 +287,9 @@ export const settingsSchema = z.strictObject({
     .array(z.string())
     .default([])
     .describe("Addresses that may read metrics without a token, besides loopback."),
+  limits: limitsSettings
+    .optional()
+    .describe("Requests and tokens a minute; what is more is answered 429. None when left out."),
   turnBudgetSeconds: z.int().min(1).default(600).describe("How long a turn may take."),
 });
 

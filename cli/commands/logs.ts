@@ -1,9 +1,13 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { CommandFailed } from "../lib/errors.ts";
 import { fleetAccess } from "../lib/fleet.ts";
+import { hostsOf, readJournals } from "../lib/host-logs.ts";
 import { type LogLine, LogTail, lineText, nodeLogs } from "../lib/log-lines.ts";
 import { didYouMean } from "../lib/nearest.ts";
 import { withJson, withStack } from "../lib/options.ts";
+import { outputsOf } from "../lib/stack-outputs.ts";
+import { checkStackName, preparePulumi, requireStack } from "../pulumi.ts";
+import { rawSettings } from "../settings.ts";
 
 interface Options {
   stack: string;
@@ -21,27 +25,24 @@ const positive = (text: string): number => {
   return n;
 };
 
+const printer = (options: Options) => (line: LogLine) => {
+  process.stdout.write(`${options.json ? JSON.stringify(line) : lineText(line)}\n`);
+};
+
 async function logs(name: string | undefined, options: Options): Promise<void> {
+  if (rawSettings(options.stack).target === "hosts") return await onHosts(name, options);
   const access = await fleetAccess(options.stack);
   const files = nodeLogs(access.dataDir ?? "");
   const shards = access.config?.shards.map((s) => s.id) ?? [];
   const isNode = name !== undefined && files.has(name);
   if (name !== undefined && !isNode && !shards.includes(name)) {
-    const names = [...files.keys(), ...shards];
-    throw new CommandFailed(
-      `${name} is neither a node nor a shard of this fleet.${didYouMean(name, names)}`,
-      `nodes: ${[...files.keys()].join(", ") || "none"}; shards: ${shards.join(", ")}`,
-    );
+    throw unknownName(name, [...files.keys()], shards);
   }
   const tails = [...files]
     .filter(([id]) => !isNode || id === name)
     .map(([id, path]) => new LogTail(id, path));
   const wanted = (line: LogLine) => name === undefined || isNode || line.shard === name;
-  const print = (lines: LogLine[]) => {
-    for (const line of lines) {
-      process.stdout.write(`${options.json ? JSON.stringify(line) : lineText(line)}\n`);
-    }
-  };
+  const print = (lines: LogLine[]) => lines.forEach(printer(options));
   const collect = (bytes: number) =>
     tails
       .flatMap((tail) => tail.read(bytes))
@@ -52,6 +53,54 @@ async function logs(name: string | undefined, options: Options): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 300));
     print(collect(0));
   }
+}
+
+/** Each host's journal is read there, over SSH; lines of several hosts are put in order of time. */
+async function onHosts(name: string | undefined, options: Options): Promise<void> {
+  const { stack, lines: count, follow = false } = options;
+  checkStackName(stack);
+  const runner = await preparePulumi({ release: false });
+  requireStack(runner, stack);
+  const outputs = outputsOf(runner, stack);
+  const hosts = hostsOf(outputs);
+  const shards = Array.isArray(outputs.shards) ? (outputs.shards as string[]) : [];
+  const isNode = hosts.some((host) => host.name === name);
+  if (name !== undefined && !isNode && !shards.includes(name)) {
+    throw unknownName(
+      name,
+      hosts.map((host) => host.name),
+      shards,
+    );
+  }
+  const wanted = (line: LogLine) => name === undefined || isNode || line.shard === name;
+  const { openSsh } = await import("../../plugin/host/ssh.ts");
+  const found: LogLine[] = [];
+  const print = printer(options);
+  const reached = await readJournals(
+    hosts.filter((host) => !isNode || host.name === name),
+    openSsh,
+    {
+      // Of a shard's lines a host may have few among many.
+      lines: isNode || name === undefined ? count : count * 20,
+      follow,
+      signal: new AbortController().signal,
+      onLine: (line) => {
+        if (!wanted(line)) return;
+        if (follow) print(line);
+        else found.push(line);
+      },
+    },
+  );
+  found.sort((a, b) => a.time.localeCompare(b.time));
+  found.slice(-count).forEach(print);
+  if (reached === 0) throw new CommandFailed("No host could be reached", "each is told of above");
+}
+
+function unknownName(name: string, nodes: readonly string[], shards: readonly string[]) {
+  return new CommandFailed(
+    `${name} is neither a node nor a shard of this fleet.${didYouMean(name, [...nodes, ...shards])}`,
+    `nodes: ${nodes.join(", ") || "none"}; shards: ${shards.join(", ")}`,
+  );
 }
 
 export function register(program: Command): void {

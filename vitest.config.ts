@@ -8,8 +8,10 @@ const REAL = [
   "test/hosts/**/*.test.ts",
   "test/gateway/sessions/redis-groups/*.test.ts",
   "test/gateway/leases/etcd/*.test.ts",
+  "test/gateway/etcd/members.test.ts",
   "test/components/front/real/*.test.ts",
   "test/components/redis/real/*.test.ts",
+  "test/components/prometheus/real/*.test.ts",
 ];
 
 export default defineConfig({

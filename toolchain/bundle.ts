@@ -7,6 +7,7 @@ import { ToolchainError } from "./errors.ts";
 export const RUNTIME_ENTRIES: Readonly<Record<string, string>> = {
   "node.js": "gateway/node/main.ts",
   "canary.js": "gateway/canary/main.ts",
+  "etcd.js": "gateway/etcd/main.ts",
   "keeper.js": "gateway/keeper/main.ts",
   "host-agent.js": "plugin/host/agent/main.ts",
   "lease-thread.js": "gateway/leases/thread.ts",

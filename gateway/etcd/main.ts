@@ -1,0 +1,73 @@
+/**
+ * `etcd.js COMMAND members.json`: what a host does for its member of the fleet's etcd.
+ * - `prepare`: before each start; decides whether it begins, joins or goes on.
+ * - `tend`: every half minute; promotes, takes out, defragments, saves a snapshot.
+ * - `health`: succeeds when this member serves with a majority and votes.
+ * - `leave`: takes this member out of the cluster for good; before its host leaves the fleet.
+ */
+import { ClusterAdmin } from "./ask.ts";
+import { type MemberFile, readMemberFile, selfOf } from "./member-file.ts";
+import { prepare } from "./prepare.ts";
+import { tend } from "./tend.ts";
+
+const say = (line: string) => {
+  process.stdout.write(`${line}\n`);
+};
+
+async function health(file: MemberFile): Promise<void> {
+  const admin = new ClusterAdmin([selfOf(file).clientUrl], file);
+  try {
+    await admin.readsWithMajority();
+    const { learner, errors } = await admin.status();
+    if (errors.length > 0) throw new Error(errors.join("; "));
+    if (learner) throw new Error("it has joined and does not vote yet; that takes half a minute");
+    say("serves, with a majority");
+  } finally {
+    admin.close();
+  }
+}
+
+/** Its own address is asked last: a member that takes itself out may not answer. */
+async function leave(file: MemberFile): Promise<void> {
+  const self = selfOf(file);
+  const urls = file.members
+    .map(({ clientUrl }) => clientUrl)
+    .filter((url) => url !== self.clientUrl);
+  const admin = new ClusterAdmin([...urls, self.clientUrl], file);
+  try {
+    const members = await admin.members();
+    const own = members.find(({ peerURLs }) => peerURLs.includes(self.peerUrl));
+    if (!own) return say("it is in no cluster any more");
+    if (members.length === 1) return say("it is the last member; its data stay");
+    await admin.remove(own.ID);
+    say(`${file.self} is out of the cluster; ${members.length - 1} remain`);
+  } finally {
+    admin.close();
+  }
+}
+
+const COMMANDS: Readonly<Record<string, (file: MemberFile) => Promise<void>>> = {
+  prepare: async (file) => {
+    const { state, cluster } = await prepare(file, { say });
+    say(`starting, ${state}: ${cluster}`);
+  },
+  tend: async (file) => {
+    for (const fault of await tend(file, say)) say(`not done, tried again soon: ${fault}`);
+  },
+  health,
+  leave,
+};
+
+const [command = "", path = ""] = process.argv.slice(2);
+const work = COMMANDS[command];
+if (!work || !path) {
+  process.stderr.write(`use: etcd.js ${Object.keys(COMMANDS).join("|")} members.json\n`);
+  process.exitCode = 2;
+} else {
+  try {
+    await work(readMemberFile(path));
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n`);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,162 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { EtcdLeaseStore } from "../../../gateway/leases/etcd.ts";
+import { runLogged } from "../../../toolchain/command.ts";
+import { acquireRequest } from "../../contracts/lease-fixtures.ts";
+import { eventually } from "../../support/eventually.ts";
+import { type EtcdHost, EtcdHosts } from "./hosts.ts";
+
+/** Elections and joins on a loaded machine, ms. */
+const SETTLE_MS = 120_000;
+const PLAN = ["a", "b", "c"];
+
+let hosts: EtcdHosts;
+let a: EtcdHost;
+let b: EtcdHost;
+let c: EtcdHost;
+beforeEach(async () => {
+  hosts = await EtcdHosts.open(["a", "b", "c", "d"]);
+  [a, b, c] = PLAN.map((name) => hosts.host(name)) as [EtcdHost, EtcdHost, EtcdHost];
+});
+afterEach(() => hosts?.close());
+
+const soon = <T>(check: () => T | Promise<T>) => eventually(check, SETTLE_MS);
+
+/** The members' own care, until all of these vote. */
+async function tendUntil(all: readonly EtcdHost[], voters: readonly string[]): Promise<void> {
+  await soon(async () => {
+    for (const host of all) await host.tend();
+    for (const host of all) expect(await host.voters()).toEqual(voters);
+  });
+}
+
+/** One host after another, as the deployment sets them up. */
+async function bringUp(plan = PLAN): Promise<void> {
+  for (const name of plan) {
+    hosts.deploy(name, plan);
+    await hosts.host(name).start();
+  }
+  await tendUntil(
+    plan.map((name) => hosts.host(name)),
+    [...plan].sort(),
+  );
+}
+
+function store(host: EtcdHost): EtcdLeaseStore {
+  const { members, tls } = host.file;
+  const endpoints = members.map(({ clientUrl }) => clientUrl);
+  return new EtcdLeaseStore({ endpoints, tls, prefix: "/fleet", timeoutMs: 5_000 });
+}
+
+async function take(host: EtcdHost): Promise<void> {
+  const leases = store(host);
+  try {
+    await soon(() => leases.acquire(acquireRequest("n1", 7, null)));
+    expect((await soon(() => leases.read())).leases.s1).toMatchObject({ epoch: 7 });
+  } finally {
+    await leases.close();
+  }
+}
+
+async function epochSeenBy(host: EtcdHost): Promise<number | undefined> {
+  const leases = store(host);
+  try {
+    return (await soon(() => leases.read())).leases.s1?.epoch;
+  } finally {
+    await leases.close();
+  }
+}
+
+it("hosts that are set up one after another make one cluster, and go on after all were off", async () => {
+  hosts.deploy("a", PLAN);
+  expect(await a.start()).toBe("new");
+  await expect(a.voters()).rejects.toThrow();
+  await bringUpRest();
+  await take(a);
+  await Promise.all([a.kill(), b.kill(), c.kill()]);
+  await Promise.all([a.start(), b.start(), c.start()]);
+  await tendUntil([a, b, c], PLAN);
+  expect(await epochSeenBy(b)).toBe(7);
+});
+
+async function bringUpRest(): Promise<void> {
+  for (const host of [b, c]) {
+    hosts.deploy(host.name, PLAN);
+    await host.start();
+  }
+  await tendUntil([a, b, c], PLAN);
+}
+
+it("a host that lost its disk joins as a new member, and never under its old identity", async () => {
+  await bringUp();
+  await take(a);
+  const admin = a.admin();
+  const idOfC = async () => (await admin.members()).find(({ name }) => name === "c")?.ID;
+  const before = await idOfC();
+  await c.kill();
+  c.wipe();
+  expect(await c.start()).toBe("existing");
+  await tendUntil([a, b, c], PLAN);
+  expect(await idOfC()).not.toBe(before);
+  admin.close();
+  expect(await epochSeenBy(c)).toBe(7);
+});
+
+it("a host without data does not begin a second cluster while another one is silent", async () => {
+  await bringUp();
+  await Promise.all([a.kill(), b.kill(), c.kill()]);
+  c.wipe();
+  // b runs, without a majority: nothing can be changed, and nothing is begun.
+  await b.start();
+  await expect(c.start(4_000)).rejects.toThrow(/etcd on c cannot start/);
+  await a.start();
+  expect(await c.start()).toBe("existing");
+  await tendUntil([a, b, c], PLAN);
+});
+
+it("another host takes the place of one that is gone for good", async () => {
+  await bringUp();
+  await take(a);
+  await c.kill();
+  const plan = ["a", "b", "d"];
+  const d = hosts.host("d");
+  for (const name of plan) hosts.deploy(name, plan);
+  expect(await d.start()).toBe("existing");
+  await tendUntil([a, b, d], plan);
+  expect(await epochSeenBy(d)).toBe(7);
+  // It comes back later, with what it had: the others have taken it off their list.
+  hosts.deploy("c", ["a", "b", "c"]);
+  expect(await c.start()).toBe("existing");
+  expect(readdirSync(join(c.file.home, "aside"))).toHaveLength(1);
+});
+
+it("a cluster of one grows to three, and one leaves it", async () => {
+  await bringUp(["a"]);
+  await take(a);
+  for (const host of [a, b, c]) hosts.deploy(host.name, PLAN);
+  expect(await b.start()).toBe("existing");
+  await tendUntil([a, b], ["a", "b"]);
+  expect(await c.start()).toBe("existing");
+  await tendUntil([a, b, c], PLAN);
+  expect(await epochSeenBy(c)).toBe(7);
+  const path = join(c.folder, "etc/etcd/members.json");
+  const main = new URL("../../../gateway/etcd/main.ts", import.meta.url).pathname;
+  const run = (command: string) =>
+    runLogged(process.execPath, [main, command, path], { cwd: c.folder });
+  await run("health");
+  await soon(() => run("leave"));
+  await soon(async () => expect(await a.voters()).toEqual(["a", "b"]));
+  await c.kill();
+  await expect(run("health")).rejects.toThrow();
+});
+
+it("a member saves snapshots of which the newest are kept, and reports what it cannot do", async () => {
+  await bringUp(["a"]);
+  expect(await a.tend()).toEqual([]);
+  const names = readdirSync(join(a.file.home, "snapshots"));
+  expect(names).toHaveLength(1);
+  expect(names[0]).toMatch(/^\d{4}-\d\d-\d\dT\d{6}Z\.db$/);
+  await a.kill();
+  expect((await a.tend())[0]).toContain("etcd did not do it");
+});

@@ -3,6 +3,7 @@ import engineRpc from "@pulumi/pulumi/proto/engine_grpc_pb.js";
 import engine from "@pulumi/pulumi/proto/engine_pb.js";
 import rpc from "@pulumi/pulumi/proto/provider_grpc_pb.js";
 import { FleetHandler } from "./fleet.ts";
+import { ArtifactHandler } from "./host/artifact.ts";
 import { CredentialsHandler } from "./host/credentials.ts";
 import { FleetReadyHandler } from "./host/fleet-ready.ts";
 import { ReleaseHandler } from "./host/release.ts";
@@ -17,6 +18,7 @@ import { ProviderServer } from "./server.ts";
 const launcher = localLauncher();
 const provider = new ProviderServer({
   handlers: {
+    "openclaw:host:Artifact": new ArtifactHandler({ open: openSsh }),
     "openclaw:host:Credentials": new CredentialsHandler(),
     "openclaw:host:Fleet": new FleetReadyHandler({ open: openSsh }),
     "openclaw:host:Release": new ReleaseHandler({ open: openSsh }),

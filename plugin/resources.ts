@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { FleetInputs } from "./fleet-inputs.ts";
+import type { ArtifactInputs } from "./host/artifact.ts";
 import type { CredentialsInputs } from "./host/credentials.ts";
 import type { FleetReadyInputs } from "./host/fleet-ready.ts";
 import type { ReleaseInputs } from "./host/release-inputs.ts";
@@ -64,6 +65,28 @@ export class Credentials extends pulumi.CustomResource {
       { ...args, ...outputs, caCertificate: undefined, expires: undefined },
       { ...opts, additionalSecretOutputs: Object.keys(outputs) },
     );
+  }
+}
+
+/** A release on one host, unpacked and checked. What it needs of the host is looked at first. */
+export class HostArtifact extends pulumi.CustomResource {
+  /** `whole`, or what is wrong with it. */
+  declare readonly condition: pulumi.Output<string>;
+  /** The host's public key, as first seen. */
+  declare readonly hostKey: pulumi.Output<string>;
+  /** The release before this one, which stays on the host; empty: none. */
+  declare readonly previous: pulumi.Output<string>;
+
+  constructor(name: string, args: Inputs<ArtifactInputs>, opts: pulumi.CustomResourceOptions = {}) {
+    const made = {
+      condition: undefined,
+      hostKey: undefined,
+      previous: undefined,
+      parts: undefined,
+    };
+    // Both would use the same folder of the same machine.
+    const options = { deleteBeforeReplace: true, ...opts };
+    super("openclaw:host:Artifact", name, { ...args, ...made }, options);
   }
 }
 

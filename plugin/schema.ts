@@ -22,6 +22,7 @@ const FLEET_INPUTS = {
   tokens: map,
   trustedProxies: { type: "array", items: text },
   scrapers: { type: "array", items: text },
+  limits: map,
   turnBudgetMs: whole,
 };
 
@@ -57,6 +58,12 @@ const CREDENTIALS_INPUTS = {
   authorityStep: whole,
 };
 
+const ARTIFACT_INPUTS = {
+  host: { type: "object", additionalProperties: any },
+  artifact: text,
+  needs: map,
+};
+
 const RELEASE_INPUTS = {
   host: { type: "object", additionalProperties: any },
   fleet: text,
@@ -90,6 +97,18 @@ export function providerSchema(version: string): Record<string, unknown> {
     description:
       "OpenClaw fleets on this machine and on hosts, and waits for what clusters take away",
     resources: {
+      "openclaw:host:Artifact": {
+        description: "A release on one host, unpacked and checked; the one before it stays.",
+        inputProperties: ARTIFACT_INPUTS,
+        requiredInputs: Object.keys(ARTIFACT_INPUTS),
+        properties: {
+          ...ARTIFACT_INPUTS,
+          condition: text,
+          hostKey: text,
+          previous: text,
+          parts: { type: "array", items: any },
+        },
+      },
       "openclaw:host:Credentials": {
         description: "Tokens, passwords, keys and certificates of a fleet on several hosts.",
         inputProperties: CREDENTIALS_INPUTS,

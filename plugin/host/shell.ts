@@ -23,7 +23,7 @@ export interface HostShell {
 
 export interface ExecOptions {
   /** Given to the command's input, then its end. The only way for secrets. @default nothing */
-  readonly stdin?: string | Uint8Array;
+  readonly stdin?: string | Uint8Array | AsyncIterable<Uint8Array>;
   /** Called with each line of its standard output as it comes, without the line's end. */
   readonly onLine?: (line: string) => void;
   readonly signal?: AbortSignal;

@@ -89,8 +89,7 @@ class OpenSshShell implements SshShell {
   async exec(argv: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
     options.signal?.throwIfAborted();
     const master = await onceAborted(this.#connected(), options.signal);
-    const source = options.stdin === undefined ? [] : [options.stdin];
-    return await this.#run(master, argv, source, options);
+    return await this.#run(master, argv, chunksOf(options.stdin), options);
   }
 
   async put(source: AsyncIterable<Uint8Array>, path: string, mode: string): Promise<void> {
@@ -301,6 +300,11 @@ class OpenSshShell implements SshShell {
       "run the command again when the host is back; what it was doing there may still go on",
     );
   }
+}
+
+function chunksOf(stdin: ExecOptions["stdin"]) {
+  if (stdin === undefined) return [];
+  return typeof stdin === "string" || stdin instanceof Uint8Array ? [stdin] : stdin;
 }
 
 /** In a session of its own, so that nothing can ask at the terminal. */

@@ -85,6 +85,7 @@ test("its schema names the resources", async () => {
     client.getSchema(new pb.GetSchemaRequest(), done),
   );
   expect(Object.keys(JSON.parse(reply.getSchema()).resources)).toEqual([
+    "openclaw:host:Artifact",
     "openclaw:host:Credentials",
     "openclaw:host:Fleet",
     "openclaw:host:Release",

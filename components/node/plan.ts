@@ -82,7 +82,7 @@ export function planNode(context: HostContext, input: NodePlanInput): HostPart {
       [FAILED_UNIT]: {
         content: failedUnitText(self.name),
         // Started by the node's failure alone.
-        state: "disabled",
+        state: "triggered",
         order: UNIT_ORDER.node - 1,
       },
       [NODE_UNIT]: {

@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from "node:child_process";
+import { type StdioOptions, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -62,8 +62,15 @@ export async function preparePulumi({ release, create }: PrepareOptions): Promis
 export async function runPulumi(
   { pulumi, env }: PulumiRunner,
   args: string[],
+  /** Its display is progress, and stdout is for a result of our own. */
+  { toStderr = false } = {},
 ): Promise<number | "interrupted"> {
-  const child = spawn(pulumi, args, { cwd: PROJECT_ROOT, env, stdio: "inherit" });
+  const stdio: StdioOptions = toStderr ? ["inherit", 2, 2] : "inherit";
+  const child = spawn(pulumi, args, {
+    cwd: PROJECT_ROOT,
+    env,
+    stdio,
+  });
   let interrupted = false;
   const onSignal = (signal: NodeJS.Signals) => {
     const first = !interrupted;

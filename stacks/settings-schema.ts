@@ -21,6 +21,7 @@ import {
   redisSettings,
 } from "./hosts/settings.ts";
 import { limitsSettings } from "./limits.ts";
+import { isMoment, MOMENT } from "./moment.ts";
 
 /**
  * Every setting of a stack (`openclaw-fleet:<name>` in Pulumi.<stack>.yaml), with its description and
@@ -241,8 +242,10 @@ export const settingsSchema = z.strictObject({
     ),
   ephemeral: z
     .strictObject({
-      expires: z.iso
-        .datetime({ error: "a moment in UTC, e.g. 2026-12-01T15:00:00Z" })
+      expires: z
+        .string()
+        .regex(MOMENT, "a moment in UTC, e.g. 2026-12-01T15:00:00Z")
+        .refine(isMoment, "a moment in UTC, e.g. 2026-12-01T15:00:00Z")
         .describe("From then on ./fleet reap destroys the stack with all that it holds."),
     })
     .optional()

@@ -3,6 +3,7 @@ import { announce } from "../announce.ts";
 import { answersInCloud, cloudTarget } from "../lib/cloud-status.ts";
 import { UsageError } from "../lib/errors.ts";
 import { withStack, withWait } from "../lib/options.ts";
+import { markEphemeral } from "../lib/pipeline/ephemeral.ts";
 import { ensureStackProviders } from "../lib/plugins.ts";
 import { outputsOf } from "../lib/stack-outputs.ts";
 import { checkSettings } from "../lib/stack-settings.ts";
@@ -46,6 +47,7 @@ export async function up(args: string[], { stack, yes, wait }: UpOptions): Promi
   const runner = await preparePulumi({ release: true, create: true });
   await ensureStackProviders(runner, stack);
   createStack(runner, stack);
+  markEphemeral(runner, stack);
   const died = args.some((arg) => /^(-r\b|--refresh)/.test(arg)) ? null : await diedUnseen(stack);
   if (died) say(`fleet: ${died}: looking at what still runs first`);
   const options = [...(yes ? ["--yes"] : []), ...(died ? ["--refresh"] : []), ...args];

@@ -4,7 +4,9 @@ import type { AwsContext } from "../../components/context.ts";
 import { checkZone } from "../../components/dns/delegation.ts";
 import { lookUpZone, zoneProvider } from "../../components/dns/lookup.ts";
 import type { ZoneFacts } from "../../components/dns/plan.ts";
+import { isoMoment } from "../moment.ts";
 import type { StackOutputs } from "../outputs.ts";
+import { ownRecord } from "../own-record.ts";
 import { planStack } from "../plan.ts";
 import { PlanRecord } from "../plan-record.ts";
 import { adoptLayer } from "./adopt.ts";
@@ -16,7 +18,7 @@ import type { Recorded } from "./facts.ts";
 import { FleetLayer } from "./fleet.ts";
 import { adoptedCluster, type InCluster } from "./in-cluster.ts";
 import type { BaseLayer, ComputeLayer, DataLayer } from "./layers.ts";
-import { keepZones, lookUpFacts, lookUpZonesOf, readRecord } from "./lookups.ts";
+import { keepZones, lookUpFacts, lookUpZonesOf } from "./lookups.ts";
 import type { AwsPlan, AwsStackSettings } from "./plan.ts";
 import { preflight } from "./preflight/index.ts";
 import { needOf } from "./preflight/of-plan.ts";
@@ -42,7 +44,7 @@ export async function deployAws({
 }: AwsArgs): Promise<Partial<StackOutputs>> {
   // Refuses what can be refused without asking anybody.
   const { zones: count } = planStack(stack, given).aws as AwsPlan;
-  const recorded = await readRecord();
+  const recorded = await ownRecord<Recorded>();
   const settings = keepZones(given, recorded, count);
   const wish = planStack(stack, settings).aws as AwsPlan;
   const provider = awsProvider(`${stack}-aws`, settings.aws as NonNullable<typeof settings.aws>);
@@ -65,7 +67,7 @@ export async function deployAws({
       [FLEET_TAG]: stack,
       "openclaw-fleet-environment": settings.environment,
       // For who looks into the account: what stands here after that was left behind.
-      ...(settings.ephemeral ? { [EXPIRES_TAG]: settings.ephemeral.expires } : {}),
+      ...(settings.ephemeral ? { [EXPIRES_TAG]: isoMoment(settings.ephemeral.expires) } : {}),
     },
     ...(plan.aws.permissionsBoundaryArn
       ? { permissionsBoundaryArn: plan.aws.permissionsBoundaryArn }

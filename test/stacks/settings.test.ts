@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../components/errors.ts";
+import { isoMoment } from "../../stacks/moment.ts";
 import { isSecretName } from "../../stacks/secrets.ts";
 import { loadSettings } from "../../stacks/settings.ts";
 import { parseStackFile } from "../../stacks/stack-file.ts";
@@ -63,6 +64,11 @@ describe("settings", () => {
     );
     expect(complaint({ keepData: true, ephemeral })).toContain("keepData is true");
     expect(complaint({ ephemeral: { expires: "tomorrow" } })).toContain("a moment in UTC");
+    expect(complaint({ ephemeral: { expires: "2026-13-45T15:00:00Z" } })).toContain("a moment");
+    // As Pulumi hands over what stands unquoted in YAML.
+    const pulumis = "2026-12-01 15:00:00.5 +0000 UTC";
+    expect(load({ ephemeral: { expires: pulumis } }).settings.ephemeral?.expires).toBe(pulumis);
+    expect(isoMoment(pulumis)).toBe("2026-12-01T15:00:00.500Z");
   });
 
   test.each<[string, Record<string, unknown>, RegExp]>([

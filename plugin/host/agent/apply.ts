@@ -86,6 +86,7 @@ async function carryOut(
 ): Promise<void> {
   const { plan } = request;
   const { system, accounts, packages, record, note } = host;
+  const wasComplete = record.complete;
   const names = [...new Set([...Object.keys(plan.units), ...Object.keys(record.units)])];
   const asFound = await unitStatuses(system, names);
   const did = (lines: readonly string[]) => {
@@ -112,6 +113,8 @@ async function carryOut(
   } catch (error) {
     writing.undo();
     await units.undo();
+    record.complete = wasComplete;
+    note();
     await node.resume().catch(() => {});
     throw error;
   }

@@ -13,7 +13,7 @@ export async function observe(request: ObserveRequest, system: System): Promise<
   const { plan } = request;
   const found: Record<string, string> = {};
   if (!recorded) found.host = "carries nothing of this fleet";
-  else if (!record.complete) found.change = "was begun and not finished";
+  else if (!record.complete || record.drained) found.change = "was begun and not finished";
   for (const name of await packages.missing(plan.packages)) found[`package ${name}`] = "is missing";
   for (const [name, user] of Object.entries(plan.users)) {
     const text = await accounts.difference(name, user, record.users[name]?.ours === true);

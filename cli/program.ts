@@ -8,6 +8,7 @@ import { columnsOf, wrap } from "./lib/wrap.ts";
 const GROUPS: readonly (readonly [string, readonly string[]])[] = [
   ["Look:", ["status", "plan", "preview", "policy", "output", "logs", "history", "docs", "doctor"]],
   ["Change:", ["init", "up", "chat", "drain", "resume", "move", "refresh", "destroy", "pulumi"]],
+  ["Backups:", ["backups", "backup", "restore", "adopt"]],
   ["In pipelines:", ["drift", "stage", "smoke", "reap", "recover", "release", "github"]],
   ["On hosts:", ["rotate-certs"]],
   ["On AWS:", ["bootstrap", "kubeconfig", "tunnel", "upgrade"]],

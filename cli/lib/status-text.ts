@@ -52,6 +52,13 @@ const shortReason = (reason: string): string => clip(reason.split(": ").slice(0,
 const listed = (shards: string[], wide: boolean): string =>
   shards.length <= 4 || wide ? shards.join(" ") : `${shards.slice(0, 3).join(" ")} …`;
 
+/** How far a replica is behind; what is a moment of looking counts as nothing. */
+function replicaOf({ replica }: FleetStatus["shards"][number]): string {
+  if (!replica) return "–";
+  if (replica.unreplicated) return `none for ${Math.round(replica.lagMs / 1_000)} s`;
+  return replica.lagMs < 1_000 ? "current" : `${Math.round(replica.lagMs / 1_000)} s behind`;
+}
+
 function shardTable(status: FleetStatus, wide: boolean): string[] {
   if (status.shards.length > SHARDS_IN_FULL && !wide) {
     const groups = new Map<string, number>();
@@ -69,6 +76,8 @@ function shardTable(status: FleetStatus, wide: boolean): string[] {
   }
   const now = Date.now();
   const head = ["SHARD", "STATE", "OWNER", "EPOCH", "AGE", "MEMORY", "SESSIONS", "RESTARTS"];
+  const replicated = status.shards.some((s) => s.replica !== undefined);
+  if (replicated) head.push("REPLICA");
   if (wide) head.push("PID", "AGENTS");
   return [
     table(
@@ -84,6 +93,7 @@ function shardTable(status: FleetStatus, wide: boolean): string[] {
         s.reason && s.restarts > 0 && !refusedSettings(s)
           ? `${s.restarts} (${shortReason(s.reason)})`
           : `${s.restarts}`,
+        ...(replicated ? [replicaOf(s)] : []),
         ...(wide ? [s.pid === null ? "–" : String(s.pid), s.agents.join(" ")] : []),
       ]),
     ),

@@ -31,6 +31,13 @@ export function verdict(status: FleetStatus, stack: string): Verdict {
       `${id} runs with older settings, the new ones are refused: ${why} (mend them, ./fleet up${suffix})`,
     );
   }
+  const bare = status.shards.filter((s) => s.replica?.unreplicated);
+  if (bare.length > 0) {
+    const ids = bare.map(({ id }) => id).join(", ");
+    notes.push(
+      `${ids} cannot be replicated: the loss of a node would lose what was said meanwhile (./fleet logs ${bare[0]?.id}${suffix})`,
+    );
+  }
   if (!status.store.ok)
     notes.push(`the ${status.store.kind} lease store does not answer (./fleet doctor${suffix})`);
 

@@ -1,0 +1,131 @@
+import type { Command } from "commander";
+import type { DrillResult } from "../../gateway/replication/thread-protocol.ts";
+import { callJson } from "../lib/api.ts";
+import { CommandFailed, UsageError } from "../lib/errors.ts";
+import { type FleetAccess, fleetAccess } from "../lib/fleet.ts";
+import { agree, momentAt, moments, replaced, timeOf, utc } from "../lib/moments.ts";
+import { known } from "../lib/nearest.ts";
+import { withJson, withStack } from "../lib/options.ts";
+import { result, say, table } from "../lib/terminal.ts";
+import { fleetStatus } from "./status.ts";
+
+interface Options {
+  stack: string;
+  json?: boolean;
+  yes?: boolean;
+  at?: string;
+  to?: string;
+  drill?: boolean;
+}
+
+/** A restore of a gigabyte with its check takes about a minute. */
+const DRILL_MS = 900_000;
+
+async function restore(shard: string | undefined, options: Options): Promise<void> {
+  const access = await fleetAccess(options.stack);
+  const { shards, nodes } = await fleetStatus(access);
+  const ids = shards.map(({ id }) => id);
+  if (shard !== undefined) known("shard", shard, ids);
+  if (options.drill) {
+    if (options.at !== undefined || options.to !== undefined) {
+      throw new UsageError(
+        "--drill tries the newest moment and changes nothing: leave --at and --to out",
+      );
+    }
+    await drill(access, shard === undefined ? ids : [shard], Boolean(options.json));
+    return;
+  }
+  if (shard === undefined) throw new UsageError("Which shard? Name it, or say --drill to try all");
+  if (options.to !== undefined) {
+    known(
+      "node",
+      options.to,
+      nodes.map(({ id }) => id),
+    );
+  }
+  const now = Date.now();
+  const [found] = await moments(access, shard);
+  const at = options.at === undefined ? now : timeOf(options.at, now);
+  const point = momentAt(shard, found?.points ?? [], at);
+  const minutes = Math.round((now - Date.parse(point.at)) / 60_000);
+  say(
+    `${shard} goes back to ${utc(point.at)} UTC. What was said since then (${minutes} min) is gone from its conversations; the present state is kept as a moment itself, and ./fleet restore ${shard} --at ${new Date(now).toISOString().slice(0, 19)}Z brings it back. Requests wait while it drains and boots.`,
+  );
+  await agree(`Bring ${shard} back to ${utc(point.at)} UTC?`, Boolean(options.yes));
+  let status = await replaced(access, shard, () =>
+    callJson(access, "/api/v1/fleet/restore", {
+      as: "admin",
+      method: "POST",
+      body: { shard, place: point.place, site: point.site },
+      timeoutMs: 120_000,
+    }),
+  );
+  if (options.to !== undefined) {
+    await callJson(access, "/api/v1/fleet/move", {
+      as: "admin",
+      method: "POST",
+      body: { shard, to: options.to },
+    });
+    status = await fleetStatus(access);
+  }
+  const moved = options.to === undefined ? "" : ` It moves to ${options.to} now.`;
+  result(
+    Boolean(options.json),
+    { shard, point, status },
+    () => `${shard} serves from ${utc(point.at)} UTC.${moved}`,
+  );
+}
+
+async function drill(access: FleetAccess, shards: string[], json: boolean): Promise<void> {
+  const done: ({ shard: string } & DrillResult)[] = [];
+  const faults: string[] = [];
+  for (const shard of shards) {
+    say(`${shard}: restoring into a scratch directory`);
+    try {
+      done.push(
+        await callJson<{ shard: string } & DrillResult>(access, "/api/v1/fleet/restore", {
+          as: "admin",
+          method: "POST",
+          body: { shard, drill: true },
+          timeoutMs: DRILL_MS,
+        }),
+      );
+    } catch (error) {
+      if (!(error instanceof CommandFailed)) throw error;
+      faults.push(`${shard}: ${error.message}`);
+    }
+  }
+  result(json, { shards: done, faults }, () =>
+    table(
+      ["SHARD", "MOMENT (UTC)", "RESTORED", "TOOK"],
+      done.map(({ shard, point, bytes, tookMs }) => [
+        shard,
+        utc(point.at),
+        `${(bytes / 2 ** 20).toFixed(1)} MiB, whole`,
+        `${(tookMs / 1_000).toFixed(1)} s`,
+      ]),
+    ),
+  );
+  if (faults.length > 0) {
+    throw new CommandFailed(
+      `${faults.length} of ${shards.length} shards could not be restored`,
+      faults.join("; "),
+      "the shards themselves are well; ./fleet logs tells what their replicas lack",
+    );
+  }
+}
+
+export function register(program: Command): void {
+  withJson(withStack(program.command("restore")))
+    .summary("bring a shard back to an earlier moment, or try whether one could")
+    .argument("[shard]", "the shard")
+    .option("--at <time>", "the last moment before this: 10m, 2h, 2026-11-21T15:00 (UTC)")
+    .option("--to <node>", "move the shard there afterwards")
+    .option("--drill", "restore the newest moment beside everything, check it, throw it away")
+    .option("-y, --yes", "do not ask")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  ./fleet restore s1 --at 10m\n  ./fleet restore s1 --at 2026-11-21T15:00 --to n2\n  ./fleet restore --drill",
+    )
+    .action(restore);
+}

@@ -5,6 +5,7 @@ import { ConfigError } from "../components/errors.ts";
 import { nodeConfig, type Release } from "../gateway/config.ts";
 import { deployAws } from "./aws/deploy.ts";
 import { isAwsTarget } from "./aws/plan.ts";
+import { deployHosts } from "./hosts/deploy.ts";
 import { deployLocal } from "./local.ts";
 import type { StackOutputs } from "./outputs.ts";
 import { planStack } from "./plan.ts";
@@ -29,27 +30,20 @@ async function deploy(): Promise<Partial<StackOutputs>> {
   if (isAwsTarget(target)) {
     return await located(() => deployAws({ stack, settings: { ...settings, target } }));
   }
-  if (target !== "local") {
-    const fault = {
-      setting: "target",
-      problem: `is ${target}, and this version deploys to local, ec2 and eks.`,
-      remedy: "Set it to one of them",
-    };
-    throw locate(new ConfigError([fault]), file);
-  }
-  const plan = (await located(() => planStack(stack, settings))).fleet;
-  const secret = secretAt({
+  const isSecret = secretAt({
     secure: file?.secure ?? [],
     fromEnv,
     secretSettings: secretSettings(),
   });
+  if (target === "hosts") return await located(() => deployHosts({ stack, settings, isSecret }));
+  const plan = (await located(() => planStack(stack, settings))).fleet;
   return deployLocal({
     stack,
     settings,
     plan,
     release: await release(),
     env: process.env,
-    seal: sealWith(secret, (value) => pulumi.secret(value)),
+    seal: sealWith(isSecret, (value) => pulumi.secret(value)),
   });
 
   async function located<T>(work: () => T | Promise<T>): Promise<T> {

@@ -1,5 +1,5 @@
 import * as aws from "@pulumi/aws";
-import * as pulumi from "@pulumi/pulumi";
+import type * as pulumi from "@pulumi/pulumi";
 import type { Zone } from "../../components/context.ts";
 import { lookUpServiceRoles } from "../../components/keys/lookup.ts";
 import { lookUpAdopted, lookUpOffering, lookUpZones } from "../../components/network/lookup.ts";
@@ -47,13 +47,6 @@ export async function lookUpZonesOf(
     offerings,
     ...(pinned ? { pinned } : {}),
   });
-}
-
-/** What the last `up` of this very stack wrote down, in its output `recorded`; nothing before the first. */
-export async function readRecord(): Promise<Recorded> {
-  const name = `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`;
-  const { value } = await new pulumi.StackReference(name).getOutputDetails("recorded");
-  return (value ?? {}) as Recorded;
 }
 
 /** The zones that were chosen once stay, whatever the region offers later, until their number changes. */

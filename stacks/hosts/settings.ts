@@ -42,6 +42,10 @@ const host = z.strictObject({
     .describe(
       "true: it only votes on who owns what, and runs no shards; for two nodes and a small third.",
     ),
+  arch: z
+    .enum(["x64", "arm64"])
+    .default("x64")
+    .describe("Its processor; another one than written is refused before anything is sent."),
   labels: z
     .record(z.string(), z.string())
     .default({})

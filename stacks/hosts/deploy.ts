@@ -1,0 +1,161 @@
+import { readFileSync } from "node:fs";
+import * as pulumi from "@pulumi/pulumi";
+import { ConfigError } from "../../components/errors.ts";
+import { HOST_PORTS } from "../../components/host/types.ts";
+import { NODE_UNIT } from "../../components/node/unit.ts";
+import type { ReleaseInputs } from "../../plugin/host/release-inputs.ts";
+import type { HostConnection } from "../../plugin/host/shell.ts";
+import { Credentials, HostArtifact, HostFleet, HostRelease } from "../../plugin/resources.ts";
+import { hostReleaseFacts } from "../../toolchain/host-release.ts";
+import type { StackOutputs } from "../outputs.ts";
+import { ownRecord } from "../own-record.ts";
+import type { AgentPlace } from "../placement.ts";
+import { planStack } from "../plan.ts";
+import { PlanRecord } from "../plan-record.ts";
+import type { Settings } from "../settings.ts";
+import { gatherHosts } from "./input.ts";
+import { hostNeeds } from "./needs.ts";
+import { planHost } from "./parts.ts";
+import type { HostSettings } from "./settings.ts";
+
+export interface HostsArgs {
+  /** The stack's name; it names the fleet. */
+  readonly stack: string;
+  readonly settings: Settings;
+  /** Whether the setting at a path is secret. */
+  readonly isSecret: (path: readonly PropertyKey[]) => boolean;
+}
+
+/** What is written down because it must not change by itself. One of the stack's outputs. */
+interface Recorded {
+  /** Where each agent lives: its home never moves by resizing. */
+  readonly agents: Readonly<Record<string, AgentPlace>>;
+}
+
+/** A fleet on machines that exist. New hosts are made side by side; changes go host by host. */
+export async function deployHosts({ stack, settings, isSecret }: HostsArgs): Promise<StackOutputs> {
+  const { agents } = await ownRecord<Recorded>();
+  const { fleet: sizing, cost } = planStack(stack, settings, agents);
+  // The same parts for every processor: only what is inside them differs.
+  const facts = await hostReleaseFacts("x64");
+  const release = { folder: facts.id, id: facts.id };
+  const gathered = gatherHosts({ stack, settings, sizing, release, isSecret });
+  const { input } = gathered;
+  const { plan } = input;
+  const prod = settings.environment === "prod";
+
+  new PlanRecord(`${stack}-plan`, {
+    preset: sizing.preset,
+    environment: settings.environment,
+    nodes: sizing.nodes.length,
+    zones: null,
+    shards: sizing.shards.length,
+    monthlyUsd: cost?.monthlyUsd ?? null,
+  });
+  const credentials = new Credentials("credentials", {
+    fleet: stack,
+    certificates: { ...plan.certificates } as Record<string, string[]>,
+    passwords: [...gathered.passwords],
+    sshKeys: [...gathered.sshKeys],
+    tokens: pulumi.secret(settings.tokens),
+    certificateDays: settings.certificates.days,
+    generation: settings.certificates.generation,
+    authorityStep: settings.certificates.authorityStep,
+  });
+  const own = { ...gathered.secrets, ...ownCertificate(settings) };
+  const secrets = credentials.secrets.apply((made) => ({ ...made, ...own }));
+
+  const releases: Record<string, HostRelease> = {};
+  for (const host of settings.hosts) {
+    const self = { ...facetsOf(host), arch: host.arch };
+    const made = planHost(input, self);
+    const { id } = await hostReleaseFacts(host.arch);
+    const artifact = new HostArtifact(`release-${host.name}`, {
+      host: connectionOf(host),
+      artifact: id,
+      needs: hostNeeds(stack, self, made, { plan, sizing }),
+    });
+    releases[host.name] = new HostRelease(
+      `host-${host.name}`,
+      {
+        host: connectionOf(host),
+        fleet: stack,
+        node: host.name,
+        artifact: id,
+        plan: made as ReleaseInputs["plan"],
+        secrets,
+        apiPort: host.witness ? 0 : HOST_PORTS.local,
+        keepData: settings.keepData ?? prod,
+        protected: prod,
+      },
+      { dependsOn: [artifact] },
+    );
+  }
+  const fleet = new HostFleet(
+    "fleet",
+    {
+      fleet: stack,
+      endpoint: plan.endpoint,
+      caCertificate: credentials.caCertificate,
+      nodes: sizing.nodes,
+      shards: sizing.shards.map(({ id }) => id),
+      adminToken: secrets.apply((all) => all["token.admin"] ?? ""),
+      clientToken: secrets.apply((all) => all["token.client"] ?? ""),
+      hosts: Object.fromEntries(settings.hosts.map((host) => [host.name, connectionOf(host)])),
+      unit: NODE_UNIT,
+      releases: pulumi.all(
+        Object.fromEntries(
+          Object.entries(releases).map(([name, { revision }]) => [name, revision]),
+        ),
+      ),
+    },
+    { dependsOn: Object.values(releases) },
+  );
+  // Known only once a real chat was answered, so that nobody is sent to a fleet that does not serve.
+  const whenServing = <T>(value: T) => pulumi.all([value, fleet.state]).apply(([known]) => known);
+  return {
+    endpoint: plan.endpoint,
+    token: pulumi.secret(secrets.apply((all) => all["token.client"] ?? "")),
+    adminToken: pulumi.secret(secrets.apply((all) => all["token.admin"] ?? "")),
+    target: settings.target,
+    preset: sizing.preset,
+    nodes: sizing.nodes,
+    shards: sizing.shards.map(({ id }) => id),
+    caCertificate: credentials.caCertificate,
+    certificatesExpire: credentials.expires,
+    hosts: settings.hosts.map((host) => ({
+      ...connectionOf(host),
+      hostKey: releases[host.name]?.hostKey,
+    })),
+    recorded: whenServing({ agents: sizing.agents } satisfies Recorded),
+  };
+}
+
+const facetsOf = ({ name, address, witness }: HostSettings) => ({
+  name,
+  address,
+  ...(witness ? { witness } : {}),
+});
+
+/** How the host is reached, without what else is said of it. */
+function connectionOf(host: HostSettings): HostConnection {
+  const { name, address, user, port, identityFile, sshConfigHost, jump, hostKey } = host;
+  const given = { user, port, identityFile, sshConfigHost, jump, hostKey };
+  const known = Object.entries(given).filter(([, value]) => value !== undefined);
+  return { name, address, ...Object.fromEntries(known) };
+}
+
+/** Somebody's own certificate for the front, read here. */
+function ownCertificate({ front }: Settings): Record<string, string> {
+  if (front.certificate !== "own") return {};
+  const read = (setting: "certificateFile" | "keyFile") => {
+    const path = front[setting] ?? "";
+    try {
+      return readFileSync(path, "utf8");
+    } catch (error) {
+      const problem = `is ${path}, which cannot be read (${(error as NodeJS.ErrnoException).code})`;
+      throw new ConfigError(`front.${setting}`, problem, "Name a PEM file that you may read");
+    }
+  };
+  return { "front.cert": read("certificateFile"), "front.key": read("keyFile") };
+}

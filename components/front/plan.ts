@@ -252,3 +252,14 @@ export function endpoint(address: string, port: number): string {
 /** True when this host carries a front. */
 export const carriesFront = (plan: FrontPlan, { self }: HostContext): boolean =>
   plan.fronts.some(({ name }) => name === self.name);
+
+/** Asks the front on its own host, as the first of its names. */
+export function frontCheck(plan: FrontPlan): string[] {
+  const name = plan.names.find((each) => !each.startsWith("*.")) ?? "localhost";
+  const at = `${name}:${plan.httpsPort}`;
+  return [
+    ...["/usr/bin/curl", "--silent", "--show-error", "--fail", "--insecure", "--max-time", "5"],
+    ...(plan.proxyProtocolFrom.length > 0 ? ["--haproxy-protocol"] : []),
+    ...["--resolve", `${at}:127.0.0.1`, `https://${at}/healthz`],
+  ];
+}

@@ -58,7 +58,7 @@ ${directoryCa ? `Environment=REQUESTS_CA_BUNDLE=${directoryCa}\n` : ""}ExecStart
 Restart=on-failure
 RestartSec=20min
 `,
-        state: "disabled",
+        state: "triggered",
         order: UNIT_ORDER.front + 1,
       },
       [TIMER]: {

@@ -1,19 +1,12 @@
-import { FRONT } from "../../gateway/contract.ts";
 import {
-  ADMIN_PATHS,
   type Balancing,
-  certificateFiles,
   endpoint,
-  FRONT_ERRORS,
   type FrontPlan,
-  frontError,
   frontState,
   FRONT_NUMBERS as N,
-  ROUTER_NAME,
-  SENT_ONCE,
-  securityHeaders,
 } from "../front/plan.ts";
 import type { HostContext } from "../host/types.ts";
+import { indent, listen, realAddress, secure } from "./server.ts";
 
 /** What differs between a host and a test. */
 export interface NginxPlaces {
@@ -59,9 +52,6 @@ const CIPHERS = [
   "ECDHE-ECDSA-CHACHA20-POLY1305",
   "ECDHE-RSA-CHACHA20-POLY1305",
 ].join(":");
-
-const indent = (lines: readonly string[], by = "  ") =>
-  lines.filter((line) => line !== "").map((line) => by + line);
 
 /** Text of nginx.conf, for Nginx 1.22 to 1.28 as Debian and Ubuntu build it. */
 export function nginxConfig(
@@ -189,22 +179,6 @@ function acmePeers({ self }: HostContext, plan: FrontPlan): string[] {
   ];
 }
 
-function listen(port: number, options: string, plan: FrontPlan): string[] {
-  const proxied = plan.proxyProtocolFrom.length > 0 ? " proxy_protocol" : "";
-  return [
-    `listen ${port}${options}${proxied};`,
-    plan.ipv6 ? `listen [::]:${port}${options}${proxied};` : "",
-  ];
-}
-
-function realAddress(plan: FrontPlan): string[] {
-  if (plan.proxyProtocolFrom.length === 0) return [];
-  return [
-    ...plan.proxyProtocolFrom.map((range) => `set_real_ip_from ${range};`),
-    "real_ip_header proxy_protocol;",
-  ];
-}
-
 /** Plain HTTP: answers of ACME, and the way to HTTPS. */
 function plain(context: HostContext, plan: FrontPlan): string[] {
   const port = plan.httpsPort === 443 ? "" : `:${plan.httpsPort}`;
@@ -261,146 +235,4 @@ function unknownNames(plan: FrontPlan): string[] {
     "}",
     "",
   ];
-}
-
-function secure(context: HostContext, plan: FrontPlan): string[] {
-  const { cert, key } = certificateFiles(plan, context.paths);
-  const { connections, burst } = plan.limits;
-  return [
-    "server {",
-    ...indent([
-      "# The form that 1.22 knows; later ones say that there is a newer.",
-      ...listen(
-        plan.httpsPort,
-        ` ssl http2${plan.names.length === 0 ? " default_server" : ""}`,
-        plan,
-      ),
-      `server_name ${plan.names.length === 0 ? "_" : plan.names.join(" ")};`,
-      ...realAddress(plan),
-      `ssl_certificate ${cert};`,
-      `ssl_certificate_key ${key};`,
-      "",
-      `limit_conn fleet_connections ${connections};`,
-      `limit_req zone=fleet_requests burst=${burst} nodelay;`,
-      "",
-      ...towardsRouters(context),
-      "",
-      ...ownAnswers(plan),
-      ...headersOf(plan),
-      "",
-      ...locations(plan),
-    ]),
-    "}",
-  ];
-}
-
-function towardsRouters({ paths: { tls } }: HostContext): string[] {
-  return [
-    "proxy_http_version 1.1;",
-    `proxy_ssl_certificate ${tls}/node.pem;`,
-    `proxy_ssl_certificate_key ${tls}/node.key;`,
-    `proxy_ssl_trusted_certificate ${tls}/ca.pem;`,
-    "proxy_ssl_protocols TLSv1.3;",
-    "proxy_ssl_verify on;",
-    "proxy_ssl_verify_depth 2;",
-    `proxy_ssl_name ${ROUTER_NAME};`,
-    "proxy_ssl_server_name on;",
-    "# Event by event, never kept back. Requests are read whole first: a slow client holds no router.",
-    "proxy_buffering off;",
-    "proxy_request_buffering on;",
-    `proxy_connect_timeout ${N.connectSeconds}s;`,
-    `proxy_read_timeout ${N.idleSeconds}s;`,
-    `proxy_send_timeout ${N.idleSeconds}s;`,
-    "# Another router only where Nginx knows that nothing was sent, or for a GET. Without `non_idempotent`",
-    "# a POST is never sent twice.",
-    "proxy_next_upstream error timeout;",
-    "proxy_next_upstream_tries 2;",
-    "proxy_set_header Host $host;",
-    "proxy_set_header Upgrade $fleet_upgrade;",
-    "proxy_set_header Connection $fleet_connection;",
-    "proxy_set_header X-Request-Id $fleet_request;",
-    "# Set, not appended: what a client says of its own address counts for nothing.",
-    "proxy_set_header X-Forwarded-For $remote_addr;",
-    "proxy_set_header X-Forwarded-Proto https;",
-    "proxy_set_header X-Forwarded-Host $host;",
-    ...["Forwarded", "X-Real-IP", "Via", "CF-Connecting-IP", "True-Client-IP"].map(
-      (name) => `proxy_set_header ${name} "";`,
-    ),
-  ];
-}
-
-const headersOf = (plan: FrontPlan): string[] =>
-  Object.entries(securityHeaders(plan)).map(
-    ([name, value]) => `add_header ${name} "${value}" always;`,
-  );
-
-/** Answers of the front itself, in the router's form. What a router answers passes as it is. */
-function ownAnswers(plan: FrontPlan): string[] {
-  const answers = Object.keys(FRONT_ERRORS).map(Number);
-  // Nginx's own number for headers that are too large.
-  const raised = (status: number) => (status === 431 ? "494 =431" : `${status}`);
-  const say = (status: number) => `return ${status} '${frontError(status, "$fleet_request")}';`;
-  const lost = [502, 504];
-  return [
-    ...answers
-      .filter((status) => !lost.includes(status))
-      .flatMap((status) => {
-        const again = status === 429 || status === 503;
-        // A location with a header of its own has none of the others.
-        const headers = again ? ['add_header Retry-After "1" always;', ...headersOf(plan)] : [];
-        return [
-          `error_page ${raised(status)} @fleet_${status};`,
-          `location @fleet_${status} { ${[...headers, say(status)].join(" ")} }`,
-        ];
-      }),
-    "error_page 502 504 @fleet_lost;",
-    "location @fleet_lost {",
-    ...indent([
-      "if ($fleet_unreached) { return 503; }",
-      `if ($status = 504) { ${say(504)} }`,
-      say(502),
-    ]),
-    "}",
-    "recursive_error_pages on;",
-  ];
-}
-
-function locations(plan: FrontPlan): string[] {
-  const closed = FRONT.closedPaths.map((path) =>
-    path.endsWith("/*")
-      ? `location ^~ ${path.slice(0, -1)} { return 404; }`
-      : `location = ${path} { return 404; }`,
-  );
-  const admin = plan.adminFrom === null ? [] : adminLocations(plan.adminFrom);
-  return [
-    "# Inside only.",
-    ...closed,
-    ...admin,
-    "# A turn begins, or a webhook counts, by any method here: sent again only if nothing was sent.",
-    `location ~ ${SENT_ONCE} {`,
-    ...indent([
-      "proxy_next_upstream off;",
-      "error_page 502 504 = @fleet_once_more;",
-      "proxy_pass https://fleet_routers;",
-    ]),
-    "}",
-    "location @fleet_once_more {",
-    ...indent([
-      "proxy_next_upstream off;",
-      "error_page 502 504 @fleet_lost;",
-      "if ($fleet_unreached = '') { return 502; }",
-      "proxy_pass https://fleet_routers;",
-    ]),
-    "}",
-    "location / { proxy_pass https://fleet_routers; }",
-  ];
-}
-
-function adminLocations(from: readonly string[]): string[] {
-  const allow = [...from.map((range) => `allow ${range};`), "deny all;"].join(" ");
-  return ADMIN_PATHS.map((path) =>
-    path.endsWith("/*")
-      ? `location ^~ ${path.slice(0, -1)} { ${allow} proxy_pass https://fleet_routers; }`
-      : `location = ${path} { ${allow} proxy_pass https://fleet_routers; }`,
-  );
 }

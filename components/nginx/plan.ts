@@ -2,6 +2,7 @@ import {
   carriesFront,
   certificateFiles,
   type FrontPlan,
+  frontCheck,
   frontEtc,
   frontState,
   OPEN_DIRECTORY,
@@ -75,17 +76,6 @@ export function planNginx(context: HostContext, plan: FrontPlan): HostPart {
       },
     },
   };
-}
-
-/** Asks the front on its own host, as the first of its names. */
-export function frontCheck(plan: FrontPlan): string[] {
-  const name = plan.names.find((each) => !each.startsWith("*.")) ?? "localhost";
-  const at = `${name}:${plan.httpsPort}`;
-  return [
-    ...["/usr/bin/curl", "--silent", "--show-error", "--fail", "--insecure", "--max-time", "5"],
-    ...(plan.proxyProtocolFrom.length > 0 ? ["--haproxy-protocol"] : []),
-    ...["--resolve", `${at}:127.0.0.1`, `https://${at}/healthz`],
-  ];
 }
 
 /**

@@ -3,8 +3,7 @@ import { RedisSessionStore } from "../../../gateway/sessions/redis.ts";
 import { parseRedisUrl } from "../../../gateway/sessions/redis-url.ts";
 import type { SessionWorld } from "../../contracts/session-store.ts";
 import { eventually } from "../../support/eventually.ts";
-import { ask } from "../../support/redis/groups.ts";
-import type { RedisServer } from "../../support/redis/server.ts";
+import { type Asked, ask } from "../../support/redis/groups.ts";
 
 /** Brings every expiry nearer: what a server's own clock does in that time. */
 const ADVANCE = `
@@ -34,8 +33,11 @@ export interface RedisWorld extends SessionWorld {
  * A fleet of its own on servers that many worlds share. Every server's own clock runs on, so the
  * suite's moments lie half a minute apart.
  */
-export function redisWorld(url: string, masters: () => Promise<RedisServer[]>): RedisWorld {
-  const fleet = `f${randomBytes(6).toString("hex")}`;
+export function redisWorld(
+  url: string,
+  masters: () => Promise<Asked[]>,
+  fleet = `f${randomBytes(6).toString("hex")}`,
+): RedisWorld {
   const log = new KeptWarnings();
   const stores: RedisSessionStore[] = [];
   const target = parseRedisUrl(url);

@@ -1,4 +1,4 @@
-import { Redis } from "ioredis";
+import { Redis, type RedisOptions } from "ioredis";
 import { eventually } from "../eventually.ts";
 import { RedisServer } from "./server.ts";
 
@@ -8,9 +8,18 @@ const SILENT_MS = 2_000;
 const AGREE_MS = 90_000;
 const SLOTS = 16_384;
 
+/** A server that is asked, and as whom. */
+export interface Asked {
+  readonly host: string;
+  readonly port: number;
+  /** @default plain, as the default user */
+  readonly access?: Pick<RedisOptions, "username" | "password" | "tls">;
+}
+
 /** One command, over a connection of its own. */
-export async function ask(server: RedisServer, ...command: string[]): Promise<unknown> {
+export async function ask(server: Asked, ...command: string[]): Promise<unknown> {
   const client = new Redis({
+    ...server.access,
     host: server.host,
     port: server.port,
     lazyConnect: true,

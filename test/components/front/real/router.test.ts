@@ -4,10 +4,11 @@ import { issue } from "../../../../plugin/host/authority.ts";
 import { ADMIN_TOKEN, CLIENT_TOKEN, fleetConfig } from "../../../gateway/router/fakes.ts";
 import { events, World } from "../../../gateway/router/world.ts";
 import { eventually } from "../../../support/eventually.ts";
+import { caddyKind } from "../../../support/front/caddy.ts";
 import { nginxKind } from "../../../support/front/nginx.ts";
 import { FrontWorld, openSocket, ownFrontCertificate, say } from "../../../support/front/world.ts";
 
-describe.each([nginxKind])("$name before routers that are real", (kind) => {
+describe.each([nginxKind, caddyKind])("$name before routers that are real", (kind) => {
   let front: FrontWorld;
   let world: World;
   const client = { authorization: `Bearer ${CLIENT_TOKEN}` };

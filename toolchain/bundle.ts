@@ -9,6 +9,7 @@ export const RUNTIME_ENTRIES: Readonly<Record<string, string>> = {
   "canary.js": "gateway/canary/main.ts",
   "etcd.js": "gateway/etcd/main.ts",
   "keeper.js": "gateway/keeper/main.ts",
+  "redis-cluster.js": "gateway/redis-cluster/main.ts",
   "host-agent.js": "plugin/host/agent/main.ts",
   "lease-thread.js": "gateway/leases/thread.ts",
   "replication-thread.js": "gateway/replication/thread.ts",

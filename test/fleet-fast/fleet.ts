@@ -16,7 +16,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { FleetConfig, NodeConfig } from "../../gateway/config.ts";
+import type { FleetConfig, NodeConfig, Release } from "../../gateway/config.ts";
 import type { FleetStatus } from "../../gateway/contract.ts";
 import { nodeRunning, startNode, stopNode } from "../../gateway/keeper/launch.ts";
 import { processStart, processStat } from "../../gateway/keeper/process.ts";
@@ -48,6 +48,8 @@ export interface FastFleetOptions {
    * test. Only the file that says who owns what is shared.
    */
   replication?: (base: string) => ReplicationConfig;
+  /** A real OpenClaw and the runtime as it is shipped, with the demo model. @default stand-ins from sources */
+  real?: Release;
 }
 
 /**
@@ -66,10 +68,12 @@ export class FastFleet {
   };
   readonly #redisUrl: string | undefined;
   readonly #replication: ReplicationConfig | undefined;
+  readonly #real: Release | undefined;
   port = 0;
 
   constructor(options: FastFleetOptions = {}) {
-    const { nodes = ["a", "b"], shards = 2, dataDir, redisUrl, replication } = options;
+    const { nodes = ["a", "b"], shards = 2, dataDir, redisUrl, replication, real } = options;
+    this.#real = real;
     this.nodes = nodes;
     this.#replication = replication?.(this.base);
     this.#redisUrl = redisUrl;
@@ -122,7 +126,7 @@ export class FastFleet {
           env: {},
         },
       ],
-      models: { primary: "none/none", fallbacks: [], providers: {} },
+      models: this.#real ? "demo" : { primary: "none/none", fallbacks: [], providers: {} },
       openclaw: {},
       channelBinding: {},
       tokens: this.tokens,
@@ -169,7 +173,12 @@ export class FastFleet {
       id: node,
       dataDir: this.diskOf(node),
       peerHost: "127.0.0.1",
-      release: { id: release, node: process.execPath, openclaw: OPENCLAW, runtime: ROOT },
+      release: this.#real ?? {
+        id: release,
+        node: process.execPath,
+        openclaw: OPENCLAW,
+        runtime: ROOT,
+      },
       gatewayPortBase: 19_000,
       cores: 4,
       ...(this.#redisUrl === undefined ? {} : { redisUrl: this.#redisUrl }),
@@ -180,8 +189,12 @@ export class FastFleet {
     writeFileSync(join(this.nodeDir(node), "node.json"), JSON.stringify(config));
     await startNode({
       nodeDir: this.nodeDir(node),
-      keeper: join(ROOT, "gateway/keeper/main.ts"),
-      supervisor: join(ROOT, "gateway/node/main.ts"),
+      keeper: this.#real
+        ? join(this.#real.runtime, "keeper.js")
+        : join(ROOT, "gateway/keeper/main.ts"),
+      supervisor: this.#real
+        ? join(this.#real.runtime, "node.js")
+        : join(ROOT, "gateway/node/main.ts"),
       timeoutMs: 60_000,
     });
   }

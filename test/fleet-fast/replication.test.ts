@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { DirectoryTarget } from "../../gateway/replication/directory-target.ts";
 import { ReplicaReader } from "../../gateway/replication/reader.ts";
@@ -101,4 +102,76 @@ test("a replica that is away is shown, and a shard is not handed over without it
   });
   expect((await fleet.chat("four", "s")).reply).toBe("echo 4: four");
   expect(await events()).not.toContain("history lost");
+});
+
+test("a shard goes back to a moment, and its present one stays to be gone back to", async () => {
+  await fleet.chat("one", "s");
+  await current();
+  type Points = { shards: { points: { place: string; site: string | null; at: string }[] }[] };
+  const points = async () => {
+    const answer = await fleet.fetch("/api/v1/fleet/backups?shard=s1", { admin: true });
+    return ((await answer.json()) as Points).shards[0]?.points ?? [];
+  };
+  const [then] = await points();
+  await fleet.chat("two", "s");
+  await current();
+  const goBack = async (place: string | undefined) => {
+    const body = { shard: "s1", place, site: null };
+    const response = await fleet.fetch("/api/v1/fleet/restore", { admin: true, body });
+    return { status: response.status, text: await response.text() };
+  };
+  expect(await goBack("000000000009-x-y/1")).toMatchObject({ status: 400 });
+  const before = (await events()).filter((event) => event === "replaced").length;
+  expect(await goBack(then?.place)).toMatchObject({ status: 200 });
+  const settled = async (count: number) => {
+    await eventually(async () => {
+      expect((await events()).filter((event) => event === "replaced")).toHaveLength(count);
+    });
+    await fleet.served();
+  };
+  await settled(before + 1);
+  expect((await fleet.chat("other", "s")).reply).toBe("echo 2: other");
+  await current();
+  // What it replaced is a moment, and the second of its turns is in it.
+  const place = (await points()).filter(({ at }) => at > (then?.at ?? ""));
+  const replacedMoment = place.at(-2) ?? place.at(-1);
+  expect(replacedMoment).toBeDefined();
+  // The shard moves on from where it went back to.
+  const to = other(await owner());
+  await fleet.command("move", { shard: "s1", to });
+  await fleet.until("it moved", ({ shards: [shard] }) => {
+    return shard?.owner === to && shard.state === "serving";
+  });
+  expect((await fleet.chat("last", "s")).reply).toBe("echo 3: last");
+  expect(await events()).not.toContain("history lost");
+  const drill = await fleet.fetch("/api/v1/fleet/restore", {
+    admin: true,
+    body: { shard: "s1", drill: true },
+  });
+  expect(await drill.json()).toMatchObject({ shard: "s1", point: { site: null } });
+});
+
+test("a directory is adopted into an empty shard alone, from any node", async () => {
+  const directory = join(fleet.base, "alone");
+  mkdirSync(join(directory, "agents", "main"), { recursive: true });
+  writeFileSync(join(directory, "agents", "main", "note"), "kept");
+  const database = new DatabaseSync(join(directory, "agents", "main", "own.sqlite"));
+  database.exec("PRAGMA journal_mode = WAL; CREATE TABLE t (x); INSERT INTO t VALUES (7)");
+  const adopt = async (path: string, force = false) => {
+    const body = { shard: "s1", directory: path, force };
+    const response = await fleet.fetch("/api/v1/fleet/adopt", { admin: true, body });
+    return { status: response.status, text: await response.text() };
+  };
+  expect((await adopt(fleet.base)).text).toMatch(/not the state of an OpenClaw/);
+  await fleet.chat("one", "s");
+  await eventually(async () => expect((await adopt(directory)).status).toBe(409));
+  database.close();
+  expect(await adopt(directory, true)).toMatchObject({ status: 200 });
+  await eventually(async () => expect(await events()).toContain("replaced"));
+  await fleet.served();
+  const state = join(fleet.diskOf(await owner()), "shards", "s1", "state", "agents", "main");
+  expect(readFileSync(join(state, "note"), "utf8")).toBe("kept");
+  const copy = new DatabaseSync(join(state, "own.sqlite"), { readOnly: true });
+  expect(copy.prepare("SELECT x FROM t").get()).toEqual({ x: 7 });
+  copy.close();
 });

@@ -1,0 +1,51 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import type { Presence } from "../../../gateway/etcd/ask.ts";
+import { judgeOthers, REFUSED_MS } from "../../../gateway/etcd/prepare.ts";
+import { isTurn, surplus, wasteful } from "../../../gateway/etcd/tend.ts";
+
+test.each<[Presence[], number, string]>([
+  [[], 0, "begin"],
+  [["refused", "refused"], 0, "ask"],
+  [["refused", "refused"], REFUSED_MS, "begin"],
+  [["waiting", "refused"], 0, "begin"],
+  [["waiting", "waiting"], 0, "begin"],
+  [["unreachable", "refused"], 1e9, "ask"],
+  [["unreachable", "waiting"], 1e9, "ask"],
+  [["unreachable", "established"], 0, "join"],
+  [["waiting", "established"], 0, "join"],
+])("a member without data whose others are %j after %i ms: %s", (others, waited, verdict) => {
+  expect(judgeOthers(others, waited)).toBe(verdict);
+});
+
+test("no second cluster is begun while anybody may know of one", () => {
+  const presence = fc.constantFrom<Presence>("established", "waiting", "refused", "unreachable");
+  fc.assert(
+    fc.property(fc.array(presence, { maxLength: 6 }), fc.nat(), (others, waited) => {
+      const begins = judgeOthers(others, waited) === "begin";
+      const mayKnow = others.some((one) => one === "established" || one === "unreachable");
+      expect(begins && mayKnow).toBe(false);
+    }),
+  );
+});
+
+test("a database is defragmented when it is large and more than half empty", () => {
+  const mib = (n: number) => n * 2 ** 20;
+  expect(wasteful({ bytes: mib(64), bytesInUse: mib(32) })).toBe(false);
+  expect(wasteful({ bytes: mib(64), bytesInUse: mib(32) - 1 })).toBe(true);
+  expect(wasteful({ bytes: mib(64) - 1, bytesInUse: 0 })).toBe(false);
+});
+
+test("at any moment it is exactly one member's turn", () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 7 }), fc.nat(), (count, now) => {
+      const turns = Array.from({ length: count }, (_, n) => isTurn(n, count, now));
+      expect(turns.filter(Boolean)).toHaveLength(1);
+    }),
+  );
+});
+
+test("of the snapshots the oldest go", () => {
+  expect(surplus(["3", "1", "2"], 2)).toEqual(["1"]);
+  expect(surplus(["1"], 2)).toEqual([]);
+});

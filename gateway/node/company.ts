@@ -10,7 +10,8 @@ const LOCAL_WAIT_MS = 2_000;
  */
 const HOSTS_WAIT_MS = 180_000;
 const LOOK_EVERY_MS = 100;
-const HOSTS_LOOK_EVERY_MS = 1_000;
+/** Nodes that begin within the pause between two ranks take what they like best. */
+const HOSTS_LOOK_EVERY_MS = 250;
 
 export interface CompanyDeps {
   read: () => Promise<StoreView>;

@@ -1,23 +1,37 @@
 import { bootClock } from "../clock.ts";
 import { KEEPER_LOST_EXIT } from "../keeper/client.ts";
-import type { LeaseAgent } from "../leases/agent.ts";
+import type { LeaseAgent, LeaseAgentEvents } from "../leases/agent.ts";
 import type { Logger } from "../observe/log.ts";
 import type { LiveFleetView } from "../supervisor/fleet-view.ts";
 import type { Supervisor } from "../supervisor/supervisor.ts";
 
-/** Brings what the lease thread says to those who decide and to those who route. */
+/**
+ * Brings what the lease thread says to those who route, and to those who decide. The latter hear nothing
+ * before `begin`: from their first sight of a store they count for how long a shard has been free, and a
+ * node that only waited for company has not been after any.
+ */
 export function followLeases(
   leases: LeaseAgent,
-  to: { view: LiveFleetView; supervisor: Supervisor; log: Logger },
-): void {
+  to: {
+    view: Pick<LiveFleetView, "viewed" | "storeFailed">;
+    supervisor: Pick<Supervisor, "feed">;
+    log: Pick<Logger, "warn" | "error">;
+  },
+): { begin: () => void } {
   const { view: fleet, supervisor, log } = to;
-  leases.on("renewed", ({ sentAt, held, kept, lost, view }) => {
-    fleet.viewed(view);
+  let begun = false;
+  let waiting: LeaseAgentEvents["renewed"][0] | null = null;
+  const renewed = ({ sentAt, held, kept, lost, view }: LeaseAgentEvents["renewed"][0]) => {
     supervisor.feed({ type: "renewed", now: bootClock.now(), sentAt, held, kept, lost, view });
+  };
+  leases.on("renewed", (event) => {
+    fleet.viewed(event.view);
+    if (begun) renewed(event);
+    else waiting = event;
   });
   leases.on("view", (view) => {
     fleet.viewed(view);
-    supervisor.feed({ type: "view", now: bootClock.now(), view });
+    if (begun) supervisor.feed({ type: "view", now: bootClock.now(), view });
   });
   leases.on("unavailable", (why) => {
     fleet.storeFailed(why);
@@ -30,4 +44,12 @@ export function followLeases(
     setTimeout(() => process.exit(KEEPER_LOST_EXIT), 1_000);
   });
   leases.on("log", (level, message) => log[level](message));
+  return {
+    begin: () => {
+      begun = true;
+      // Known to the store at once, instead of with the next renewal.
+      if (waiting) renewed(waiting);
+      waiting = null;
+    },
+  };
 }

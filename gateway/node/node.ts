@@ -226,11 +226,12 @@ export class Node {
     const { sameMachine } = this.#place;
     const config = this.#file.current;
     await this.#ensureModel();
-    followLeases(this.#leases, {
+    const deciding = followLeases(this.#leases, {
       view: this.#view,
       supervisor: this.#supervisor,
       log: this.#log,
     });
+    if (sameMachine) deciding.begin();
     this.#leases.on("renewed", ({ held }) => this.#replicas?.renewed(held));
     this.#router = await startRouter({
       view: this.#view,
@@ -262,7 +263,9 @@ export class Node {
       expected: sameMachine ? null : (config.nodes ?? 1),
       stopping: () => this.#stopped !== null,
     });
+    if (this.#stopped !== null) return;
     await this.#settings.follow();
+    deciding.begin();
     this.#supervisor.start();
     this.#replicas?.start();
     this.#file.watch();

@@ -13,6 +13,7 @@ const RELEASE = "bookworm";
 /** What a server of a provider has, what the plans of hosts install, and what labs need (nftables). */
 const PACKAGES = [
   "ca-certificates",
+  "caddy",
   "curl",
   "dbus",
   "iproute2",
@@ -24,6 +25,7 @@ const PACKAGES = [
   "prometheus-alertmanager",
   "prometheus-blackbox-exporter",
   "prometheus-node-exporter",
+  "prometheus-redis-exporter",
   "redis-sentinel",
   "redis-server",
   "sudo",
@@ -42,8 +44,8 @@ export const PLAIN_USER = "plain";
  * none of them. Keys of sshd would be the same on each host made of this.
  */
 const FINISH = `set -eu
-for unit in nginx redis-server redis-sentinel prometheus prometheus-alertmanager \\
-  prometheus-blackbox-exporter prometheus-node-exporter; do
+for unit in caddy nginx redis-server redis-sentinel prometheus prometheus-alertmanager \\
+  prometheus-blackbox-exporter prometheus-node-exporter prometheus-redis-exporter; do
   systemctl --quiet disable "$unit.service"
 done
 for timer in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer; do

@@ -1,0 +1,92 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { planCaddy } from "../../../components/caddy/plan.ts";
+import { type FrontSettings, planFront } from "../../../components/front/plan.ts";
+import { HOST_PATHS, HOST_PORTS, type HostPart } from "../../../components/host/types.ts";
+import { planNginx } from "../../../components/nginx/plan.ts";
+import type { RedisMode } from "../../../components/redis/layout.ts";
+import { planRedis } from "../../../components/redis/plan.ts";
+import { onPath } from "../../support/debian-package.ts";
+
+const HOSTS = ["a", "b", "c"].map((name, n) => ({ name, address: `10.0.0.${n + 1}` }));
+const context = (name = "a") => ({
+  fleet: "prod",
+  self: HOSTS.find((host) => host.name === name) as (typeof HOSTS)[0],
+  hosts: HOSTS,
+  paths: { ...HOST_PATHS, release: `${HOST_PATHS.releases}/r1` },
+  ports: HOST_PORTS,
+});
+const front = (over: Partial<FrontSettings> = {}) =>
+  planFront(HOSTS, { names: ["fleet.example.com"], certificate: { kind: "acme" }, ...over });
+const MODES: RedisMode[] = ["single", "sentinel", "cluster"];
+const parts: [string, HostPart][] = [
+  ["nginx, acme", planNginx(context(), front())],
+  ["nginx, fleet", planNginx(context(), front({ certificate: { kind: "fleet" }, names: [] }))],
+  ["caddy, own", planCaddy(context(), front({ certificate: { kind: "own" } }))],
+  ...MODES.map((mode): [string, HostPart] => [`redis, ${mode}`, planRedis(context(), { mode })]),
+];
+
+describe.each(parts)("%s", (_, part) => {
+  test("every file is in a directory that is planned, or was there", () => {
+    const planned = new Set(Object.keys(part.directories ?? {}));
+    for (const path of Object.keys(part.files ?? {})) {
+      expect(planned, path).toContain(path.slice(0, path.lastIndexOf("/")));
+    }
+  });
+
+  test("a file with a secret is closed to others", () => {
+    for (const [path, { content, mode }] of Object.entries(part.files ?? {})) {
+      if (content.includes("{{secret")) expect(mode, path).toMatch(/0$/);
+    }
+  });
+
+  test("what units are to see changed is planned here, or is the host's own certificate", () => {
+    const own = ["ca.pem", "node.pem", "node.key"].map((name) => `${HOST_PATHS.tls}/${name}`);
+    const known = new Set([...Object.keys(part.files ?? {}), ...own]);
+    for (const { reloadOn = [], restartOn = [] } of Object.values(part.units ?? {})) {
+      for (const path of [...reloadOn, ...restartOn]) expect(known).toContain(path);
+    }
+  });
+
+  test.skipIf(!onPath("systemd-analyze"))("systemd understands its units", () => {
+    const dir = mkdtempSync(join(tmpdir(), "units-"));
+    try {
+      const own = Object.entries(part.units ?? {}).filter(([, { content }]) => content);
+      const paths = own.map(([name, { content = "" }]) => {
+        // The programs are not on this machine; what is checked is the rest.
+        const text = content.replace(/^(Exec\w+=)\S+/gm, "$1/bin/true");
+        writeFileSync(join(dir, name), text);
+        return join(dir, name);
+      });
+      const { stderr } = spawnSync("systemd-analyze", ["verify", "--man=no", ...paths], {
+        encoding: "utf8",
+      });
+      const ours = stderr.split("\n").filter((line) => line.includes("openclaw-fleet"));
+      expect(ours).toEqual([]);
+    } finally {
+      rmSync(dir, { recursive: true, force: true });
+    }
+  });
+});
+
+test("a host without a front has no part of it", () => {
+  expect(planNginx(context("b"), front({ hosts: ["a"] }))).toEqual({});
+  expect(planCaddy(context("b"), front({ hosts: ["a"] }))).toEqual({});
+});
+
+test("Caddy says what it cannot do, and who can", () => {
+  expect(() => planCaddy(context(), front())).toThrow(/needs storage that they share.*nginx/s);
+  const proxied = front({ certificate: { kind: "own" }, proxyProtocolFrom: ["10.0.0.0/8"] });
+  expect(() => planCaddy(context(), proxied)).toThrow(/PROXY protocol/);
+});
+
+test("Nginx starts with the fleet's own certificate until ACME gave one", () => {
+  const part = planNginx(context(), front());
+  const [script] = Object.entries(part.files ?? {}).find(([path]) => path.endsWith(".sh")) ?? [];
+  expect(part.units?.["openclaw-fleet-nginx.service"]?.verify?.join(" ")).toContain(script);
+  expect(part.units?.["certbot.timer"]?.state).toBe("disabled");
+  expect(part.units?.["openclaw-fleet-certificate.timer"]?.state).toBe("enabled");
+});

@@ -1,6 +1,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { Agent as HttpAgent } from "node:http";
 import { Agent as HttpsAgent } from "node:https";
+import { createSecureContext } from "node:tls";
 import { StoreUnavailable } from "./store.ts";
 
 /** Paths of PEM files. */
@@ -81,6 +82,8 @@ export class EtcdConnections {
       readFile(files.cert),
       readFile(files.key),
     ]);
+    // Caught between two of them, they do not fit: that must show here, not at the next connection.
+    createSecureContext({ ca, cert, key });
     const agent = new HttpsAgent({
       keepAlive: true,
       maxSockets: MAX_SOCKETS,

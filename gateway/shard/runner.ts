@@ -379,14 +379,15 @@ export class ShardRunner implements Runner {
   #unexpected(process: GatewayProcess): void {
     const { state } = this.#machine;
     const detail = process.ending;
-    if (!this.#restart && process.exitCode === RUNNER.hopelessExit) {
+    const hopeless = process.exitCode === RUNNER.hopelessExit && !RUNNER.passingFault.test(detail);
+    if (!this.#restart && hopeless) {
       this.#giveUp(detail);
       return;
     }
     if (state === "starting" && !this.#restart) {
-      const hopeless = this.#policy.startFailed(detail);
-      if (hopeless !== null) {
-        this.#giveUp(hopeless);
+      const why = this.#policy.startFailed(detail);
+      if (why !== null) {
+        this.#giveUp(why);
         return;
       }
     }

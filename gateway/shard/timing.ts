@@ -11,6 +11,11 @@ export const RUNNER = {
   failedStarts: 3,
   /** OpenClaw's exit code for what no retry can mend: no config, refused bind, owned state. */
   hopelessExit: 78,
+  /**
+   * It says so as well when a helper of its own did not start within its 5 s, which passes with whatever kept the
+   * machine busy (seen with nine programs for each core).
+   */
+  passingFault: /heartbeat did not become ready/,
   /** While serving: pause between probes, and how long one may take. */
   probeEveryMs: 2_000,
   probeTimeoutMs: 2_000,

@@ -109,6 +109,19 @@ describe("start", () => {
     expect(world.state).toBe("serving");
     expect(world.keeper.started.map(({ epoch }) => epoch)).toEqual([1, 2]);
   });
+
+  test("exit 78 for a helper that was late is a failed start, and tried again", async () => {
+    const world = new World();
+    world.probe = "starting";
+    await world.serving();
+    world.keeper.exit(78, {
+      tail: ["state lease heartbeat did not become ready (timeoutMs=5000)"],
+    });
+    world.probe = "started";
+    await world.time.pass(1_000);
+    expect(world.state).toBe("serving");
+    expect(world.keeper.started).toHaveLength(2);
+  });
 });
 
 describe("restart in place", () => {

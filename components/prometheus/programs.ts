@@ -133,10 +133,14 @@ export function redisExporter(
 ): HostPart {
   const { ports = WATCH_PORTS } = need;
   const passwords = Object.fromEntries(
-    need.redis.map(({ host, port }) => [
-      `rediss://${REDIS_READER}@${at(hostNamed(context, host).address, port)}`,
-      `{{secret redis.${REDIS_READER}}}`,
-    ]),
+    need.redis.flatMap(({ host, port }) => {
+      const server = at(hostNamed(context, host).address, port);
+      // Versions differ in whether they look for the user too.
+      return [`rediss://${server}`, `rediss://${REDIS_READER}@${server}`].map((key) => [
+        key,
+        `{{secret redis.${REDIS_READER}}}`,
+      ]);
+    }),
   );
   return {
     ...program("redis", {

@@ -11,7 +11,10 @@ const log = { warn() {}, error() {} };
 let worlds = 0;
 
 /** A fleet of its own in a cluster that many share. */
-export async function etcdLeaseWorld(cluster: EtcdCluster): Promise<LeaseWorld> {
+export async function etcdLeaseWorld(
+  cluster: EtcdCluster,
+  timeoutMs = PATIENT_MS,
+): Promise<LeaseWorld> {
   const prefix = `/openclaw-fleet/world-${++worlds}`;
   const proxies: TcpProxy[] = [];
   for (const { clientPort } of cluster.members) proxies.push(await TcpProxy.open(clientPort));
@@ -30,7 +33,7 @@ export async function etcdLeaseWorld(cluster: EtcdCluster): Promise<LeaseWorld> 
     clock,
     open() {
       const parts = { endpoints, tls, prefix, clock, log };
-      const store = new EtcdLeaseStore({ ...parts, timeoutMs: PATIENT_MS });
+      const store = new EtcdLeaseStore({ ...parts, timeoutMs });
       stores.push(store);
       return store;
     },

@@ -78,6 +78,16 @@ export function stepsOf(part: string | undefined, full = false): readonly Step[]
   }
 }
 
+/** True when tests among these make hosts, for which there must be an image. */
+export function wantsHosts(steps: readonly Step[]): boolean {
+  return steps.some(({ vitest: isVitest, args }) => {
+    if (!isVitest) return false;
+    const paths = args.filter((argument) => /^(\.\/)?test(\/|$)/.test(argument));
+    if (paths.length === 0) return args.includes("real");
+    return paths.some((path) => /^(\.\/)?test(\/?$|\/hosts)/.test(path));
+  });
+}
+
 /** Counts of a vitest run. A file that could not run at all, and a crash, are failures too. */
 export function countReport(report: VitestReport | null, exitCode: number): Count {
   if (!report) return { passed: 0, failed: 1, skipped: 0 };

@@ -9,7 +9,7 @@ import { ensureOpenclaw } from "../../toolchain/openclaw.ts";
 import { createProgress } from "../../toolchain/progress.ts";
 import { ensurePulumi } from "../../toolchain/pulumi.ts";
 import { CommandFailed, UsageError } from "../lib/errors.ts";
-import { closingLine, runSteps, stepsOf } from "../test-run.ts";
+import { closingLine, runSteps, stepsOf, wantsHosts } from "../test-run.ts";
 
 /** All parts together must end within this, ms: what still runs then has failed. */
 const LONGEST_MS = 80 * 60_000;
@@ -44,6 +44,7 @@ export function register(program: Command): void {
           `${part} is no part of the tests: check, unit, real, engine, fleet, hosts, bench, or a path`,
         );
       }
+      if (wantsHosts(steps)) await prepareHosts();
       const count = await runSteps(steps, extra, {
         env: { ...(await testEnvironment()), ...(full ? { OPENCLAW_FLEET_TEST_FULL: "1" } : {}) },
         deadline: performance.now() + (full ? LONGEST_FULL_MS : LONGEST_MS),
@@ -55,6 +56,19 @@ export function register(program: Command): void {
         throw new CommandFailed("no test ran", "nothing matched", "check the path or the filter");
       }
     });
+}
+
+/** The image of hosts takes minutes the first time: longer than a test may begin. */
+async function prepareHosts(): Promise<void> {
+  // Loaded here: it is part of the tests, and no other command needs it.
+  const { whyNoHosts } = await import("../../test/hosts/support/programs.ts");
+  const why = whyNoHosts();
+  if (why !== null) {
+    process.stderr.write(`fleet: test: tests on hosts are left out: ${why}\n`);
+    return;
+  }
+  const { baseImage } = await import("../../test/hosts/support/base-image.ts");
+  await baseImage();
 }
 
 /** Tests find the tools by these variables; they install nothing themselves. */

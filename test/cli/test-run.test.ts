@@ -1,6 +1,12 @@
 import { existsSync } from "node:fs";
 import { expect, test } from "vitest";
-import { closingLine, countReport, stepsOf, type VitestReport } from "../../cli/test-run.ts";
+import {
+  closingLine,
+  countReport,
+  stepsOf,
+  type VitestReport,
+  wantsHosts,
+} from "../../cli/test-run.ts";
 
 const report = (over: Partial<VitestReport>): VitestReport => ({
   numPassedTests: 3,
@@ -54,4 +60,21 @@ test("the whole of what takes turns is more than the engine's tests, and its fil
   expect(steps.map(({ name }) => name)).toEqual(["stacks in process", "engine"]);
   for (const { args } of steps) expect(existsSync(args.at(-1) as string)).toBe(true);
   expect(stepsOf("engine")).toHaveLength(1);
+});
+
+test.each([
+  [undefined, true],
+  ["real", true],
+  ["hosts", true],
+  ["test/hosts/ssh.test.ts", true],
+  ["test/hosts", true],
+  ["test", true],
+  ["check", false],
+  ["unit", false],
+  ["engine", false],
+  ["fleet", false],
+  ["test/cli", false],
+  ["bench", false],
+])("part %s makes hosts: %s", (part, makes) => {
+  expect(wantsHosts(stepsOf(part) ?? [])).toBe(makes);
 });

@@ -10,7 +10,7 @@ import { CommandFailed } from "./errors.ts";
 export function spliceSetting(
   text: string,
   path: readonly string[],
-  value: string | number,
+  value: string | number | boolean,
 ): string {
   const keys = ["config", `openclaw-fleet:${path[0]}`, ...path.slice(1)];
   const document = parseDocument(text);
@@ -36,7 +36,11 @@ export function spliceSetting(
   return changed;
 }
 
-function replaced(text: string, { value: node }: Pair, value: string | number): string | null {
+function replaced(
+  text: string,
+  { value: node }: Pair,
+  value: string | number | boolean,
+): string | null {
   if (!isScalar(node) || !node.range) return null;
   const [start, end] = node.range;
   return `${text.slice(0, start)}${JSON.stringify(value)}${text.slice(end)}`;
@@ -46,7 +50,7 @@ function added(
   text: string,
   map: YAMLMap,
   keys: readonly string[],
-  value: string | number,
+  value: string | number | boolean,
 ): string | null {
   const last = map.items.at(-1);
   if (!map.range || !isPair(last)) return null;
@@ -90,7 +94,7 @@ function onlyThat(
   before: string,
   after: string,
   keys: readonly string[],
-  value: string | number,
+  value: string | number | boolean,
 ): boolean {
   try {
     const wanted = (parse(before) ?? {}) as Record<string, unknown>;

@@ -69,7 +69,7 @@ export async function putComment(
   const mine = await find(hub, path, (item) => begins(item, mark) && own(item));
   if (mine?.body === body) return { did: "left", url: mine.html_url };
   if (mine) {
-    const changed = await call<Item>(
+    const changed = await callGitHub<Item>(
       hub,
       "PATCH",
       `/repos/${hub.repository}/issues/comments/${mine.id}`,
@@ -77,7 +77,7 @@ export async function putComment(
     );
     return { did: "updated", url: changed.html_url };
   }
-  const made = await call<Item>(hub, "POST", path, { body });
+  const made = await callGitHub<Item>(hub, "POST", path, { body });
   return { did: "made", url: made.html_url };
 }
 
@@ -96,15 +96,15 @@ export async function putIssue(
   if (text === null) {
     if (!open) return null;
     const url = `${path}/${open.number}`;
-    await call(hub, "POST", `${url}/comments`, { body: "This is no longer so." });
-    await call(hub, "PATCH", url, { state: "closed", state_reason: "completed" });
+    await callGitHub(hub, "POST", `${url}/comments`, { body: "This is no longer so." });
+    await callGitHub(hub, "PATCH", url, { state: "closed", state_reason: "completed" });
     return { did: "closed", url: open.html_url };
   }
   const body = `${markOf(mark)}\n${text}`;
   if (open?.body === body) return { did: "left", url: open.html_url };
   const made = open
-    ? await call<Item>(hub, "PATCH", `${path}/${open.number}`, { title, body })
-    : await call<Item>(hub, "POST", path, { title, body });
+    ? await callGitHub<Item>(hub, "PATCH", `${path}/${open.number}`, { title, body })
+    : await callGitHub<Item>(hub, "POST", path, { title, body });
   return { did: open ? "updated" : "made", url: made.html_url };
 }
 
@@ -113,7 +113,7 @@ const begins = ({ body }: Item, mark: string): boolean => (body ?? "").startsWit
 /** Whether an item is one's own. The token of a workflow may not ask who it is, and writes as a bot. */
 async function mineOf(hub: GitHub): Promise<(item: Item) => boolean> {
   try {
-    const { login } = await call<{ login: string }>(hub, "GET", "/user");
+    const { login } = await callGitHub<{ login: string }>(hub, "GET", "/user");
     return ({ user }) => user?.login === login;
   } catch (error) {
     if (!(error instanceof CommandFailed) || !/answered (403|404)/.test(error.why ?? ""))
@@ -129,14 +129,20 @@ async function find(
 ): Promise<Item | undefined> {
   for (let page = 1; page <= PAGES_MAX; page++) {
     const query = `${path.includes("?") ? "&" : "?"}per_page=${PAGE}&page=${page}`;
-    const items = await call<Item[]>(hub, "GET", `${path}${query}`);
+    const items = await callGitHub<Item[]>(hub, "GET", `${path}${query}`);
     const found = items.find(is);
     if (found || items.length < PAGE) return found;
   }
   return undefined;
 }
 
-async function call<T>(hub: GitHub, method: string, path: string, body?: object): Promise<T> {
+/** One call of the REST API. @throws CommandFailed with what GitHub said */
+export async function callGitHub<T>(
+  hub: GitHub,
+  method: string,
+  path: string,
+  body?: object,
+): Promise<T> {
   const what = `${method} ${path.replace(/\?.*/, "")}`;
   let response: Response;
   try {

@@ -43,7 +43,8 @@ export function subjectsOf({
         ? environments.map((name) => `environment:${name}`)
         : [`ref:refs/heads/${branch}`],
     ),
-    // A pull request's workflow is its author's own: it may look, and nothing else.
-    preview: subjects(["pull_request"]),
+    // A pull request's workflow is its author's own: it may look, and nothing else. The branch's own
+    // jobs that only look (the nightly search for drift) need no more.
+    preview: subjects(["pull_request", `ref:refs/heads/${branch}`]),
   };
 }

@@ -49,6 +49,9 @@ export const ETCD = {
   checksums: "https://github.com/etcd-io/etcd/releases/download/v3.6.16/SHA256SUMS",
 } as const;
 
+/** Reads workflows, in tests. Source: Go module github.com/rhysd/actionlint. */
+export const ACTIONLINT = { version: "1.7.12" } as const;
+
 /** Numbers of a version, `v` and suffixes ignored; null when it is none. */
 export function parseVersion(text: string): [number, number, number] | null {
   const match = /^v?(\d+)\.(\d+)\.(\d+)/.exec(text.trim());

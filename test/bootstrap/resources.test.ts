@@ -70,6 +70,7 @@ describe("a bootstrap", () => {
     expect(deploy.Principal.Federated).toMatch(/^arn:aws:iam:/);
     expect(trust("openclaw-fleet-preview").Condition.StringEquals[sub]).toEqual([
       "repo:ann/fleet:pull_request",
+      "repo:ann/fleet:ref:refs/heads/main",
     ]);
   });
 

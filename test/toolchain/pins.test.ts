@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { PROJECT_ROOT } from "../../toolchain/paths.ts";
 import {
+  ACTIONLINT,
   atLeast,
   ETCD,
   NODE,
@@ -34,6 +35,12 @@ describe("every other place that repeats a pin agrees with it", () => {
     expect(json("toolchain/openclaw/package.json").dependencies.openclaw).toBe(OPENCLAW.version);
     const locked = json("toolchain/openclaw/package-lock.json") as Locked;
     expect(locked.packages["node_modules/openclaw"]?.version).toBe(OPENCLAW.version);
+  });
+
+  test("actionlint", () => {
+    expect(text("toolchain/actionlint/go.mod")).toContain(
+      `github.com/rhysd/actionlint v${ACTIONLINT.version}\n`,
+    );
   });
 
   test("Pulumi", () => {

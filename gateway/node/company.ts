@@ -25,19 +25,30 @@ export interface CompanyDeps {
 
 /**
  * The first node of a new fleet would take every shard, and they would spread only when shards go
- * home, so it looks around first. Returns at once in a fleet that ever had an owner.
+ * home, so it looks around first. Returns what it saw last, at once in a fleet that ever had an owner;
+ * null when the store did not answer then.
  */
-export async function waitForCompany(deps: CompanyDeps): Promise<void> {
+export async function waitForCompany(deps: CompanyDeps): Promise<StoreView | null> {
   const { read, clock, expected, stopping, pause = sleep } = deps;
   const wanted = expected ?? 2;
   const waitMs = expected === null ? LOCAL_WAIT_MS : HOSTS_WAIT_MS;
   let until = clock.now() + waitMs;
+  let view: StoreView | null = null;
   while (clock.now() < until && !stopping()) {
-    const view = await read().catch(() => null);
-    const settled = view && (!view.pristine || Object.keys(view.leases).length > 0);
-    if (settled || Object.keys(view?.nodes ?? {}).length >= wanted) return;
+    view = await read().catch(() => null);
+    if ((view && isSettled(view, expected)) || Object.keys(view?.nodes ?? {}).length >= wanted)
+      break;
     // Its members come one after the other, too: the wait begins with the first answer.
     if (view === null && expected !== null) until = clock.now() + waitMs;
     await pause(expected === null ? LOOK_EVERY_MS : HOSTS_LOOK_EVERY_MS);
   }
+  return view;
+}
+
+/**
+ * Somebody has owned a shard in this store. One that is not `pristine` may have forgotten: on one machine
+ * that is a reason to go on at once; on several, owners that live write their leases anew within seconds.
+ */
+function isSettled(view: StoreView, expected: number | null): boolean {
+  return Object.keys(view.leases).length > 0 || (expected === null && !view.pristine);
 }

@@ -1,6 +1,7 @@
 import { bootClock } from "../clock.ts";
 import { KEEPER_LOST_EXIT } from "../keeper/client.ts";
 import type { LeaseAgent, LeaseAgentEvents } from "../leases/agent.ts";
+import type { StoreView } from "../leases/store.ts";
 import type { Logger } from "../observe/log.ts";
 import type { LiveFleetView } from "../supervisor/fleet-view.ts";
 import type { Supervisor } from "../supervisor/supervisor.ts";
@@ -17,7 +18,7 @@ export function followLeases(
     supervisor: Pick<Supervisor, "feed">;
     log: Pick<Logger, "warn" | "error">;
   },
-): { begin: () => void } {
+): { begin: (seen: StoreView | null) => void } {
   const { view: fleet, supervisor, log } = to;
   let begun = false;
   let waiting: LeaseAgentEvents["renewed"][0] | null = null;
@@ -45,10 +46,11 @@ export function followLeases(
   });
   leases.on("log", (level, message) => log[level](message));
   return {
-    begin: () => {
+    begin: (seen) => {
       begun = true;
-      // Known to the store at once, instead of with the next renewal.
-      if (waiting) renewed(waiting);
+      // It renews already, which its next renewal would only say in a while; what it goes by is the newest
+      // that it saw: who is not in it yet would be left out.
+      if (waiting) renewed({ ...waiting, view: seen ?? waiting.view });
       waiting = null;
     },
   };

@@ -231,7 +231,7 @@ export class Node {
       supervisor: this.#supervisor,
       log: this.#log,
     });
-    if (sameMachine) deciding.begin();
+    if (sameMachine) deciding.begin(null);
     this.#leases.on("renewed", ({ held }) => this.#replicas?.renewed(held));
     this.#router = await startRouter({
       view: this.#view,
@@ -257,7 +257,7 @@ export class Node {
     this.#leases.start();
     this.#publish();
     this.#condition.start();
-    await waitForCompany({
+    const seen = await waitForCompany({
       read: () => this.#leases.read(),
       clock: bootClock,
       expected: sameMachine ? null : (config.nodes ?? 1),
@@ -265,7 +265,7 @@ export class Node {
     });
     if (this.#stopped !== null) return;
     await this.#settings.follow();
-    deciding.begin();
+    deciding.begin(seen);
     this.#supervisor.start();
     this.#replicas?.start();
     this.#file.watch();

@@ -6,13 +6,21 @@ import { issue, makeAuthority } from "../../plugin/host/authority.ts";
 import { eventually } from "../support/eventually.ts";
 import type { TestHost } from "./support/host.ts";
 import { TestHosts } from "./support/lab.ts";
-import { carryOut, contextFor, fastRelease, forTests, putRelease } from "./support/node-unit.ts";
+import {
+  carryOut,
+  contextFor,
+  fastRelease,
+  fleetSettings,
+  forTests,
+  putRelease,
+  TOKENS,
+  tokenSecrets,
+} from "./support/node-unit.ts";
 import { whyNoHosts } from "./support/programs.ts";
 
 const WAIT_MS = 90_000;
 /** Long enough for a loaded machine to feed it, short enough to be waited for. */
 const WATCHDOG_S = 20;
-const TOKENS = { client: "c".repeat(43), admin: "a".repeat(43), peer: "p".repeat(43) };
 
 describe.skipIf(whyNoHosts() !== null)("a node as a service of a host", () => {
   let lab: TestHosts;
@@ -37,35 +45,13 @@ describe.skipIf(whyNoHosts() !== null)("a node as a service of a host", () => {
       openclaw: `${context.paths.release}/openclaw/openclaw.mjs`,
       cores: 2,
       etcdEndpoints: null,
-      fleet: {
-        version: 1,
-        fleet: "lab",
-        target: "hosts",
-        preset: "solo",
-        shards: [{ id: "s1", agents: ["main"], recycleMiB: 2_048 }],
-        agents: [
-          { name: "main", shards: ["s1"], homeShard: "s1", channels: {}, cron: [], env: {} },
-        ],
-        models: { primary: "none/none", fallbacks: [], providers: {} },
-        openclaw: {},
-        channelBinding: {},
-        tokens: {
-          client: ["{{secret token.client}}"],
-          admin: "{{secret token.admin}}",
-          peer: "{{secret token.peer}}",
-        },
-        trustedProxies: [],
-        scrapers: [],
-        turnBudgetMs: 60_000,
-      },
+      fleet: fleetSettings(["s1"]),
     });
     await carryOut(host, [part], {
       "tls.ca": authority.cert,
       "tls.a.cert": leaf.cert,
       "tls.a.key": leaf.key,
-      "token.client": TOKENS.client,
-      "token.admin": TOKENS.admin,
-      "token.peer": TOKENS.peer,
+      ...tokenSecrets,
     });
     await forTests(host, NODE_UNIT, WATCHDOG_S);
     await host.run(["systemctl", "enable", "--now", NODE_UNIT]);

@@ -27,9 +27,9 @@ test("before a node begins, its router sees the fleet and its rules nothing", ()
   leases.emit("unavailable", "gone");
   expect(seen).toEqual(["v0", "v1", "v2", "away: gone"]);
   expect(fed).toEqual([]);
-  deciding.begin();
+  deciding.begin("newest" as never);
   // With the time at which it was sent: a renewal of long ago vouches for nothing.
-  expect(fed).toMatchObject([{ type: "renewed", sentAt: 2 }]);
+  expect(fed).toMatchObject([{ type: "renewed", sentAt: 2, view: "newest" }]);
   leases.emit("view", "v3");
   leases.emit("renewed", renewed(4));
   expect(fed.map(({ type }) => type)).toEqual(["renewed", "view", "renewed"]);

@@ -1,7 +1,8 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { Release } from "../../../gateway/config.ts";
 import type { Lease } from "../../../gateway/leases/store.ts";
 import { ReleaseShelf, releaseFor } from "../../../gateway/supervisor/releases.ts";
 
@@ -37,13 +38,57 @@ describe("the release a taker starts", () => {
 });
 
 describe("the shelf of releases", () => {
-  const dir = mkdtempSync(join(tmpdir(), "fleet-shelf-"));
+  let dir: string;
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), "fleet-shelf-"));
+  });
   afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
+  /** A release as it lies on a host. */
+  function unpacked(folder: string, version: string, build: string): Release {
+    const root = join(dir, "releases", folder);
+    for (const sub of ["bin", "openclaw", "runtime"]) {
+      mkdirSync(join(root, sub), { recursive: true });
+    }
+    writeFileSync(join(root, "bin/node"), "");
+    writeFileSync(join(root, "openclaw/openclaw.mjs"), "");
+    writeFileSync(join(root, "openclaw/package.json"), JSON.stringify({ version }));
+    return {
+      id: `${version}+${build}`,
+      node: join(root, "bin/node"),
+      openclaw: join(root, "openclaw/openclaw.mjs"),
+      runtime: join(root, "runtime"),
+    };
+  }
+  const shelf = (data: string, own?: Release) => {
+    const made = new ReleaseShelf(join(dir, data));
+    if (own) made.put(own);
+    return made;
+  };
+
   test("another node finds what one has run, and nothing else", () => {
-    const release = { id: "2026.9.6+1a2b", node: "/n", openclaw: "/o", runtime: "/r" };
-    new ReleaseShelf(dir).put(release);
-    expect(new ReleaseShelf(dir).find(release.id)).toEqual(release);
-    expect(new ReleaseShelf(dir).find("2026.9.7+ffff")).toBeNull();
+    const release = unpacked("one", "2026.9.6", "1a2b");
+    shelf("data", release);
+    expect(shelf("data").find(release.id)).toEqual(release);
+    expect(shelf("data").find("2026.9.7+ffff")).toBeNull();
+  });
+
+  test("what was noted and is gone is replaced by the same OpenClaw, never by another", () => {
+    const old = unpacked("old", "2026.9.6", "aaaa");
+    const own = unpacked("new", "2026.9.6", "bbbb");
+    shelf("data", old);
+    const made = shelf("data", own);
+    rmSync(join(dir, "releases/old"), { recursive: true });
+    expect(made.find(old.id)).toEqual({ ...own, id: old.id });
+    expect(made.find("2026.8.1+aaaa")).toBeNull();
+  });
+
+  test("a host that never ran a release finds it among those that were put on it", () => {
+    const own = unpacked("new", "2026.10.0", "bbbb");
+    const other = unpacked("old", "2026.9.6", "aaaa");
+    unpacked("half.partial", "2026.8.1", "cccc");
+    const made = shelf("data", own);
+    expect(made.find("2026.9.6+dddd")).toEqual({ ...other, id: "2026.9.6+dddd" });
+    expect(made.find("2026.8.1+cccc")).toBeNull();
   });
 });

@@ -9,11 +9,51 @@ import {
   type HostContext,
   type HostPart,
 } from "../../../components/host/types.ts";
+import type { NodePlanInput } from "../../../components/node/plan.ts";
 import { bundleRuntime } from "../../../toolchain/bundle.ts";
 import type { TestHost } from "./host.ts";
 
 const ROOT = join(import.meta.dirname, "../../..");
 const FAKE_OPENCLAW = join(ROOT, "test/fleet-fast/programs/openclaw.ts");
+
+export const TOKENS = { client: "c".repeat(43), admin: "a".repeat(43), peer: "p".repeat(43) };
+export const tokenSecrets = {
+  "token.client": TOKENS.client,
+  "token.admin": TOKENS.admin,
+  "token.peer": TOKENS.peer,
+};
+
+/** What fleet.json says of a fleet with one agent on shards of its own. */
+export function fleetSettings(shards: readonly string[]): NodePlanInput["fleet"] {
+  return {
+    version: 1,
+    fleet: "lab",
+    target: "hosts",
+    preset: "small",
+    shards: shards.map((id) => ({ id, agents: ["main"], recycleMiB: 2_048 })),
+    agents: [
+      {
+        name: "main",
+        shards: [...shards],
+        homeShard: shards[0] as string,
+        channels: {},
+        cron: [],
+        env: {},
+      },
+    ],
+    models: { primary: "none/none", fallbacks: [], providers: {} },
+    openclaw: {},
+    channelBinding: {},
+    tokens: {
+      client: ["{{secret token.client}}"],
+      admin: "{{secret token.admin}}",
+      peer: "{{secret token.peer}}",
+    },
+    trustedProxies: [],
+    scrapers: [],
+    turnBudgetMs: 60_000,
+  };
+}
 
 /** Programs of a release in which gateways boot at once, ready to be put on hosts. */
 export async function fastRelease(): Promise<Record<string, string>> {

@@ -1,3 +1,4 @@
+import { planCaddy } from "../../components/caddy/plan.ts";
 import { etcdEndpoints, etcdMembers, planEtcd } from "../../components/etcd/plan.ts";
 import { mergeParts } from "../../components/host/merge.ts";
 import {
@@ -57,7 +58,10 @@ export function planHost(input: HostsInput, self: HostFacts): HostPlan {
     if (!self.witness) parts.push(planReplicaTarget(context));
   }
   if (plan.redis) parts.push(planRedis(context, { mode: plan.redis }));
-  if (plan.front) parts.push(planNginx(context, plan.front));
+  if (plan.front) {
+    const planIt = plan.frontKind === "caddy" ? planCaddy : planNginx;
+    parts.push(planIt(context, plan.front));
+  }
   if (plan.watching) {
     parts.push(planNodeExporter(context));
     if (plan.watching === self.name) parts.push(watcher(context, input));

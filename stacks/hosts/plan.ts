@@ -18,6 +18,8 @@ export interface HostsPlan {
   readonly redis: RedisMode | null;
   /** Null: something of the person's own stands before the routers. */
   readonly front: FrontPlan | null;
+  /** Which program the front is. */
+  readonly frontKind: "nginx" | "caddy";
   /** Whether anything is asked of several machines: then etcd decides, and shards have replicas. */
   readonly several: boolean;
   /** The host that watches; null when nothing does. */
@@ -43,6 +45,7 @@ export function planHosts(settings: Settings, fleet: FleetPlan): HostsPlan {
     hosts,
     redis: ownRedis || !several || fleet.redis === "none" ? null : fleet.redis,
     front,
+    frontKind: settings.front.kind === "caddy" ? "caddy" : "nginx",
     several,
     watching:
       (settings.monitoring.enabled ?? several) ? watchingHost(hosts, settings.monitoring) : null,

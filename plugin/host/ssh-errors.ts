@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { type HostConnection, HostUnreachable } from "./shell.ts";
 import { keyOnly } from "./ssh-files.ts";
-import { destinationOf } from "./ssh-options.ts";
+import { destinationOf, expandHome, isHostKey } from "./ssh-options.ts";
 
 /** What is known when a connection could not be made. */
 export interface SshFailure {
@@ -154,5 +155,56 @@ export function noClient(connection: HostConnection, stderr: string): HostUnreac
     "ssh could not be used",
     lastLines(stderr) || "it is not on PATH",
     "install OpenSSH's client (apt-get install openssh-client), and correct what it says about its configuration",
+  );
+}
+
+/** Refuses settings of a connection that cannot work, before anybody is called. */
+export function checkConnection(connection: HostConnection): void {
+  const { hostKey, identityFile } = connection;
+  if (hostKey !== undefined && !isHostKey(hostKey)) {
+    throw hostError(
+      connection,
+      `hosts[].hostKey is no public key: ${hostKey.slice(0, 60)}`,
+      "it must be the type and the base64 text, as in a .pub file",
+      "copy the line from /etc/ssh/ssh_host_ed25519_key.pub on the host",
+    );
+  }
+  if (identityFile !== undefined && !existsSync(expandHome(identityFile))) {
+    throw hostError(
+      connection,
+      `its key file ${identityFile} is not there`,
+      `hosts[].identityFile names ${expandHome(identityFile)}`,
+      "correct the path, or leave identityFile out to use your agent and ~/.ssh/config",
+    );
+  }
+}
+
+/** Somebody logged in, and cannot become root. */
+export function noRoot(connection: HostConnection, user: string, said: string): HostUnreachable {
+  const asks = /password|terminal/i.test(said);
+  return hostError(
+    connection,
+    asks ? `sudo wants a password of user ${user}` : `user ${user} may not become root`,
+    said,
+    `log in as root (hosts[].user), or let ${user} use sudo without one: ` +
+      `a file in /etc/sudoers.d with "${user} ALL=(ALL) NOPASSWD: ALL"`,
+  );
+}
+
+export function tooFewSessions(connection: HostConnection): HostUnreachable {
+  return hostError(
+    connection,
+    "its sshd does not take another command on the same connection",
+    "MaxSessions in its configuration is lower than usual",
+    "set MaxSessions to 10 in /etc/ssh/sshd_config there, then systemctl reload ssh",
+  );
+}
+
+export function brokenOff(connection: HostConnection, stderr: string): HostUnreachable {
+  return hostError(
+    connection,
+    "the connection broke off",
+    lastLines(stderr) || "ssh said no reason",
+    "run the command again when the host is back; what it was doing there may still go on",
   );
 }

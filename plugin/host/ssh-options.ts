@@ -1,5 +1,6 @@
 import { homedir } from "node:os";
-import { isAbsolute, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
+import { PROJECT_ROOT } from "../../toolchain/paths.ts";
 import type { HostConnection } from "./shell.ts";
 import { KEY_ALIAS, type SshFiles } from "./ssh-files.ts";
 
@@ -30,7 +31,7 @@ export function masterOptions(
     StrictHostKeyChecking: hostKey === undefined ? "accept-new" : "yes",
     UserKnownHostsFile: known.map(quoted).join(" "),
     // Tells which key the host showed, whether or not it was known.
-    KnownHostsCommand: `/bin/sh -c "test %I = ORDER || echo %t %K > '${files.seen}'"`,
+    KnownHostsCommand: `/bin/sh -c "test %I = ORDER || echo %t %K > '${escaped(files.seen)}'"`,
     UpdateHostKeys: "no",
     HashKnownHosts: "no",
     RequestTTY: "no",
@@ -83,15 +84,18 @@ export const destinationOf = ({ sshConfigHost, address }: HostConnection): strin
 export const isHostKey = (text: string): boolean =>
   /^[a-z0-9@.-]+ [A-Za-z0-9+/]{40,}={0,3}( .*)?$/.test(text.trim());
 
-/** A path of the settings: `~/` is the user's home, a relative one begins at the working directory. */
+/** A path of the settings: `~/` is the user's home, a relative one begins where the settings are. */
 export function expandHome(path: string): string {
   if (path === "~" || path.startsWith("~/")) return join(homedir(), path.slice(1));
-  return isAbsolute(path) ? path : resolve(path);
+  return resolve(PROJECT_ROOT, path);
 }
 
 /** The command as one word of text for the shell that sshd starts. */
 export const quoteArgv = (argv: readonly string[]): string =>
   argv.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
 
+/** A path among other text of an option, where % begins what ssh replaces. */
+const escaped = (path: string): string => path.replaceAll("%", "%%");
+
 /** A value of a configuration option that may hold blanks. */
-const quoted = (path: string): string => `"${path.replaceAll("%", "%%")}"`;
+const quoted = (path: string): string => `"${escaped(path)}"`;

@@ -1,20 +1,20 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync } from "node:fs";
 import { type ChildOutput, collect, endOf, feed, onceAborted, Slots } from "./child.ts";
-import type {
-  ExecOptions,
-  ExecResult,
-  HostConnection,
-  HostShell,
-  HostUnreachable,
-} from "./shell.ts";
-import { hostError, lastLines, noClient, sshError } from "./ssh-errors.ts";
+import type { ExecOptions, ExecResult, HostConnection, HostShell } from "./shell.ts";
+import {
+  brokenOff,
+  checkConnection,
+  lastLines,
+  noClient,
+  noRoot,
+  sshError,
+  tooFewSessions,
+} from "./ssh-errors.ts";
 import { SshFiles } from "./ssh-files.ts";
 import {
   destinationOf,
   destinationOptions,
   expandHome,
-  isHostKey,
   masterOptions,
   quoteArgv,
   sessionOptions,
@@ -41,6 +41,9 @@ const SESSIONS = 8;
 const READY = "openclaw-fleet-login";
 /** ssh's own exit code when a connection failed. */
 const SSH_FAILED = 255;
+
+/** What ssh says when sshd takes no further session. */
+const REFUSED = /session open refused by peer/i;
 
 /** Keeps the shell that runs a command, so that its end by a signal is a number: see HostShell. */
 const RUN = '"$@"; exit $?';
@@ -104,15 +107,20 @@ class OpenSshShell implements SshShell {
     };
     // A connection that breaks looks like the end of the file to the host: the size decides.
     const receive = 'umask 077; cat > "$1" && wc -c < "$1"';
-    const written = await this.#run(master, ["sh", "-c", receive, "sh", part], counted(), {});
     const place = 'sync "$1" && chmod "$3" "$1" && mv -f "$1" "$2"';
-    const got = Number(written.stdout.trim());
-    if (written.code === 0 && got === sent) {
+    try {
+      const written = await this.#run(master, ["sh", "-c", receive, "sh", part], counted(), {});
+      const got = Number(written.stdout.trim());
+      if (written.code !== 0 || got !== sent) {
+        throw this.#notWritten(path, written.stderr || `${got} of ${sent} bytes arrived`);
+      }
       const placed = await this.#run(master, ["sh", "-c", place, "sh", part, path, mode], [], {});
-      if (placed.code === 0) return;
-      throw this.#notWritten(path, placed.stderr);
+      if (placed.code !== 0) throw this.#notWritten(path, placed.stderr);
+    } catch (error) {
+      // It may hold a secret. A host that is away keeps it until the next try.
+      await this.#run(master, ["rm", "-f", part], [], {}).catch(() => {});
+      throw error;
     }
-    throw this.#notWritten(path, written.stderr || `${got} of ${sent} bytes arrived`);
   }
 
   #notWritten(path: string, stderr: string): Error {
@@ -153,22 +161,7 @@ class OpenSshShell implements SshShell {
 
   async #connect(): Promise<Master> {
     const connection = this.#connection;
-    if (connection.hostKey !== undefined && !isHostKey(connection.hostKey)) {
-      throw hostError(
-        connection,
-        `hosts[].hostKey is no public key: ${connection.hostKey.slice(0, 60)}`,
-        "it must be the type and the base64 text, as in a .pub file",
-        "copy the line from /etc/ssh/ssh_host_ed25519_key.pub on the host",
-      );
-    }
-    if (connection.identityFile !== undefined && !existsSync(expandHome(connection.identityFile))) {
-      throw hostError(
-        connection,
-        `its key file ${connection.identityFile} is not there`,
-        `hosts[].identityFile names ${expandHome(connection.identityFile)}`,
-        "correct the path, or leave identityFile out to use your agent and ~/.ssh/config",
-      );
-    }
+    checkConnection(connection);
     this.#files ??= new SshFiles();
     const files = this.#files;
     files.expect(connection.hostKey);
@@ -208,14 +201,7 @@ class OpenSshShell implements SshShell {
   async #checkSudo(master: Master, user: string): Promise<void> {
     const { code, stderr } = await this.#run(master, ["true"], [], {});
     if (code === 0) return;
-    const asks = /password|terminal/i.test(stderr);
-    throw hostError(
-      this.#connection,
-      asks ? `sudo wants a password of user ${user}` : `user ${user} may not become root`,
-      lastLines(stderr) || `sudo ended with ${code}`,
-      `log in as root (hosts[].user), or let ${user} use sudo without one: ` +
-        `a file in /etc/sudoers.d with "${user} ALL=(ALL) NOPASSWD: ALL"`,
-    );
+    throw noRoot(this.#connection, user, lastLines(stderr) || `sudo ended with ${code}`);
   }
 
   /** Where ssh would go, and which files of known keys it would ask. */
@@ -264,8 +250,11 @@ class OpenSshShell implements SshShell {
           Promise.all([endOf(child), feed(child, stdin)]),
           signal,
         );
-        if (code === SSH_FAILED && (await this.#broken(master))) {
-          throw this.#brokenOff(master.output.stderr() || output.stderr());
+        if (code === SSH_FAILED) {
+          if (REFUSED.test(output.stderr())) throw tooFewSessions(this.#connection);
+          if (await this.#broken(master)) {
+            throw brokenOff(this.#connection, master.output.stderr() || output.stderr());
+          }
         }
         if (fed) throw fed;
         return { code, stdout: output.stdout(), stderr: output.stderr() };
@@ -290,15 +279,6 @@ class OpenSshShell implements SshShell {
     child.stdin?.end();
     collect(child);
     return (await endOf(child)) !== 0;
-  }
-
-  #brokenOff(stderr: string): HostUnreachable {
-    return hostError(
-      this.#connection,
-      "the connection broke off",
-      lastLines(stderr) || "ssh said no reason",
-      "run the command again when the host is back; what it was doing there may still go on",
-    );
   }
 }
 

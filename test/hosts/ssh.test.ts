@@ -134,6 +134,8 @@ describe.skipIf(whyNoHosts() !== null)("a host over SSH", () => {
     };
     await expect(a.put(broken(), "/root/other", "0600")).rejects.toThrow("the source broke");
     expect(await host.readFile("/root/other")).toBeNull();
+    // Nor what had arrived of it.
+    expect((await host.run("ls -A /root")).stdout).not.toContain("openclaw-part");
     await expect(a.put(chunks(), "/no/such/folder/x", "0600")).rejects.toThrow(
       /host a: \/no\/such\/folder\/x was not written/,
     );
@@ -264,6 +266,20 @@ describe.skipIf(whyNoHosts() !== null)("a host over SSH", () => {
     ];
     for (const [what, connection, words] of cases) {
       expect(await failure(shell(connection).exec(["true"])), what).toMatch(words);
+    }
+  });
+
+  test("an sshd that takes a single session is told apart", async () => {
+    const host = lab.host("a");
+    const limit = "/etc/ssh/sshd_config.d/20-limit.conf";
+    await host.run(`echo 'MaxSessions 1' > ${limit}; systemctl reload ssh`);
+    try {
+      await eventually(async () => {
+        const message = await failure(shell(lab.connection("a")).exec(["true"]));
+        expect(message).toMatch(/host a: its sshd does not take another command[\s\S]*MaxSessions/);
+      });
+    } finally {
+      await host.run(`rm ${limit}; systemctl reload ssh`);
     }
   });
 

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { HostCheck } from "../../../components/host/types.ts";
 import { type Ran, type System, said, stillWanted } from "./system.ts";
 
@@ -34,10 +33,10 @@ export async function runChecks(
 /** Null when it holds; what it said last when it does not. */
 async function untilHolds(system: System, check: HostCheck, once: boolean): Promise<Ran | null> {
   const argv = ["timeout", "--kill-after=1", String(ONE_SECONDS), ...check.argv];
-  for (const begun = performance.now(); ; await sleep(PAUSE_MS)) {
+  for (const begun = system.now(); ; await system.sleep(PAUSE_MS)) {
     stillWanted(system);
     const ran = await system.run(argv);
     if (ran.code === 0) return null;
-    if (once || performance.now() - begun >= check.deadlineSeconds * 1_000) return ran;
+    if (once || system.now() - begun >= check.deadlineSeconds * 1_000) return ran;
   }
 }

@@ -1,4 +1,5 @@
 import { text } from "node:stream/consumers";
+import { setTimeout as sleep } from "node:timers/promises";
 import { ApplyFailed, apply } from "./apply.ts";
 import { observe } from "./observe.ts";
 import type { AgentLine, AgentRequest } from "./protocol.ts";
@@ -37,6 +38,8 @@ const system: System = {
   run: runCommand,
   say: (line) => emit({ say: line }),
   signal: gone.signal,
+  now: () => performance.now(),
+  sleep: async (ms) => void (await sleep(ms)),
 };
 try {
   emit({ done: await verb() });

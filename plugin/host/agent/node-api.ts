@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { DRAIN, type FleetStatus } from "../../../gateway/contract.ts";
 import { shardServes } from "../../../gateway/readiness.ts";
 import type { NodeApiAccess } from "./protocol.ts";
@@ -60,9 +59,9 @@ export class NodeApi {
       if (error instanceof Refused) order.refused = error.message;
     });
     for (
-      const begun = performance.now();
-      performance.now() - begun < DRAIN_MS;
-      await sleep(LOOK_MS)
+      const begun = this.#system.now();
+      this.#system.now() - begun < DRAIN_MS;
+      await this.#system.sleep(LOOK_MS)
     ) {
       stillWanted(this.#system);
       if (order.refused) throw new Error(order.refused);
@@ -94,9 +93,9 @@ export class NodeApi {
     let last = "its router does not answer";
     let deadline = READY_MS;
     for (
-      const begun = performance.now();
-      performance.now() - begun < deadline;
-      await sleep(LOOK_MS)
+      const begun = this.#system.now();
+      this.#system.now() - begun < deadline;
+      await this.#system.sleep(LOOK_MS)
     ) {
       stillWanted(this.#system);
       const status = await this.status();

@@ -10,6 +10,10 @@ export interface System {
   say(line: string): void;
   /** Fires when nobody waits any more. */
   readonly signal: AbortSignal;
+  /** Milliseconds of a clock that is never set. */
+  now(): number;
+  /** A pause between two looks. */
+  sleep(ms: number): Promise<void>;
 }
 
 export interface RunOptions {

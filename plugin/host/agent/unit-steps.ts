@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { must, type Ran, type System, said, stillWanted } from "./system.ts";
 import { type UnitAction, type UnitStatus, unitStatuses } from "./units.ts";
 
@@ -55,15 +54,17 @@ export async function untilSteady(
 ): Promise<void> {
   const first = await unitStatuses(system, names);
   const seen = new Map<string, number>();
-  for (const begun = performance.now(); ; await sleep(LOOK_MS)) {
+  for (const begun = system.now(); ; await system.sleep(LOOK_MS)) {
     stillWanted(system);
     const now = await unitStatuses(system, names);
-    const waiting = names.filter((name) => !isSteady(now[name] as UnitStatus, seen, name));
+    const waiting = names.filter(
+      (name) => !isSteady(now[name] as UnitStatus, seen, name, system.now()),
+    );
     if (waiting.length === 0) return;
     const broken = waiting.find(
       (name) => now[name]?.failed || (now[name]?.restarts ?? 0) > (first[name]?.restarts ?? 0) + 1,
     );
-    const late = performance.now() - begun > STEADY_WITHIN_MS ? waiting[0] : undefined;
+    const late = system.now() - begun > STEADY_WITHIN_MS ? waiting[0] : undefined;
     const bad = broken ?? late;
     if (bad !== undefined) {
       const log = await journal(system, bad, since);
@@ -73,14 +74,19 @@ export async function untilSteady(
 }
 
 /** Up in the same life for a moment, or ended well. */
-function isSteady(status: UnitStatus, seen: Map<string, number>, name: string): boolean {
+function isSteady(
+  status: UnitStatus,
+  seen: Map<string, number>,
+  name: string,
+  now: number,
+): boolean {
   if (status.ended) return true;
   if (!status.active) return false;
   // The life that is seen is known by when it began; how long it lasted, by this process's own clock.
   const key = `${name} ${status.activeSinceMicros}`;
-  const begun = seen.get(key) ?? performance.now();
+  const begun = seen.get(key) ?? now;
   seen.set(key, begun);
-  return performance.now() - begun >= STEADY_MS;
+  return now - begun >= STEADY_MS;
 }
 
 /** Last lines of a unit's journal, for an error. */

@@ -1,0 +1,425 @@
+import { symlinkSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { HostPlan } from "../../../../components/host/types.ts";
+import { ApplyFailed, apply } from "../../../../plugin/host/agent/apply.ts";
+import { observe } from "../../../../plugin/host/agent/observe.ts";
+import type { ApplyRequest } from "../../../../plugin/host/agent/protocol.ts";
+import { remove } from "../../../../plugin/host/agent/take-away.ts";
+import { FakeHost, Killed } from "./fake-host.ts";
+
+const SECRETS = { password: "hush-hush" };
+const WHO = { fleet: "f", node: "a" };
+
+function plan(word = "one"): HostPlan {
+  const own = { owner: "toy", group: "toy" };
+  return {
+    packages: ["front"],
+    users: { toy: { home: "/var/lib/toy" } },
+    directories: {
+      "/var/lib/toy": { ...own, mode: "0750", data: true },
+      "/etc/toy": { ...own, mode: "0750" },
+    },
+    files: {
+      "/etc/toy/settings": { content: `${word} {{secret password}}\n`, ...own, mode: "0640" },
+      "/etc/toy/live": { content: `${word}\n`, ...own, mode: "0640" },
+      "/etc/issue": { content: "ours\n", owner: "root", group: "root", mode: "0644" },
+    },
+    units: {
+      "front.service": { state: "disabled", order: 1 },
+      "store.service": { content: "[Service]\nstore\n", state: "enabled", order: 10 },
+      "toy.service": {
+        content: "[Service]\ntoy\n",
+        state: "enabled",
+        order: 20,
+        restartOn: ["/etc/toy/settings"],
+        reloadOn: ["/etc/toy/live"],
+        verify: ["verify", "toy"],
+      },
+    },
+    checks: {
+      here: { argv: ["check", "here"], deadlineSeconds: 0.01, remedy: "Mend it." },
+      all: { argv: ["check", "all"], deadlineSeconds: 0.01, remedy: "Mend all.", needsFleet: true },
+    },
+  };
+}
+
+let host: FakeHost;
+let before: unknown;
+const fresh = () => {
+  const made = new FakeHost();
+  made.mirror.set("front", { unit: "front.service", needs: ["lib"] });
+  made.mirror.set("lib", { needs: [] });
+  writeFileSync(made.path("/etc/issue"), "theirs\n", { mode: 0o604 });
+  return made;
+};
+beforeEach(() => {
+  host = fresh();
+  before = host.listing();
+});
+afterEach(() => host.remove());
+
+const make = (more: Partial<ApplyRequest> = {}, on = host) =>
+  apply(
+    {
+      ...{ verb: "apply", ...WHO, plan: plan(), secrets: SECRETS },
+      ...{ first: true, previous: null, api: null, ...more },
+    },
+    on,
+  );
+const change = (next: HostPlan, more: Partial<ApplyRequest> = {}) =>
+  make({ plan: next, first: false, previous: { plan: plan(), secrets: SECRETS }, ...more });
+const takeAway = (keepData = false, on = host) =>
+  remove({ verb: "remove", ...WHO, keepData, drain: false, api: null }, on);
+const differences = async (on = host, wanted = plan()) =>
+  (await observe({ verb: "observe", ...WHO, plan: wanted, secrets: SECRETS }, on)).differences;
+const failureOf = async (work: Promise<unknown>) => {
+  const error: unknown = await work.catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(ApplyFailed);
+  return error as ApplyFailed;
+};
+/** Commands that changed something. */
+const told = () =>
+  host.commands.filter((c) => /^systemctl (start|restart|reload|stop|disable|enable)/.test(c));
+
+describe("a host", () => {
+  test("is made in order, observed as planned, left alone by a second run, and taken away whole", async () => {
+    await make();
+    expect(told()).toEqual([
+      "systemctl disable front.service",
+      "systemctl enable store.service",
+      "systemctl start store.service",
+      "systemctl enable toy.service",
+      "systemctl start toy.service",
+    ]);
+    expect(host.read("/etc/toy/settings")).toBe("one hush-hush\n");
+    expect(host.read("/var/lib/openclaw-fleet-host/record.json")).not.toContain("hush");
+    expect(await differences()).toEqual({});
+    const made = host.listing();
+    host.commands.length = 0;
+    expect(await make({ first: false })).toEqual({ changed: [] });
+    expect([host.listing(), told()]).toEqual([made, []]);
+    await takeAway();
+    expect(host.listing()).toEqual(before);
+  });
+
+  test("tells each unit what its files ask for, and no other", async () => {
+    await make();
+    const next = plan("two");
+    for (const [path, wanted] of [
+      ["/etc/toy/settings", ["systemctl restart toy.service"]],
+      ["/etc/toy/live", ["systemctl reload toy.service"]],
+      ["/etc/issue", []],
+    ] as const) {
+      host.commands.length = 0;
+      const file = { ...(next.files[path] as HostPlan["files"][string]), content: `new ${path}` };
+      await change({ ...plan(), files: { ...plan().files, [path]: file } });
+      expect(told()).toEqual(wanted);
+      await change(plan());
+    }
+  });
+
+  test("is told of other secrets as of other files", async () => {
+    await make();
+    host.commands.length = 0;
+    await change(plan(), { secrets: { password: "another one" } });
+    expect(host.read("/etc/toy/settings")).toBe("one another one\n");
+    expect(told()).toEqual(["systemctl restart toy.service"]);
+  });
+
+  test("gets old files back when its program refuses the new ones", async () => {
+    await make();
+    const made = host.listing();
+    host.commands.length = 0;
+    host.answers = ([program]) =>
+      program === "verify"
+        ? { code: 1, stdout: "", stderr: "no such word" }
+        : { code: 0, stdout: "", stderr: "" };
+    const error = await failureOf(change(plan("two")));
+    expect(error.message).toContain("no such word");
+    expect(error.restored).toBe(true);
+    expect([told(), host.listing()]).toEqual([[], made]);
+  });
+
+  test("gets its previous plan back when a unit does not start, or a check does not hold", async () => {
+    await make();
+    const made = host.listing();
+    const next = { ...plan("two"), units: { ...plan().units } };
+    next.units["toy.service"] = {
+      ...next.units["toy.service"],
+      content: "[Service]\nbad\n",
+    } as never;
+    host.starts = (_, text) => (text.includes("bad") ? "it ended" : null);
+    const error = await failureOf(change(next));
+    expect(error.message).toContain("log of toy.service");
+    expect(error.restored).toBe(true);
+    expect(host.listing()).toEqual(made);
+
+    host.answers = ([program, name]) => {
+      const bad =
+        program === "check" && name === "here" && host.read("/etc/toy/live") === "three\n";
+      return { code: bad ? 1 : 0, stdout: "", stderr: bad ? "not here" : "" };
+    };
+    const other = await failureOf(change(plan("three")));
+    expect(other.message).toContain("not here");
+    expect(other.message).toContain("Mend it.");
+    expect(host.listing()).toEqual(made);
+  });
+
+  test("is not asked for more of the fleet than held before", async () => {
+    const all = (holds: () => boolean) => {
+      host.answers = ([program, name]) => {
+        const bad = program === "check" && name === "all" && !holds();
+        return { code: bad ? 1 : 0, stdout: "", stderr: bad ? "no quorum" : "" };
+      };
+    };
+    all(() => false);
+    await make();
+    await change(plan("two"));
+    let asked = 0;
+    all(() => asked++ < 1);
+    const error = await failureOf(change(plan("three"), { previous: null }));
+    expect(error.message).toContain("no quorum");
+  });
+
+  test("keeps data and its owner, finds them again, and lets them go at last", async () => {
+    await make();
+    writeFileSync(host.path("/var/lib/toy/note"), "precious");
+    expect((await takeAway(true)).kept).toEqual(["/var/lib/toy"]);
+    expect([host.read("/var/lib/toy/note"), [...host.users.keys()]]).toEqual(["precious", ["toy"]]);
+    expect(host.read("/etc/issue")).toBe("theirs\n");
+    await make();
+    expect(await differences()).toEqual({});
+    await takeAway();
+    expect(host.listing()).toEqual(before);
+  });
+
+  test("keeps packages, users and folders that were there before", async () => {
+    host.installed.add("lib");
+    host.mirror.set("theirs", { needs: ["front"] });
+    host.users.set("toy", { home: "/home/toy", shell: "/bin/sh", groups: [] });
+    before = host.listing();
+    await make();
+    await takeAway();
+    expect(host.listing()).toEqual(before);
+    // What somebody's own package needs by now stays too.
+    await make();
+    host.installed.add("theirs");
+    await takeAway();
+    expect([...host.installed].sort()).toEqual(["base", "front", "lib", "theirs"]);
+  });
+
+  test("takes away what the next plan does not name", async () => {
+    await make();
+    const { "toy.service": _, ...units } = plan().units;
+    const {
+      "/etc/issue": __,
+      "/etc/toy/live": ___,
+      "/etc/toy/settings": ____,
+      ...files
+    } = plan().files;
+    const { "/etc/toy": _____, ...directories } = plan().directories;
+    await change({ ...plan(), units, files, directories });
+    expect(host.read("/etc/issue")).toBe("theirs\n");
+    expect(host.read("/etc/systemd/system/toy.service")).toBeNull();
+    expect([host.read("/etc/toy/settings"), host.units.get("toy.service")?.active]).toEqual([
+      null,
+      false,
+    ]);
+    await takeAway();
+    expect(host.listing()).toEqual(before);
+  });
+
+  test("carries one fleet", async () => {
+    await make();
+    await expect(
+      apply(
+        {
+          ...WHO,
+          fleet: "g",
+          verb: "apply",
+          plan: plan(),
+          secrets: SECRETS,
+          first: true,
+          previous: null,
+          api: null,
+        },
+        host,
+      ),
+    ).rejects.toThrow("this host carries node a of fleet f already");
+  });
+
+  test("never follows a link that somebody else could have put", async () => {
+    await make();
+    const inner = { ...plan(), directories: { ...plan().directories } };
+    inner.directories["/var/lib/toy/in"] = { owner: "toy", group: "toy", mode: "0777" };
+    inner.directories["/var/lib/toy/in/deep"] = { owner: "toy", group: "toy", mode: "0750" };
+    await change(inner);
+    await change(plan());
+    // The folder is open to everybody, so what lies in it may be anybody's.
+    await change({
+      ...inner,
+      directories: {
+        ...inner.directories,
+        "/var/lib/toy": { owner: "toy", group: "toy", mode: "0777", data: true },
+      },
+    });
+    const { rmdirSync } = await import("node:fs");
+    rmdirSync(host.path("/var/lib/toy/in/deep"));
+    symlinkSync("/opt", host.path("/var/lib/toy/in/deep"));
+    await expect(change(inner)).rejects.toThrow(/is no folder|symbolic link/);
+  });
+});
+
+/** A whole life of a host for each of some forty commands. */
+const LIVES_MS = 180_000;
+
+describe("killed before or after any command", { timeout: LIVES_MS }, () => {
+  const run = async (killLate: boolean, act: (on: FakeHost) => Promise<unknown>) => {
+    for (let at = 1; ; at++) {
+      const each = fresh();
+      try {
+        each.killAt = at;
+        each.killLate = killLate;
+        const killed = await act(each).then(
+          () => false,
+          (error: unknown) => {
+            if (!(error instanceof Killed || /Killed/.test(String(error)) || each.killAt <= 0))
+              throw error;
+            return true;
+          },
+        );
+        each.killAt = Number.POSITIVE_INFINITY;
+        await make({}, each);
+        expect(await differences(each)).toEqual({});
+        expect(each.units.get("toy.service")).toMatchObject({ active: true, enabled: true });
+        await takeAway(false, each);
+        expect(each.listing()).toEqual(before);
+        if (!killed) return at;
+      } finally {
+        each.remove();
+      }
+    }
+  };
+
+  test.each([false, true])(
+    "a host that is made is made by the next run (after: %s)",
+    async (late) => {
+      expect(await run(late, (on) => make({}, on))).toBeGreaterThan(20);
+    },
+  );
+
+  test.each([false, true])("one that is taken away can be made again (after: %s)", async (late) => {
+    const removed = async (on: FakeHost) => {
+      const { killAt } = on;
+      on.killAt = Number.POSITIVE_INFINITY;
+      await make({}, on);
+      on.killAt = killAt;
+      await takeAway(false, on);
+    };
+    expect(await run(late, removed)).toBeGreaterThan(10);
+  });
+
+  test("a restart that was due is not forgotten", async () => {
+    await make();
+    for (let at = 1; ; at++) {
+      await change(plan());
+      host.commands.length = 0;
+      host.killAt = at;
+      const over = await change(plan("two"), { previous: null }).then(
+        () => true,
+        () => false,
+      );
+      host.killAt = Number.POSITIVE_INFINITY;
+      await change(plan("two"));
+      expect(told()).toContain("systemctl restart toy.service");
+      if (over) break;
+    }
+  });
+});
+
+describe("the node on the host", () => {
+  const calls: string[] = [];
+  let state = "active";
+  let owner = "a";
+  let others = ["b"];
+  const server = createServer(async (request, response) => {
+    for await (const _ of request);
+    const { url = "", method, headers } = request;
+    if (method === "POST") {
+      expect(headers.authorization).toBe("Bearer the-token");
+      calls.push(url.split("/").at(-1) as string);
+      state = url.endsWith("drain") ? "maintenance" : "active";
+      if (url.endsWith("drain")) owner = "b";
+    }
+    const up = host.units.get("toy.service")?.active === true;
+    response.writeHead(up ? 200 : 503, { connection: "close" }).end(
+      JSON.stringify({
+        instanceId: "a",
+        nodes: [{ id: "a", state }, ...others.map((id) => ({ id, state: "active" }))],
+        shards: [{ id: "s1", owner, state: "serving" }],
+        store: { kind: "etcd", ok: true },
+      }),
+    );
+  });
+  const node = (word = "one"): HostPlan => {
+    const made = plan(word);
+    const toy = { ...made.units["toy.service"], drains: true } as HostPlan["units"][string];
+    return { ...made, units: { ...made.units, "toy.service": toy } };
+  };
+  let api: { port: number; token: string };
+
+  beforeEach(async () => {
+    [calls.length, state, owner, others] = [0, "active", "a", ["b"]];
+    if (!server.listening) await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+    api = { port: (server.address() as AddressInfo).port, token: "the-token" };
+    await make({ plan: node(), api });
+    host.commands.length = 0;
+  });
+  const restart = () => change(node("two"), { api, previous: { plan: node(), secrets: SECRETS } });
+
+  test("is drained before it restarts, and goes on when it serves", async () => {
+    host.starts = (name) => {
+      if (name === "toy.service") calls.push("restarted");
+      return null;
+    };
+    await restart();
+    expect(calls).toEqual(["drain", "restarted", "resume"]);
+  });
+
+  test("is not touched for files that it follows by itself", async () => {
+    const next = node();
+    const file = { ...(next.files["/etc/issue"] as HostPlan["files"][string]), content: "x\n" };
+    await change({ ...next, files: { ...next.files, "/etc/issue": file } }, { api });
+    expect([calls, told()]).toEqual([[], []]);
+  });
+
+  test("stays aside when a person put it there", async () => {
+    state = "maintenance";
+    await restart();
+    expect([calls, state]).toEqual([[], "maintenance"]);
+  });
+
+  test("restarts without a drain where nobody could take its shards", async () => {
+    others = [];
+    await restart();
+    expect([calls, told()]).toEqual([[], ["systemctl restart toy.service"]]);
+  });
+
+  test("goes on when the change is refused, and when it was killed in between", async () => {
+    host.answers = ([program]) => ({ code: program === "verify" ? 1 : 0, stdout: "", stderr: "" });
+    await failureOf(restart());
+    expect([calls, state]).toEqual([["drain", "resume"], "active"]);
+    host.answers = () => ({ code: 0, stdout: "", stderr: "" });
+    owner = "a";
+    host.starts = () => {
+      throw new Killed();
+    };
+    await restart().catch(() => {});
+    expect(await differences(host, node("two"))).toHaveProperty(["change"]);
+    host.starts = () => null;
+    await restart();
+    expect(state).toBe("active");
+  });
+});

@@ -1,0 +1,284 @@
+import { expect, test } from "vitest";
+import type { HostPlan } from "../../../components/host/types.ts";
+import { PartlyDone } from "../../../plugin/handler.ts";
+import type { AgentLine, AgentRequest } from "../../../plugin/host/agent/protocol.ts";
+import { ReleaseHandler } from "../../../plugin/host/release.ts";
+import {
+  type HostConnection,
+  type HostShell,
+  HostUnreachable,
+} from "../../../plugin/host/shell.ts";
+import { isSecret, type Props, reveal, secret, UNKNOWN } from "../../../plugin/values.ts";
+
+const PLAN: HostPlan = {
+  packages: [],
+  users: {},
+  directories: {},
+  files: {
+    "/etc/toy/a": { content: "a {{secret x}}\n", owner: "root", group: "root", mode: "0600" },
+  },
+  units: {},
+  checks: {},
+};
+const SECRETS = {
+  x: "the value of x",
+  "token.admin": "the admin's token",
+  "tls.other.key": "not ours",
+};
+const INPUTS: Props = {
+  host: { name: "n1", address: "10.0.0.1" },
+  fleet: "vps",
+  node: "n1",
+  artifact: "r1",
+  plan: PLAN,
+  secrets: secret(SECRETS),
+  apiPort: 18_789,
+  keepData: true,
+  protected: false,
+};
+const OP = {
+  preview: false,
+  signal: new AbortController().signal,
+  say: () => {},
+  programRuns: true,
+};
+
+/** A host whose agent answers what the test says. */
+function fakeHost(answer: (request: AgentRequest) => AgentLine | null) {
+  const requests: AgentRequest[] = [];
+  const connections: HostConnection[] = [];
+  const there = { agent: true, record: true, reached: true };
+  const open = (connection: HostConnection): HostShell => {
+    connections.push(connection);
+    const reach = () => {
+      if (!there.reached) throw new HostUnreachable("host n1: no answer");
+    };
+    return {
+      async exec(argv, options = {}) {
+        reach();
+        const [program, , path = ""] = argv;
+        if (program === "test") {
+          const found = path.endsWith("record.json") ? there.record : there.agent;
+          return { code: found ? 0 : 1, stdout: "", stderr: "" };
+        }
+        expect(argv.join(" ")).not.toContain("value of x");
+        const request = JSON.parse(String(options.stdin)) as AgentRequest;
+        requests.push(request);
+        const line = there.agent ? answer(request) : null;
+        if (!line) return { code: 1, stdout: "", stderr: "killed" };
+        options.onLine?.('{"alive":true}');
+        options.onLine?.(JSON.stringify(line));
+        return { code: 0, stdout: "", stderr: "" };
+      },
+      put: () => Promise.reject(new Error("nothing is put")),
+      async hostKey() {
+        reach();
+        return "ssh-ed25519 AAAA";
+      },
+      close: async () => {},
+    };
+  };
+  const release = new ReleaseHandler({ open, env: {} });
+  const checked = (news: Props) => {
+    const { inputs, failures } = release.check(undefined, news);
+    expect(failures).toEqual([]);
+    return inputs;
+  };
+  return { release, requests, connections, there, open, checked };
+}
+const fine = () => ({ done: { changed: [] } });
+
+test("only secrets that the plan names, and the admin's token, reach the state and the host, sealed", async () => {
+  const { release, requests, checked } = fakeHost(fine);
+  const inputs = checked(INPUTS);
+  const { state, id } = await release.create(inputs, OP);
+  expect(id).toBe("vps/n1");
+  expect(isSecret(state.secrets)).toBe(true);
+  const used = { x: SECRETS.x, "token.admin": SECRETS["token.admin"] };
+  expect(reveal(state.secrets)).toEqual(used);
+  expect(requests).toMatchObject([
+    { verb: "apply", first: true, previous: null, secrets: used, api: { port: 18_789 } },
+  ]);
+  const others = { ...INPUTS, secrets: secret({ ...SECRETS, "tls.other.key": "rotated" }) };
+  expect(release.diff(state, inputs, checked(others)).changes).toEqual([]);
+});
+
+test("a change is shown by file, a secret's as one without its value", () => {
+  const { release, checked } = fakeHost(fine);
+  const inputs = checked(INPUTS);
+  const file = { ...PLAN.files["/etc/toy/a"], content: "b {{secret x}}\n" };
+  const news = checked({
+    ...INPUTS,
+    plan: { ...PLAN, files: { "/etc/toy/a": file } },
+    secrets: secret({ ...SECRETS, x: "another" }),
+  });
+  expect(release.diff({ ...inputs, drift: {}, state: "ready" }, inputs, news)).toEqual({
+    changes: [
+      { path: 'plan.files["/etc/toy/a"].content', kind: "update" },
+      { path: "secrets", kind: "update" },
+    ],
+    replaces: [],
+    outputOnly: [],
+  });
+  const moved = checked({ ...INPUTS, host: { name: "n1", address: "10.0.0.2" } });
+  expect(release.diff({}, inputs, moved).replaces).toEqual([]);
+  const other = checked({ ...INPUTS, node: "n2" });
+  expect(release.diff({}, inputs, other).replaces).toEqual(["node"]);
+});
+
+test("a plan that no host can carry out is refused with the place of each fault", () => {
+  const { release } = fakeHost(fine);
+  const bad = (plan: object) =>
+    release.check(undefined, { ...INPUTS, plan: { ...PLAN, ...plan } }).failures;
+  const file = { content: "x", owner: "root", group: "root", mode: "0644" };
+  const cases: [object, string, RegExp][] = [
+    [{ files: { "/etc/../x/y": file } }, "plan.files", /absolute path|Invalid key/],
+    [{ files: { "/etc/a": { ...file, mode: "644" } } }, "plan.files./etc/a.mode", /four digits/],
+    [
+      { files: { "/etc/a": { ...file, content: "{{secret a b}}" } } },
+      "plan.files./etc/a.content",
+      /mark/,
+    ],
+    [
+      { files: { "/etc/a": { ...file, content: "{{secret y}}" } } },
+      'plan.files["/etc/a"]',
+      /secret y/,
+    ],
+    [
+      { units: { "a.service": { content: "{{secret x}}", state: "enabled", order: 1 } } },
+      "plan.units.a.service.content",
+      /file/,
+    ],
+    [
+      { units: { "a.service": { state: "enabled", order: 1, restartOn: ["/etc/none"] } } },
+      "plan.units.a.service",
+      /no file/,
+    ],
+    [
+      { directories: { "/etc": { owner: "root", group: "root", mode: "0755" } } },
+      "plan.directories",
+      /absolute path|Invalid key/,
+    ],
+  ];
+  for (const [plan, property, reason] of cases) {
+    const failures = bad(plan);
+    expect(failures.map((f) => f.property).join(), JSON.stringify(plan)).toContain(property);
+    expect(failures[0]?.reason).toMatch(reason);
+  }
+});
+
+test("before its parts are known, what is known is checked, and no host is called", async () => {
+  const { release, connections } = fakeHost(fine);
+  const news = { ...INPUTS, secrets: secret(UNKNOWN), artifact: UNKNOWN };
+  expect(release.check(undefined, news)).toEqual({ inputs: news, failures: [] });
+  expect(release.check(undefined, { ...news, apiPort: "x" }).failures).toHaveLength(1);
+  await release.create(news, { ...OP, preview: true });
+  await release.update("vps/n1", { ...INPUTS }, news, { ...OP, preview: true });
+  expect(connections).toEqual([]);
+});
+
+test("what refresh finds is shown and repaired, with the plan before at hand", async () => {
+  let found = {};
+  const { release, requests, checked } = fakeHost((request) =>
+    request.verb === "observe" ? { done: { differences: found } } : fine(),
+  );
+  const inputs = checked(INPUTS);
+  const { state } = await release.create(inputs, OP);
+  found = { "file /etc/toy/a": "has another content" };
+  const drifted = (await release.read("vps/n1", state, inputs))?.state as Props;
+  expect(drifted.drift).toEqual(found);
+  expect(release.diff(drifted, inputs, inputs)).toEqual({
+    changes: [{ path: "drift", kind: "update" }],
+    replaces: [],
+    outputOnly: ["drift"],
+  });
+  const after = await release.update("vps/n1", drifted, inputs, OP);
+  expect(after.drift).toEqual({});
+  expect(after.revision).not.toBe(state.revision);
+  expect(requests.at(-1)).toMatchObject({ first: false, previous: { plan: PLAN } });
+  found = { host: "carries nothing of this fleet" };
+  expect(await release.read("vps/n1", after, inputs)).toBeNull();
+});
+
+test("a setting of the state alone calls no host", async () => {
+  const { release, connections, checked } = fakeHost(fine);
+  const { state } = await release.create(checked(INPUTS), OP);
+  const called = connections.length;
+  const news = checked({ ...INPUTS, keepData: false });
+  const after = await release.update("vps/n1", state, news, OP);
+  expect([after.keepData, after.revision, connections.length]).toEqual([
+    false,
+    state.revision,
+    called,
+  ]);
+});
+
+test("the key that was seen first is the only one accepted later", async () => {
+  const { release, connections, checked } = fakeHost(fine);
+  const { state } = await release.create(checked(INPUTS), OP);
+  expect(connections.at(-1)).not.toHaveProperty("hostKey");
+  await release.read("vps/n1", state, checked(INPUTS));
+  expect(connections.at(-1)?.hostKey).toBe("ssh-ed25519 AAAA");
+});
+
+test("a creation that failed on the host is kept in the state and made again; one that never got there is not", async () => {
+  let works = false;
+  const { release, requests, there, checked } = fakeHost(() =>
+    works ? fine() : { failed: { message: "unit x failed", restored: false } },
+  );
+  const inputs = checked(INPUTS);
+  const error = await release.create(inputs, OP).catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(PartlyDone);
+  expect((error as Error).message).toBe("host n1: unit x failed");
+  const { state } = error as PartlyDone;
+  expect(release.diff(state, inputs, inputs).changes).toEqual([{ path: "state", kind: "update" }]);
+  works = true;
+  expect(await release.update("vps/n1", state, inputs, OP)).toMatchObject({ state: "ready" });
+  expect(requests.at(-1)).toMatchObject({ first: true, previous: null });
+  there.reached = false;
+  await expect(release.create(inputs, OP)).rejects.toBeInstanceOf(HostUnreachable);
+});
+
+test("deleting drains while the fleet goes on, and not at its end; a protected one stays", async () => {
+  const { release, requests, checked } = fakeHost(fine);
+  const { state } = await release.create(checked(INPUTS), OP);
+  await release.delete("vps/n1", state, OP);
+  await release.delete("vps/n1", state, { ...OP, programRuns: false });
+  expect(requests.slice(1)).toMatchObject([
+    { verb: "remove", drain: true, keepData: true },
+    { verb: "remove", drain: false },
+  ]);
+  const safe = { ...state, protected: true };
+  await expect(release.delete("vps/n1", safe, { ...OP, programRuns: false })).rejects.toThrow(
+    "environment prod",
+  );
+});
+
+test("a host that does not answer: refresh goes on, delete names the way out", async () => {
+  const { release, there, open, checked, requests } = fakeHost(fine);
+  const inputs = checked(INPUTS);
+  const { state } = await release.create(inputs, OP);
+  there.reached = false;
+  const seen = await release.read("vps/n1", state, inputs);
+  expect(reveal(seen?.state.drift)).toEqual({ host: "host n1: no answer" });
+  await expect(release.delete("vps/n1", state, OP)).rejects.toThrow(
+    "OPENCLAW_FLEET_FORGET_HOSTS=n1",
+  );
+  const asked = requests.length;
+  const env = { OPENCLAW_FLEET_FORGET_HOSTS: "n9,n1" };
+  await new ReleaseHandler({ open, env }).delete("vps/n1", state, OP);
+  expect(requests.length).toBe(asked);
+});
+
+test("a host without the release, or anything of the fleet, is told apart", async () => {
+  const { release, there, checked } = fakeHost(fine);
+  const inputs = checked(INPUTS);
+  const { state } = await release.create(inputs, OP);
+  there.agent = false;
+  const seen = await release.read("vps/n1", state, inputs);
+  expect(reveal<object>(seen?.state.drift)).toHaveProperty(["release"]);
+  await expect(release.delete("vps/n1", state, OP)).rejects.toThrow("Nothing was removed there");
+  there.record = false;
+  expect(await release.read("vps/n1", state, inputs)).toBeNull();
+  await release.delete("vps/n1", state, OP);
+});

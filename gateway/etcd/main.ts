@@ -3,11 +3,14 @@
  * - `prepare`: before each start; decides whether it begins, joins or goes on.
  * - `tend`: every half minute; promotes, takes out, defragments, saves a snapshot.
  * - `health`: succeeds when this member serves with a majority and votes.
+ * - `found members.json PREFIX`: says that the lease store there is a new fleet's.
  * - `leave`: takes this member out of the cluster for good; before its host leaves the fleet.
  */
+import { statSync } from "node:fs";
 import { ClusterAdmin } from "./ask.ts";
+import { found } from "./found.ts";
 import { type MemberFile, readMemberFile, selfOf } from "./member-file.ts";
-import { prepare } from "./prepare.ts";
+import { markLeft, prepare } from "./prepare.ts";
 import { tend } from "./tend.ts";
 
 const say = (line: string) => {
@@ -40,32 +43,37 @@ async function leave(file: MemberFile): Promise<void> {
     if (!own) return say("it is in no cluster any more");
     if (members.length === 1) return say("it is the last member; its data stay");
     await admin.remove(own.ID);
+    markLeft(file);
     say(`${file.self} is out of the cluster; ${members.length - 1} remain`);
   } finally {
     admin.close();
   }
 }
 
-const COMMANDS: Readonly<Record<string, (file: MemberFile) => Promise<void>>> = {
-  prepare: async (file) => {
-    const { state, cluster } = await prepare(file, { say });
+type Command = (file: MemberFile, path: string, more: string) => Promise<void>;
+
+const COMMANDS: Readonly<Record<string, Command>> = {
+  prepare: async (file, path) => {
+    const deployedAtMs = statSync(path).mtimeMs;
+    const { state, cluster } = await prepare(file, { say, deployedAtMs });
     say(`starting, ${state}: ${cluster}`);
   },
   tend: async (file) => {
     for (const fault of await tend(file, say)) say(`not done, tried again soon: ${fault}`);
   },
   health,
+  found: (file, _path, prefix) => found(file, prefix, say),
   leave,
 };
 
-const [command = "", path = ""] = process.argv.slice(2);
+const [command = "", path = "", more = ""] = process.argv.slice(2);
 const work = COMMANDS[command];
 if (!work || !path) {
   process.stderr.write(`use: etcd.js ${Object.keys(COMMANDS).join("|")} members.json\n`);
   process.exitCode = 2;
 } else {
   try {
-    await work(readMemberFile(path));
+    await work(readMemberFile(path), path, more);
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n`);
     process.exitCode = 1;

@@ -4,6 +4,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -54,11 +55,19 @@ export interface PrepareOptions {
   giveUpMs?: number;
   /** @default {@link REFUSED_MS} */
   refusedMs?: number;
+  /** When the deployment last wrote the member's file, ms: a later `leave` counts. @default 0 */
+  deployedAtMs?: number;
 }
 
 /** Finds out how this member must start, changes the cluster's list where needed, and writes etcd's settings. */
 export async function prepare(file: MemberFile, options: PrepareOptions): Promise<Start> {
-  const { say, giveUpMs = GIVE_UP_MS, refusedMs } = options;
+  const { say, giveUpMs = GIVE_UP_MS, refusedMs, deployedAtMs = 0 } = options;
+  const left = leftAtMs(file);
+  if (left !== null && left >= deployedAtMs) {
+    throw new Error(
+      `${file.self} was told to leave its cluster, and joins again only when a deployment plans it anew (or ${leftMark(file)} is removed)`,
+    );
+  }
   const begun = performance.now();
   for (let said = ""; ; ) {
     try {
@@ -189,6 +198,18 @@ const adminOf = (members: readonly PlannedMember[], file: MemberFile) =>
 
 const clusterOf = (members: readonly Pick<PlannedMember, "name" | "peerUrl">[]): string =>
   members.map(({ name, peerUrl }) => `${name}=${peerUrl}`).join();
+
+const leftMark = ({ home }: MemberFile): string => `${home}/left`;
+
+function leftAtMs(file: MemberFile): number | null {
+  const path = leftMark(file);
+  return existsSync(path) ? statSync(path).mtimeMs : null;
+}
+
+/** From now on it does not join again by itself: whoever left would be back a moment later. */
+export function markLeft(file: MemberFile): void {
+  writeFileSync(leftMark(file), "");
+}
 
 function hasData(file: MemberFile): boolean {
   const data = dataOf(file);

@@ -7,6 +7,7 @@ import {
   openSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
@@ -99,6 +100,7 @@ export class EtcdHost {
   readonly folder: string;
   readonly said: string[] = [];
   #file: MemberFile | null = null;
+  #path = "";
   #etcd = "";
   #child: ChildProcess | null = null;
 
@@ -123,6 +125,7 @@ export class EtcdHost {
     const startConfig = join(this.folder, "start.json");
     const file = { ...readMemberFile(path), startConfig, etcdctl: programs.etcdctl };
     writeFileSync(path, JSON.stringify(file));
+    this.#path = path;
     this.#file = readMemberFile(path);
     this.#etcd = programs.etcd;
   }
@@ -130,7 +133,9 @@ export class EtcdHost {
   /** What systemd does: prepares, then starts. */
   async start(giveUpMs = 60_000): Promise<"new" | "existing"> {
     const say = (line: string) => this.said.push(line);
-    const { state } = await prepare(this.file, { say, giveUpMs, refusedMs: 1_000 });
+    const deployedAtMs = statSync(this.#path).mtimeMs;
+    const options = { say, giveUpMs, refusedMs: 1_000, deployedAtMs };
+    const { state } = await prepare(this.file, options);
     const log = openSync(join(this.folder, "log"), "a");
     const child = spawn(this.#etcd, [`--config-file=${this.file.startConfig}`], {
       stdio: ["ignore", log, log],

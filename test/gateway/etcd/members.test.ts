@@ -46,7 +46,8 @@ async function bringUp(plan = PLAN): Promise<void> {
 function store(host: EtcdHost): EtcdLeaseStore {
   const { members, tls } = host.file;
   const endpoints = members.map(({ clientUrl }) => clientUrl);
-  return new EtcdLeaseStore({ endpoints, tls, prefix: "/fleet", timeoutMs: 5_000 });
+  const log = { warn() {}, error() {} };
+  return new EtcdLeaseStore({ endpoints, tls, prefix: "/fleet", timeoutMs: 5_000, log });
 }
 
 async function take(host: EtcdHost): Promise<void> {
@@ -149,6 +150,10 @@ it("a cluster of one grows to three, and one leaves it", async () => {
   await soon(async () => expect(await a.voters()).toEqual(["a", "b"]));
   await c.kill();
   await expect(run("health")).rejects.toThrow();
+  await expect(c.start()).rejects.toThrow("was told to leave");
+  hosts.deploy("c", PLAN);
+  expect(await c.start()).toBe("existing");
+  await tendUntil([a, b, c], PLAN);
 });
 
 it("a member saves snapshots of which the newest are kept, and reports what it cannot do", async () => {

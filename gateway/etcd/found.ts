@@ -1,0 +1,38 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { EtcdLeaseStore } from "../leases/etcd.ts";
+import { StoreUnavailable } from "../leases/store.ts";
+import type { MemberFile } from "./member-file.ts";
+
+/** Members of a new fleet come one after the other, and wait for each other. */
+const LONGEST_MS = 180_000;
+const TRY_MS = 5_000;
+const PAUSE_MS = 1_000;
+
+/**
+ * Says of the lease store below `prefix` that it is a new fleet's, as soon as there is a majority. For the
+ * deployment that makes the fleet: nothing else can tell a new store from one that has forgotten everything.
+ * @throws StoreUnavailable when there was no majority for too long
+ */
+export async function found(
+  { members, tls }: MemberFile,
+  prefix: string,
+  say: (line: string) => void,
+): Promise<void> {
+  const endpoints = members.map(({ clientUrl }) => clientUrl);
+  const log = { warn: say, error: say };
+  const store = new EtcdLeaseStore({ endpoints, tls, prefix, log, timeoutMs: TRY_MS });
+  const until = performance.now() + LONGEST_MS;
+  try {
+    for (;;) {
+      try {
+        say((await store.found()) ? "the fleet is new" : "the fleet has served already");
+        return;
+      } catch (error) {
+        if (!(error instanceof StoreUnavailable) || performance.now() > until) throw error;
+      }
+      await sleep(PAUSE_MS);
+    }
+  } finally {
+    await store.close();
+  }
+}

@@ -9,6 +9,7 @@ import { agents } from "./agents.ts";
 import type { Part, PartResult } from "./part.ts";
 import { preview } from "./preview.ts";
 import { recovery } from "./recovery.ts";
+import { replication } from "./replication.ts";
 import { rolling } from "./rolling.ts";
 import { router } from "./router.ts";
 import { shards } from "./shards.ts";
@@ -21,11 +22,11 @@ import {
   partText,
 } from "./text.ts";
 
-const PARTS: readonly Part[] = [router, recovery, rolling, shards, agents, preview];
+const PARTS: readonly Part[] = [router, recovery, rolling, shards, agents, replication, preview];
 const USAGE = `Usage: ./fleet test bench [PART…] [--quick] [--trials N] [--write]
 
 Parts, all when none is named:
-${PARTS.map(({ name, title }) => `  ${name.padEnd(9)}  ${title.toLowerCase()}`).join("\n")}
+${PARTS.map(({ name, title }) => `  ${name.padEnd(11)}  ${title.toLowerCase()}`).join("\n")}
 
   --quick      little of everything: shows that it works, not what it measures
   --trials N   kills of each kind in recovery, (20)

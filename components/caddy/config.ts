@@ -111,9 +111,7 @@ function routers(context: HostContext, plan: FrontPlan, again: string): string[]
     "# No flush_interval: event streams are never kept back, and -1 would hide that a client left. No",
     "# buffer_requests: what is larger than allowed would arrive cut short, and whole as it seems.",
     "header_up Host {host}",
-    "header_up X-Forwarded-For {remote_host}",
-    "header_up X-Forwarded-Proto https",
-    "header_up X-Forwarded-Host {host}",
+    "# X-Forwarded-For, -Proto and -Host are Caddy's own by default: nobody who calls is a trusted proxy.",
     ...["Forwarded", "X-Real-IP", "Via", "CF-Connecting-IP", "True-Client-IP"].map(
       (name) => `header_up -${name}`,
     ),

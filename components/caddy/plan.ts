@@ -50,7 +50,12 @@ export function planCaddy(context: HostContext, plan: FrontPlan): HostPart {
         state: "enabled",
         order: UNIT_ORDER.front,
         reloadOn: [config, ...Object.keys(tls), ...Object.keys(own)],
-        verify: [CADDY, "validate", "--adapter", "caddyfile", "--config", config],
+        // Run by root: what it would put beside certificates, Caddy's own user could not touch.
+        verify: [
+          ...["/usr/bin/env", "XDG_DATA_HOME=/run/openclaw-fleet-caddy-check"],
+          ...["XDG_CONFIG_HOME=/run/openclaw-fleet-caddy-check"],
+          ...[CADDY, "validate", "--adapter", "caddyfile", "--config", config],
+        ],
       },
     },
     checks: {

@@ -1,51 +1,25 @@
-import { randomBytes } from "node:crypto";
 import { EventEmitter, once } from "node:events";
-import { join } from "node:path";
-import { bootClock, bootId } from "../clock.ts";
+import { bootClock } from "../clock.ts";
 import type { NodeConfig } from "../config.ts";
-import { DRAIN, FRONT, LEASE, type ShardId } from "../contract.ts";
-import { EXTEND_FD, KeeperClient } from "../keeper/client.ts";
-import { LeaseAgent } from "../leases/agent.ts";
-import type { ShardReport } from "../leases/store.ts";
+import { DRAIN, FRONT, type ShardId } from "../contract.ts";
+import { KeeperClient } from "../keeper/client.ts";
 import { type DemoModel, startDemoModel } from "../model/server.ts";
-import { createLogger } from "../observe/log.ts";
-import { createMetrics } from "../observe/metrics.ts";
-import { connectGateway } from "../openclaw/client.ts";
-import { COMPILE_CACHE_DIR, openCompileCache } from "../openclaw/compile-cache.ts";
-import { checkGatewayConfig } from "../openclaw/launch.ts";
 import { nodeState, standing } from "../ownership/report.ts";
 import { orderFor } from "../ownership/take.ts";
-import type { HistoryLost } from "../replication/manifest.ts";
-import { FleetTls } from "../router/fleet-tls.ts";
 import { type RouterHandle, startRouter } from "../router/router.ts";
-import { openSessionStore } from "../sessions/open.ts";
-import type { SessionStore } from "../sessions/store.ts";
-import { BootSlots } from "../shard/boot-slots.ts";
-import { probeStartup } from "../shard/probe.ts";
-import { ShardRunner } from "../shard/runner.ts";
 import { systemTimers } from "../shard/timers.ts";
-import type { RunnerEvent, RunnerReport } from "../shard/types.ts";
-import { LocalStateStore } from "../state/local.ts";
-import { FleetConfigFile } from "../supervisor/config-file.ts";
 import { StoreControl } from "../supervisor/control.ts";
-import { deadNodes } from "../supervisor/dead-nodes.ts";
 import { LiveFleetView } from "../supervisor/fleet-view.ts";
-import { Gateways } from "../supervisor/gateways.ts";
-import { ReleaseShelf } from "../supervisor/releases.ts";
-import { ShardHost } from "../supervisor/shard-host.ts";
-import { Supervisor } from "../supervisor/supervisor.ts";
-import { RECYCLE_LEASE, RecycleTurns } from "../supervisor/turn-taking.ts";
+import { NodeBase } from "./base.ts";
 import { ChannelWatch } from "./channel-watch.ts";
 import { waitForCompany } from "./company.ts";
 import { Condition } from "./condition.ts";
 import { DiskWatch } from "./disk-watch.ts";
-import { noteIncarnation } from "./incarnations.ts";
 import { followLeases } from "./lease-events.ts";
-import { type Place, placeOf } from "./place.ts";
 import { killPortHolder } from "./port-holder.ts";
-import { type NodeReplicas, openReplicas } from "./replicas.ts";
-import { HistoryWriter, nodeReport, shardReport } from "./reporting.ts";
+import { nodeReport } from "./reporting.ts";
 import { SettingsFollower } from "./settings-follower.ts";
+import { NodeShards } from "./shards.ts";
 import { stateControl } from "./state-control.ts";
 
 /** Sessions are counted in the store, for people who look. */
@@ -53,34 +27,15 @@ const COUNT_EVERY_MS = 2_000;
 
 /** One node: everything that is wired together here is made elsewhere and knows nothing of the rest. */
 export class Node {
-  readonly #node: NodeConfig;
-  readonly #incarnation = randomBytes(8).toString("hex");
-  readonly #boot = bootId();
-  readonly #place: Place;
-  /** Incarnations that were started in this directory; null where all nodes are on this machine. */
-  readonly #startedHere: ReadonlySet<string> | null;
-  readonly #tls: FleetTls | null;
-  readonly #log;
-  readonly #metrics = createMetrics();
-  readonly #file: FleetConfigFile;
-  readonly #leases: LeaseAgent;
+  readonly #base: NodeBase;
   readonly #keeper: KeeperClient;
-  readonly #sessions: SessionStore;
-  readonly #shelf: ReleaseShelf;
-  readonly #gateways: Gateways;
-  readonly #host: ShardHost;
-  readonly #supervisor: Supervisor;
-  readonly #recycle: RecycleTurns;
+  readonly #shards: NodeShards;
   readonly #view: LiveFleetView;
   readonly #settings: SettingsFollower;
-  readonly #history: HistoryWriter;
-  readonly #bootSlots: BootSlots;
   readonly #disk: DiskWatch;
   readonly #channels: ChannelWatch;
   readonly #condition: Condition;
-  readonly #replicas: NodeReplicas | null;
   readonly #changes = new EventEmitter();
-  readonly #takeovers = new Map<ShardId, number>();
   #model: DemoModel | null = null;
   #router: RouterHandle | null = null;
   #reportDue = false;
@@ -89,192 +44,132 @@ export class Node {
   #timer: NodeJS.Timeout | undefined;
 
   constructor(node: NodeConfig) {
-    this.#node = node;
-    this.#log = createLogger({ instanceId: node.id });
-    this.#place = placeOf(node);
-    this.#startedHere = this.#place.sameMachine
-      ? null
-      : noteIncarnation(join(node.dataDir, "nodes", node.id), this.#incarnation);
-    this.#tls = node.tls
-      ? new FleetTls({
-          files: node.tls,
-          log: {
-            info: (message) => this.#log.info(message),
-            error: (message) => this.#log.error(message),
-          },
-        })
-      : null;
-    this.#bootSlots = new BootSlots(node.cores);
+    const base = new NodeBase(node, () => void this.#settings.follow());
+    this.#base = base;
     this.#disk = new DiskWatch({
       dir: node.dataDir,
-      log: (level, message) => this.#log[level](message),
-    });
-    this.#shelf = new ReleaseShelf(node.dataDir);
-    this.#shelf.put(node.release);
-    this.#file = new FleetConfigFile(node.dataDir, {
-      change: () => this.#settings.follow(),
-      fault: (message) => this.#log.error(message),
-    });
-    this.#leases = new LeaseAgent({
-      store: this.#place.leases,
-      extendFd: EXTEND_FD,
-      ...(this.#place.viewEveryMs === undefined
-        ? {}
-        : { timings: { viewEveryMs: this.#place.viewEveryMs } }),
+      log: (level, message) => base.log[level](message),
     });
     this.#keeper = new KeeperClient({ onStop: () => void this.stopAndExit() });
-    this.#sessions = openSessionStore({
-      redisUrl: process.env.OPENCLAW_REDIS_URL || node.redisUrl,
-      fleet: this.#file.current.fleet,
-      dataDir: node.dataDir,
-      log: {
-        warn: (message) => this.#log.warn(message),
-        error: (message) => this.#log.error(message),
-      },
+    this.#shards = new NodeShards({
+      base,
+      keeper: this.#keeper,
+      modelUrl: () => this.#model?.url ?? "",
+      serving: (shard) => void this.#settings.settle(shard),
+      onChange: () => this.#changed(),
     });
-    this.#history = new HistoryWriter(node.id, (entries) => this.#leases.appendHistory(entries));
-    const compileCache = openCompileCache(join(node.dataDir, COMPILE_CACHE_DIR));
-    if (compileCache === null) {
-      const dir = join(node.dataDir, COMPILE_CACHE_DIR);
-      this.#log.warn(
-        `${dir} is not a directory of this user alone: gateways start some 4 s slower`,
-      );
-    }
-    this.#gateways = new Gateways({
-      config: () => this.#file.current,
-      portBase: node.gatewayPortBase,
-      modelBaseUrl: () => this.#model?.url ?? "",
-      compileCache,
-      check: (release, config) =>
-        checkGatewayConfig({
-          release,
-          config,
-          compileCache,
-          scratchDir: join(node.dataDir, "nodes", node.id),
-        }),
-    });
-    this.#recycle = new RecycleTurns({
-      node: node.id,
-      incarnation: this.#incarnation,
-      bootId: this.#boot,
-      release: node.release.id,
-      leases: this.#leases,
-      view: () => this.#supervisor.state.view,
-      abandoned: () => this.#unmovedMs(RECYCLE_LEASE) > LEASE.ttlMs,
-    });
-    this.#replicas = this.#makeReplicas();
-    this.#host = this.#makeHost();
-    this.#supervisor = this.#makeSupervisor();
     this.#channels = new ChannelWatch({
-      gateway: (shard) => this.#host.report(shard)?.endpoint?.gateway ?? null,
+      gateway: (shard) => this.#shards.host.report(shard)?.endpoint?.gateway ?? null,
       wanted: (shard) =>
-        this.#file.current.agents.some(
+        base.fleet.agents.some(
           (agent) => agent.homeShard === shard && Object.keys(agent.channels).length > 0,
         ),
       timers: systemTimers,
-      log: (level, msg, fields) => this.#log[level](fields, msg),
+      log: base.logWith,
     });
     this.#view = this.#makeView();
     this.#condition = new Condition({
       keeper: this.#keeper,
       view: this.#view,
-      leasesSilentMs: () => this.#leases.silentMs,
+      leasesSilentMs: () => base.leases.silentMs,
     });
+    const { host, supervisor, gateways } = this.#shards;
     this.#settings = new SettingsFollower({
-      config: () => this.#file.current,
+      config: () => base.fleet,
       prepare: async (config) => {
         await this.#ensureModel();
         await this.#router?.listenAt(config.host, config.port);
       },
-      host: this.#host,
+      host,
       view: this.#view,
-      supervisor: this.#supervisor,
-      gateways: this.#gateways,
+      supervisor,
+      gateways,
       channels: this.#channels,
-      log: this.#log,
-      remember: (event, shard, detail) => this.#history.add(event, shard, detail),
+      log: base.log,
+      remember: (event, shard, detail) => base.history.add(event, shard, detail),
       onChange: () => this.#changed(),
     });
   }
 
   #makeView(): LiveFleetView {
+    const { node, incarnation, place, leases } = this.#base;
+    const shards = this.#shards;
     return new LiveFleetView({
-      node: this.#node.id,
-      incarnation: this.#incarnation,
-      storeKind: this.#place.leases.kind,
+      node: node.id,
+      incarnation,
+      storeKind: place.leases.kind,
       clock: bootClock,
-      config: () => this.#file.current,
+      config: () => this.#base.fleet,
       here: (shard) => {
-        const report = this.#host.report(shard);
+        const report = shards.host.report(shard);
         return (
           report && {
             epoch: report.epoch,
-            report: this.#shardReport(report),
+            report: shards.report(report),
             endpoint: report.admissionOpen ? report.endpoint : null,
           }
         );
       },
-      deadline: (shard) => this.#leases.deadline(shard),
-      standing: (shard) => standing(this.#supervisor.state, shard),
-      nodeState: (id) => nodeState(this.#supervisor.state, id),
+      deadline: (shard) => leases.deadline(shard),
+      standing: (shard) => standing(shards.state, shard),
+      nodeState: (id) => nodeState(shards.state, id),
       lookAgain: () => void this.#look(),
     });
   }
 
   async start(): Promise<void> {
-    const { peerHost, peerPort, address, front, id } = this.#node;
-    const { sameMachine } = this.#place;
-    const config = this.#file.current;
+    const { node, place, log, leases, tls, incarnation } = this.#base;
+    const { supervisor, replicas } = this.#shards;
+    const { sameMachine } = place;
     await this.#ensureModel();
-    const deciding = followLeases(this.#leases, {
-      view: this.#view,
-      supervisor: this.#supervisor,
-      log: this.#log,
-    });
+    const deciding = followLeases(leases, { view: this.#view, supervisor, log });
     if (sameMachine) deciding.begin(null);
-    this.#leases.on("renewed", ({ held }) => this.#replicas?.renewed(held));
-    this.#router = await startRouter({
-      view: this.#view,
-      control: this.#makeControl(),
-      sessions: this.#sessions,
-      clock: bootClock,
-      log: this.#log,
-      metrics: this.#metrics,
-      listen: { host: config.host, port: config.port },
-      peer: { host: peerHost, port: peerPort ?? 0, address },
-      tls: this.#tls,
-      front,
-      ...(front ? { frontIntervalMs: FRONT.probe.intervalMs } : {}),
-      alone: !sameMachine,
-      ...(sameMachine ? { killHolder: () => this.#killPortHolder() } : {}),
-    });
-    this.#tls?.watch();
-    const router = this.#router;
+    leases.on("renewed", ({ held }) => replicas?.renewed(held));
+    const router = await this.#startRouter();
+    this.#router = router;
+    tls?.watch();
     this.#view.attachCounts({
       held: () => router.held(),
       sessions: () => this.#sessionCounts,
     });
-    this.#leases.start();
+    leases.start();
     this.#publish();
     this.#condition.start();
     const seen = await waitForCompany({
-      read: () => this.#leases.read(),
+      read: () => leases.read(),
       clock: bootClock,
-      expected: sameMachine ? null : (config.nodes ?? 1),
+      expected: sameMachine ? null : (this.#base.fleet.nodes ?? 1),
       stopping: () => this.#stopped !== null,
     });
     if (this.#stopped !== null) return;
     await this.#settings.follow();
     deciding.begin(seen);
-    this.#supervisor.start();
-    this.#replicas?.start();
-    this.#file.watch();
+    supervisor.start();
+    replicas?.start();
+    this.#base.file.watch();
     this.#disk.start();
     this.#timer = setInterval(() => void this.#countSessions(), COUNT_EVERY_MS);
-    this.#log.info(
-      { incarnation: this.#incarnation, release: this.#node.release.id },
-      `node ${id} is up`,
-    );
+    log.info({ incarnation, release: node.release.id }, `node ${node.id} is up`);
+  }
+
+  #startRouter(): Promise<RouterHandle> {
+    const { node, fleet, place, sessions, log, metrics, tls } = this.#base;
+    const { peerHost, peerPort, address, front } = node;
+    return startRouter({
+      view: this.#view,
+      control: this.#makeControl(),
+      sessions,
+      clock: bootClock,
+      log,
+      metrics,
+      listen: { host: fleet.host, port: fleet.port },
+      peer: { host: peerHost, port: peerPort ?? 0, address },
+      tls,
+      front,
+      ...(front ? { frontIntervalMs: FRONT.probe.intervalMs } : {}),
+      alone: !place.sameMachine,
+      ...(place.sameMachine ? { killHolder: () => this.#killPortHolder() } : {}),
+    });
   }
 
   /** A stop that fails must not linger: the keeper ends what is left as soon as this process is gone. */
@@ -295,150 +190,51 @@ export class Node {
   }
 
   async #stop(): Promise<void> {
+    const { log, tls, history, file, leases, sessions } = this.#base;
+    const { supervisor, replicas } = this.#shards;
     const begun = bootClock.now();
-    this.#log.info("stopping: draining all shards");
+    log.info("stopping: draining all shards");
     this.#view.stop();
     this.#condition.tell();
-    this.#supervisor.stop();
-    await this.#supervisor.stopped;
+    supervisor.stop();
+    await supervisor.stopped;
     // Turns of other nodes' shards, for clients of this router, have what is left of the same budget.
     await this.#router?.close(DRAIN.termTurnsMs - (bootClock.now() - begun));
-    await this.#history.flush();
+    await history.flush();
     clearInterval(this.#timer);
     this.#condition.close();
-    this.#tls?.close();
+    tls?.close();
     this.#channels.close();
-    this.#supervisor.close();
-    await this.#replicas?.stop();
-    this.#file.close();
+    supervisor.close();
+    await replicas?.stop();
+    file.close();
     this.#disk.close();
-    await this.#leases.stop();
-    await this.#sessions.close();
+    await leases.stop();
+    await sessions.close();
     await this.#model?.close();
-    this.#log.info("stopped");
+    log.info("stopped");
     await this.#keeper.quit();
   }
 
   /** A fault of one request or event must not end the node; its gateways and leases are well. */
   fault(kind: string, error: unknown): void {
-    this.#log.error({ err: error }, `${kind}: ${(error as Error)?.message ?? String(error)}`);
-  }
-
-  #makeReplicas(): NodeReplicas | null {
-    return openReplicas({
-      node: this.#node,
-      fleet: this.#file.current.fleet,
-      bootId: this.#boot,
-      leases: this.#leases,
-      metrics: this.#metrics,
-      shards: () => this.#file.current.shards.map((shard) => shard.id),
-      nodes: () => {
-        const { state } = this.#supervisor;
-        const known = Object.keys(state.view?.nodes ?? {});
-        return known.filter((node) => nodeState(state, node) === "active");
-      },
-      fenced: (shard, epoch, reason) => this.#host.fenced(shard, epoch, reason),
-      log: (level, msg, fields) => this.#log[level](fields ?? {}, msg),
-      onChange: () => this.#changed(),
-    });
-  }
-
-  #shardReport(report: RunnerReport): ShardReport {
-    const { shard } = report;
-    const base = shardReport(report, this.#supervisor.state, this.#gateways.fault(shard));
-    const replica = this.#replicas?.report(shard);
-    return replica ? { ...base, replica } : base;
-  }
-
-  #makeHost(): ShardHost {
-    const { id, dataDir } = this.#node;
-    return new ShardHost({
-      replica: this.#replicas?.state ?? null,
-      historyLost: (shard, epoch, lost) => this.#historyLost(shard, epoch, lost),
-      remember: (event, shard, detail) => this.#history.add(event, shard, detail),
-      fleet: this.#file.current.fleet,
-      node: id,
-      incarnation: this.#incarnation,
-      bootId: this.#boot,
-      state:
-        this.#replicas?.state ??
-        new LocalStateStore({
-          dataDir,
-          fleet: this.#file.current.fleet,
-          log: { warn: (message) => this.#log.warn(message) },
-        }),
-      keeper: this.#keeper,
-      shelf: this.#shelf,
-      launch: (shard, release, stateDir) => this.#gateways.launch(shard, release, stateDir),
-      runner: ({ shard, launch, heard }) =>
-        new ShardRunner({
-          shard: this.#shardConfig(shard),
-          keeper: this.#keeper,
-          launch,
-          gateway: (port, token) =>
-            connectGateway({
-              port,
-              token,
-              onProblem: (message) => this.#log.warn({ shard }, message),
-            }),
-          probe: probeStartup,
-          holdDeadline: () => this.#leases.deadline(shard),
-          ...(this.#replicas ? { mayServe: (which: ShardId) => this.#mayServe(which) } : {}),
-          bootSlots: this.#bootSlots,
-          recycleTurn: (which, signal) => this.#recycle.take(which, signal),
-          clock: bootClock,
-          timers: systemTimers,
-          random: Math.random,
-          log: (level, msg, fields) => this.#log[level]({ shard, ...fields }, msg),
-          onEvent: heard,
-        }),
-      heard: (shard, event) => this.#heard(shard, event),
-      log: (level, msg, fields) => this.#log[level](fields ?? {}, msg),
-    });
-  }
-
-  #makeSupervisor(): Supervisor {
-    const { id, release } = this.#node;
-    return new Supervisor({
-      self: {
-        node: id,
-        incarnation: this.#incarnation,
-        bootId: this.#boot,
-        sameMachine: this.#place.sameMachine,
-      },
-      release: release.id,
-      clock: bootClock,
-      leases: this.#leases,
-      alsoHeld: () => this.#recycle.held(),
-      host: this.#host,
-      deadNodes: (view) =>
-        deadNodes(view, {
-          node: id,
-          incarnation: this.#incarnation,
-          bootId: this.#boot,
-          startedHere: this.#startedHere,
-        }),
-      log: (level, msg, fields) => this.#log[level](fields ?? {}, msg),
-      remember: (event, shard, detail) => this.#history.add(event, shard, detail),
-      tookOver: (shard, reason, since) => {
-        this.#metrics.failovers.inc({ shard, reason });
-        this.#takeovers.set(shard, since);
-      },
-      onChange: () => this.#changed(),
-    });
+    const why = (error as Error)?.message ?? String(error);
+    this.#base.log.error({ err: error }, `${kind}: ${why}`);
   }
 
   #makeControl(): StoreControl {
+    const { node, leases } = this.#base;
+    const { host, replicas } = this.#shards;
+    const state = () => this.#shards.state;
     return new StoreControl({
-      node: this.#node.id,
-      store: this.#leases,
-      view: () => this.#supervisor.state.view,
-      config: () => this.#file.current,
-      nodeState: (id) => nodeState(this.#supervisor.state, id),
-      held: () => Object.keys(this.#supervisor.state.holds),
-      state: stateControl(this.#host, this.#replicas?.state ?? null),
-      nextNode: (shard) =>
-        orderFor(this.#supervisor.state, shard).find((id) => id !== this.#node.id) ?? null,
+      node: node.id,
+      store: leases,
+      view: () => state().view,
+      config: () => this.#base.fleet,
+      nodeState: (id) => nodeState(state(), id),
+      held: () => Object.keys(state().holds),
+      state: stateControl(host, replicas?.state ?? null),
+      nextNode: (shard) => orderFor(state(), shard).find((id) => id !== node.id) ?? null,
       changed: async () => {
         await once(this.#changes, "change");
       },
@@ -446,59 +242,23 @@ export class Node {
   }
 
   async #killPortHolder(): Promise<boolean> {
-    return killPortHolder(this.#file.current.port, {
-      node: this.#node.id,
-      bootId: this.#boot,
-      view: this.#supervisor.state.view,
-      log: this.#log,
-      remember: (event, shard, detail) => this.#history.add(event, shard, detail),
+    const { node, fleet, boot, log, history } = this.#base;
+    return killPortHolder(fleet.port, {
+      node: node.id,
+      bootId: boot,
+      view: this.#shards.state.view,
+      log,
+      remember: (event, shard, detail) => history.add(event, shard, detail),
     });
   }
 
-  #heard(shard: ShardId, event: RunnerEvent): void {
-    if (event.type === "serving") {
-      void this.#settings.settle(shard);
-      const since = this.#takeovers.get(shard);
-      if (since !== undefined)
-        this.#metrics.failoverDuration.observe((bootClock.now() - since) / 1000);
-      this.#takeovers.delete(shard);
-    }
-    if (event.type === "restarted")
-      this.#metrics.gatewayRestarts.inc({ shard, reason: event.reason });
-    if (event.type === "emptied" || event.type === "gave-up") this.#gateways.forget(shard);
-    this.#supervisor.heard(shard, event);
-  }
-
-  async #mayServe(shard: ShardId): Promise<void> {
-    await this.#replicas?.mayServe(shard);
-  }
-
-  #historyLost(shard: ShardId, epoch: number, lost: HistoryLost): void {
-    // What is counted is a least: that something is missing counts, too.
-    this.#metrics.historyLost.inc({ shard }, Math.max(1, lost.changes));
-    this.#log.error({ shard, epoch, lost }, `history of ${shard} was lost`);
-    const many = Math.max(1, lost.changes);
-    this.#history.add("history lost", shard, `epoch ${epoch}: at least ${many} changes`);
-  }
-
   async #ensureModel(): Promise<void> {
-    if (this.#file.current.models === "demo") this.#model ??= await startDemoModel();
-  }
-
-  #shardConfig(shard: ShardId) {
-    const config = this.#file.current.shards.find((each) => each.id === shard);
-    if (!config) throw new Error(`${shard} is not a shard of this fleet`);
-    return config;
-  }
-
-  #unmovedMs(lease: ShardId): number {
-    const watch = this.#supervisor.state.leaseWatch[lease];
-    return watch ? bootClock.now() - watch.since : Number.POSITIVE_INFINITY;
+    if (this.#base.fleet.models === "demo") this.#model ??= await startDemoModel();
   }
 
   async #countSessions(): Promise<void> {
     try {
-      this.#sessionCounts = (await this.#sessions.counts()).byShard;
+      this.#sessionCounts = (await this.#base.sessions.counts()).byShard;
     } catch {
       // The last count stays; the session store tells of its own faults.
     }
@@ -506,9 +266,9 @@ export class Node {
 
   async #look(): Promise<void> {
     try {
-      const view = await this.#leases.read();
+      const view = await this.#base.leases.read();
       this.#view.viewed(view);
-      this.#supervisor.feed({ type: "view", now: bootClock.now(), view });
+      this.#shards.supervisor.feed({ type: "view", now: bootClock.now(), view });
     } catch {
       // The thread reports it.
     }
@@ -526,13 +286,15 @@ export class Node {
   }
 
   #publish(): void {
-    this.#leases.setReport(
+    const { node, incarnation, boot, leases } = this.#base;
+    const { host } = this.#shards;
+    leases.setReport(
       nodeReport({
-        node: this.#node,
-        incarnation: this.#incarnation,
-        bootId: this.#boot,
+        node,
+        incarnation,
+        bootId: boot,
         address: this.#router?.peerAddress ?? "",
-        shards: this.#host.reports().map((report) => [report.shard, this.#shardReport(report)]),
+        shards: host.reports().map((report) => [report.shard, this.#shards.report(report)]),
       }),
     );
     this.#view.refresh();

@@ -1,0 +1,218 @@
+import { join } from "node:path";
+import { bootClock } from "../clock.ts";
+import type { ShardConfig } from "../config.ts";
+import { LEASE, type ShardId } from "../contract.ts";
+import type { KeeperClient } from "../keeper/client.ts";
+import type { ShardReport } from "../leases/store.ts";
+import { connectGateway } from "../openclaw/client.ts";
+import { checkGatewayConfig } from "../openclaw/launch.ts";
+import { nodeState } from "../ownership/report.ts";
+import type { OwnershipState } from "../ownership/state.ts";
+import type { HistoryLost } from "../replication/manifest.ts";
+import { BootSlots } from "../shard/boot-slots.ts";
+import { probeStartup } from "../shard/probe.ts";
+import { ShardRunner } from "../shard/runner.ts";
+import { systemTimers } from "../shard/timers.ts";
+import type { RunnerEvent, RunnerReport } from "../shard/types.ts";
+import { LocalStateStore } from "../state/local.ts";
+import { deadNodes } from "../supervisor/dead-nodes.ts";
+import { Gateways } from "../supervisor/gateways.ts";
+import { ShardHost, type ShardHostDeps } from "../supervisor/shard-host.ts";
+import { Supervisor } from "../supervisor/supervisor.ts";
+import { RECYCLE_LEASE, RecycleTurns } from "../supervisor/turn-taking.ts";
+import type { NodeBase } from "./base.ts";
+import { type NodeReplicas, openReplicas } from "./replicas.ts";
+import { shardReport } from "./reporting.ts";
+
+export interface NodeShardsDeps {
+  base: NodeBase;
+  keeper: KeeperClient;
+  /** Base address of the built-in model; empty while there is none. */
+  modelUrl: () => string;
+  /** A gateway here serves now. */
+  serving: (shard: ShardId) => void;
+  /** Something changed that others should hear of. */
+  onChange: () => void;
+}
+
+/** The shards of a node: who decides on them, and what carries it out. */
+export class NodeShards {
+  readonly gateways: Gateways;
+  readonly replicas: NodeReplicas | null;
+  readonly host: ShardHost;
+  readonly supervisor: Supervisor;
+  readonly #deps: NodeShardsDeps;
+  readonly #base: NodeBase;
+  readonly #recycle: RecycleTurns;
+  readonly #bootSlots: BootSlots;
+  readonly #takeovers = new Map<ShardId, number>();
+
+  constructor(deps: NodeShardsDeps) {
+    const { base } = deps;
+    const { node, leases, compileCache } = base;
+    this.#deps = deps;
+    this.#base = base;
+    this.#bootSlots = new BootSlots(node.cores);
+    this.gateways = new Gateways({
+      config: () => base.fleet,
+      portBase: node.gatewayPortBase,
+      modelBaseUrl: deps.modelUrl,
+      compileCache,
+      check: (release, config) =>
+        checkGatewayConfig({
+          release,
+          config,
+          compileCache,
+          scratchDir: join(node.dataDir, "nodes", node.id),
+        }),
+    });
+    this.#recycle = new RecycleTurns({
+      node: node.id,
+      incarnation: base.incarnation,
+      bootId: base.boot,
+      release: node.release.id,
+      leases,
+      view: () => this.state.view,
+      abandoned: () => this.#unmovedMs(RECYCLE_LEASE) > LEASE.ttlMs,
+    });
+    this.replicas = this.#makeReplicas();
+    this.host = this.#makeHost();
+    this.supervisor = this.#makeSupervisor();
+  }
+
+  /** What the rules know. */
+  get state(): OwnershipState {
+    return this.supervisor.state;
+  }
+
+  /** What this node tells the others of a shard. */
+  report(report: RunnerReport): ShardReport {
+    const { shard } = report;
+    const base = shardReport(report, this.state, this.gateways.fault(shard));
+    const replica = this.replicas?.report(shard);
+    return replica ? { ...base, replica } : base;
+  }
+
+  #makeReplicas(): NodeReplicas | null {
+    const { node, fleet, boot, leases, metrics, logWith } = this.#base;
+    return openReplicas({
+      node,
+      fleet: fleet.fleet,
+      bootId: boot,
+      leases,
+      metrics,
+      shards: () => this.#base.fleet.shards.map((shard) => shard.id),
+      nodes: () => {
+        const known = Object.keys(this.state.view?.nodes ?? {});
+        return known.filter((id) => nodeState(this.state, id) === "active");
+      },
+      fenced: (shard, epoch, reason) => this.host.fenced(shard, epoch, reason),
+      log: logWith,
+      onChange: this.#deps.onChange,
+    });
+  }
+
+  #makeHost(): ShardHost {
+    const { node, fleet, incarnation, boot, shelf, history, log, logWith } = this.#base;
+    return new ShardHost({
+      replica: this.replicas?.state ?? null,
+      historyLost: (shard, epoch, lost) => this.#historyLost(shard, epoch, lost),
+      remember: (event, shard, detail) => history.add(event, shard, detail),
+      fleet: fleet.fleet,
+      node: node.id,
+      incarnation,
+      bootId: boot,
+      state:
+        this.replicas?.state ??
+        new LocalStateStore({
+          dataDir: node.dataDir,
+          fleet: fleet.fleet,
+          log: { warn: (message) => log.warn(message) },
+        }),
+      keeper: this.#deps.keeper,
+      shelf,
+      launch: (shard, release, stateDir) => this.gateways.launch(shard, release, stateDir),
+      runner: (options) => this.#makeRunner(options),
+      heard: (shard, event) => this.#heard(shard, event),
+      log: logWith,
+    });
+  }
+
+  #makeRunner({ shard, launch, heard }: Parameters<ShardHostDeps["runner"]>[0]): ShardRunner {
+    const { log, leases, logWith } = this.#base;
+    const { replicas } = this;
+    return new ShardRunner({
+      shard: this.#shardConfig(shard),
+      keeper: this.#deps.keeper,
+      launch,
+      gateway: (port, token) =>
+        connectGateway({ port, token, onProblem: (message) => log.warn({ shard }, message) }),
+      probe: probeStartup,
+      holdDeadline: () => leases.deadline(shard),
+      ...(replicas ? { mayServe: (which: ShardId) => replicas.mayServe(which) } : {}),
+      bootSlots: this.#bootSlots,
+      recycleTurn: (which, signal) => this.#recycle.take(which, signal),
+      clock: bootClock,
+      timers: systemTimers,
+      random: Math.random,
+      log: (level, msg, fields) => logWith(level, msg, { shard, ...fields }),
+      onEvent: heard,
+    });
+  }
+
+  #makeSupervisor(): Supervisor {
+    const { node, incarnation, boot, place, startedHere, leases, metrics } = this.#base;
+    const { history, logWith } = this.#base;
+    const { sameMachine } = place;
+    return new Supervisor({
+      self: { node: node.id, incarnation, bootId: boot, sameMachine },
+      release: node.release.id,
+      clock: bootClock,
+      leases,
+      alsoHeld: () => this.#recycle.held(),
+      host: this.host,
+      deadNodes: (view) =>
+        deadNodes(view, { node: node.id, incarnation, bootId: boot, startedHere }),
+      log: logWith,
+      remember: (event, shard, detail) => history.add(event, shard, detail),
+      tookOver: (shard, reason, since) => {
+        metrics.failovers.inc({ shard, reason });
+        this.#takeovers.set(shard, since);
+      },
+      onChange: this.#deps.onChange,
+    });
+  }
+
+  #heard(shard: ShardId, event: RunnerEvent): void {
+    const { metrics } = this.#base;
+    if (event.type === "serving") {
+      this.#deps.serving(shard);
+      const since = this.#takeovers.get(shard);
+      if (since !== undefined) metrics.failoverDuration.observe((bootClock.now() - since) / 1000);
+      this.#takeovers.delete(shard);
+    }
+    if (event.type === "restarted") metrics.gatewayRestarts.inc({ shard, reason: event.reason });
+    if (event.type === "emptied" || event.type === "gave-up") this.gateways.forget(shard);
+    this.supervisor.heard(shard, event);
+  }
+
+  #historyLost(shard: ShardId, epoch: number, lost: HistoryLost): void {
+    const { metrics, log, history } = this.#base;
+    // What is counted is a least: that something is missing counts, too.
+    const many = Math.max(1, lost.changes);
+    metrics.historyLost.inc({ shard }, many);
+    log.error({ shard, epoch, lost }, `history of ${shard} was lost`);
+    history.add("history lost", shard, `epoch ${epoch}: at least ${many} changes`);
+  }
+
+  #shardConfig(shard: ShardId): ShardConfig {
+    const config = this.#base.fleet.shards.find((each) => each.id === shard);
+    if (!config) throw new Error(`${shard} is not a shard of this fleet`);
+    return config;
+  }
+
+  #unmovedMs(lease: ShardId): number {
+    const watch = this.state.leaseWatch[lease];
+    return watch ? bootClock.now() - watch.since : Number.POSITIVE_INFINITY;
+  }
+}

@@ -120,6 +120,27 @@ describe.skipIf(whyNoHosts() !== null)("test hosts", () => {
     expect((await b.run("systemctl is-active nginx")).stdout).toBe("active\n");
   });
 
+  test("a host with a disk of its own can run out of it, and keeps it over a power loss", async () => {
+    const small = await TestHosts.create({ hosts: ["x"], dataMiB: 32 });
+    try {
+      const x = small.host("x");
+      const write = "dd if=/dev/zero of=/var/lib/openclaw-fleet/file bs=1M count=4 conv=fsync";
+      await x.run(write);
+      await x.fillDisk();
+      await expect(x.run(write.replace("file", "more"))).rejects.toThrow(/No space left/);
+      await x.run("dd if=/dev/zero of=/root/elsewhere bs=1M count=4");
+      await x.powerOff();
+      await x.start();
+      await expect(x.run(write.replace("file", "more"))).rejects.toThrow(/No space left/);
+      await x.freeDisk();
+      await x.run(write.replace("file", "more"));
+      expect((await x.run("stat -c %s /var/lib/openclaw-fleet/file")).stdout).toBe("4194304\n");
+    } finally {
+      await small.close();
+    }
+    await expect(lab.host("a").fillDisk()).rejects.toThrow("has no disk of its own");
+  });
+
   test("what a killed run left is removed by the next one", async () => {
     const program = `
       const { TestHosts } = await import(${JSON.stringify(LAB)});

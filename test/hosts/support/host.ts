@@ -1,54 +1,26 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
+
 import { dirname, join } from "node:path";
 import { makeSshKey } from "../../../plugin/host/ssh-key.ts";
 import { eventually } from "../../support/eventually.ts";
+import {
+  answers,
+  bootCommand,
+  DATA,
+  type HostMakings,
+  hostsFile,
+  makeDataDisk,
+  networkFile,
+} from "./boot.ts";
 import { initBelow, type RunOptions, type RunResult, run, startTied } from "./machine.ts";
-import { addressOf, type LabNetwork, ofImage } from "./network.ts";
-import type { Program } from "./programs.ts";
+import { addressOf, ofImage } from "./network.ts";
 
 /** A host boots in two seconds on an idle machine, ms. */
 const BOOT_MS = 120_000;
 
-/** What every host of a lab is made with. */
-export interface HostMakings {
-  /** The lab's id. */
-  readonly id: string;
-  readonly folder: string;
-  readonly base: string;
-  readonly nspawn: Program;
-  readonly network: LabNetwork;
-  /** Public key that may log in, as one line. */
-  readonly publicKey: string;
-  /** Names of all hosts, in order. */
-  readonly names: readonly string[];
-  /** False: the image was copied, because this machine cannot lay a file system over it. */
-  readonly overlay: boolean;
-}
-
-/**
- * Mounts and a control group of its own, which end with it; then the container takes its place. The group
- * is what a lab stops a host by, and keeps each systemd inside from seeing the others' processes.
- */
-const BOOT = `set -eu
-folder=$1 base=$2 group=$3 overlay=$4
-shift 4
-mkdir -p "$folder/cgroup" "$folder/root" /run/systemd/nspawn
-# What it notes there would stay after a power loss.
-mount -t tmpfs lab /run/systemd/nspawn
-mount -t cgroup2 none "$folder/cgroup"
-mkdir -p "$folder/cgroup/$group"
-echo 0 > "$folder/cgroup/$group/cgroup.freeze"
-echo $$ > "$folder/cgroup/$group/cgroup.procs"
-if test -e /sys/fs/cgroup/systemd/cgroup.procs; then
-  mkdir -p "/sys/fs/cgroup/systemd/$group"
-  echo $$ > "/sys/fs/cgroup/systemd/$group/cgroup.procs"
-fi
-test "$overlay" = no || mount -t overlay lab \\
-  -o "lowerdir=$base,upperdir=$folder/disk,workdir=$folder/work" "$folder/root"
-exec "$@"
-`;
+/** What fills a disk. */
+const FILLER = `${DATA}/.filler`;
 
 export class TestHost {
   readonly name: string;
@@ -106,27 +78,9 @@ export class TestHost {
   /** Switches it on, and waits until systemd has started everything and sshd answers. */
   async start(): Promise<void> {
     if (this.#running) throw new Error(`host ${this.name} is running`);
-    const { nspawn, base, network, overlay, id } = this.#makings;
-    const container = [
-      ...[nspawn.path, "--quiet", "--boot", "--register=no", "--keep-unit", "--console=pipe"],
-      ...[`--directory=${this.#folder}/root`, `--machine=${id}-${this.name}`],
-      ...[`--hostname=${this.name}`, `--network-bridge=${network.bridge}`],
-      // Nothing of this machine's names and time zone reaches the host.
-      ...["--resolv-conf=off", "--timezone=off", "--link-journal=no"],
-    ];
-    const started = startTied(
-      [
-        // Namespaces end with their first process, and everything in them: nothing outlives a lab.
-        ...["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"],
-        ...["sh", "-c", BOOT, "sh", this.#folder, base, this.#group],
-        ...[overlay ? "yes" : "no", ...container],
-      ],
-      // Servers have the second version of control groups, whatever this machine has.
-      {
-        env: { ...nspawn.env, SYSTEMD_NSPAWN_UNIFIED_HIERARCHY: "1" },
-        log: join(this.#folder, "console.log"),
-      },
-    );
+    await makeDataDisk(this.#makings, this.#folder);
+    const { argv, env } = bootCommand(this.#makings, this.name, this.#folder, this.#group);
+    const started = startTied(argv, { env, log: join(this.#folder, "console.log") });
     this.#running = started;
     const over = { now: false };
     void started.ended.then(() => {
@@ -294,6 +248,16 @@ export class TestHost {
     );
   }
 
+  /** Nothing more can be written where the host keeps what counts, which has a disk of its own (`dataMiB`). */
+  async fillDisk(): Promise<void> {
+    if (this.#makings.dataMiB === 0) throw new Error(`host ${this.name} has no disk of its own`);
+    await this.run(`cat /dev/zero > ${FILLER} 2>/dev/null || sync ${FILLER}`);
+  }
+
+  async freeDisk(): Promise<void> {
+    await this.run(["rm", "-f", FILLER]);
+  }
+
   /** The last lines of its journal, for a test that failed. */
   async journal(lines = 100): Promise<string> {
     const { stdout } = await this.run(["journalctl", "--no-pager", "-n", String(lines)]);
@@ -308,25 +272,4 @@ function read(file: string): string {
     // a device that went away
     return "";
   }
-}
-
-function hostsFile(makings: HostMakings): string {
-  const rows = makings.names.map((name, i) => `${addressOf(makings.network, i)} ${name}`);
-  return `127.0.0.1 localhost\n${rows.join("\n")}\n`;
-}
-
-const networkFile = (address: string): string =>
-  `[Match]\nName=host0\n\n[Network]\nAddress=${address}/24\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n`;
-
-function answers(address: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host: address, port, timeout: 2_000 });
-    socket.once("data", () => {
-      socket.destroy();
-      resolve();
-    });
-    socket.once("timeout", () => socket.destroy(new Error(`${address}:${port} does not answer`)));
-    socket.once("error", reject);
-    socket.once("close", () => reject(new Error(`${address}:${port} closed the connection`)));
-  });
 }

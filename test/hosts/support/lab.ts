@@ -5,7 +5,8 @@ import { makeSshKey } from "../../../plugin/host/ssh-key.ts";
 import { holderLives, holderOf } from "../../../toolchain/holder.ts";
 import { cacheDir } from "../../../toolchain/paths.ts";
 import { baseImage } from "./base-image.ts";
-import { type HostMakings, TestHost } from "./host.ts";
+import type { HostMakings } from "./boot.ts";
+import { TestHost } from "./host.ts";
 import { run, runQuietly } from "./machine.ts";
 import { makeNetwork, ofImage } from "./network.ts";
 import { hostPrograms } from "./programs.ts";
@@ -15,6 +16,8 @@ export interface LabOptions {
   readonly hosts: readonly string[];
   /** Named, but left off. @default none */
   readonly off?: readonly string[];
+  /** Gives each host a disk of this size for /var/lib/openclaw-fleet, which can be filled. @default none */
+  readonly dataMiB?: number;
 }
 
 /** What a lab leaves in its folder, so that a later one can clear up after it. */
@@ -62,7 +65,7 @@ export class TestHosts {
   }
 
   /** Makes the hosts and waits until all that are not left off have booted. */
-  static async create({ hosts: names, off = [] }: LabOptions): Promise<TestHosts> {
+  static async create({ hosts: names, off = [], dataMiB = 0 }: LabOptions): Promise<TestHosts> {
     const [{ nspawn }, base] = [await hostPrograms(), await baseImage()];
     await clearUp(base);
     const id = randomBytes(3).toString("hex");
@@ -80,7 +83,8 @@ export class TestHosts {
       writeFileSync(`${identityFile}.pub`, `${key.pub}\n`);
       const overlay = await overlays(base, folder);
       if (!overlay) for (const name of names) await copyImage(base, join(folder, name));
-      const makings = { id, folder, base, nspawn, network, publicKey: key.pub, names, overlay };
+      const made = { id, folder, base, nspawn, network, names, overlay, dataMiB };
+      const makings = { ...made, publicKey: key.pub };
       lab = new TestHosts(makings, identityFile);
       const on = lab.hosts.filter(({ name }) => !off.includes(name));
       await Promise.all(on.map((host) => host.start()));

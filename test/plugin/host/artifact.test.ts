@@ -1,0 +1,116 @@
+import { describe, expect, test } from "vitest";
+import { ArtifactHandler } from "../../../plugin/host/artifact.ts";
+import { HostUnreachable } from "../../../plugin/host/shell.ts";
+import { UNKNOWN } from "../../../plugin/values.ts";
+
+const inputs = {
+  host: { name: "a", address: "203.0.113.5" },
+  artifact: "2026.9.6-0123456789ab",
+  needs: {
+    fleet: "prod",
+    node: "a",
+    arch: "x64",
+    memoryMiB: 2_048,
+    dataMiB: 10_000,
+    ports: { "443": "the front" },
+    units: ["nginx.service"],
+  },
+};
+const state = {
+  ...inputs,
+  condition: "whole",
+  hostKey: "ssh-ed25519 AAAA",
+  previous: "",
+  parts: [{ name: "bin", id: "1", shape: "2" }],
+};
+const away = new ArtifactHandler({
+  open: () => {
+    throw new HostUnreachable("host a: cannot be reached");
+  },
+  release: () => Promise.reject(new Error("not needed")),
+  env: {},
+});
+const operation = {
+  preview: false,
+  programRuns: true,
+  say: () => {},
+  signal: new AbortController().signal,
+};
+
+describe("inputs of a release on a host", () => {
+  const failures = (change: object) => away.check(undefined, { ...inputs, ...change }).failures;
+
+  test("are taken as they are when they can be", () => {
+    expect(away.check(undefined, inputs)).toEqual({ inputs, failures: [] });
+  });
+
+  test.each([
+    [{ artifact: "../../etc" }, "artifact"],
+    [{ artifact: "" }, "artifact"],
+    [{ host: { name: "a" } }, "host.address"],
+    [{ needs: { ...inputs.needs, arch: "mips" } }, "needs.arch"],
+    [{ needs: { ...inputs.needs, ports: { https: "x" } } }, "needs.ports.https"],
+    [{ needs: { ...inputs.needs, memoryMiB: -1 } }, "needs.memoryMiB"],
+  ])("%o fails at %s", (change, property) => {
+    expect(failures(change).map((failure) => failure.property)).toEqual([property]);
+  });
+
+  test("that are not known yet are looked at later", () => {
+    expect(failures({ artifact: UNKNOWN })).toEqual([]);
+  });
+});
+
+describe("what a change of it means", () => {
+  const diff = (change: object, made: object = {}) =>
+    away.diff({ ...state, ...made }, inputs, { ...inputs, ...change });
+
+  test("nothing for the same", () => {
+    expect(diff({})).toEqual({ changes: [], replaces: [], outputOnly: [] });
+  });
+
+  test("another release, address or need is an update", () => {
+    expect(diff({ artifact: "2027.1.1-0" }).changes).toEqual([
+      { path: "artifact", kind: "update" },
+    ]);
+    expect(diff({ host: { ...inputs.host, address: "203.0.113.6" } })).toMatchObject({
+      changes: [{ path: "host.address" }],
+      replaces: [],
+    });
+    expect(diff({ needs: { ...inputs.needs, memoryMiB: 1 } }).replaces).toEqual([]);
+  });
+
+  test("another host is another resource", () => {
+    expect(diff({ host: { ...inputs.host, name: "b" } }).replaces).toEqual(["host.name"]);
+  });
+
+  test("damage that refresh saw is an update by itself", () => {
+    expect(diff({}, { condition: "bin is damaged" })).toEqual({
+      changes: [{ path: "condition", kind: "update" }],
+      replaces: [],
+      outputOnly: ["condition"],
+    });
+  });
+});
+
+describe("a host that does not answer", () => {
+  test("is a condition for refresh, not a failure", async () => {
+    const read = await away.read("prod/a", state, inputs);
+    expect(read?.state.condition).toBe("host a: cannot be reached");
+    expect(read?.inputs).toBe(inputs);
+  });
+
+  test("fails its own step with its own words", async () => {
+    await expect(away.create(inputs, operation)).rejects.toThrow(/^host a: cannot be reached$/);
+    await expect(away.update("prod/a", state, inputs, operation)).rejects.toThrow(
+      /^host a: cannot be reached$/,
+    );
+    await expect(away.delete("prod/a", state, operation)).rejects.toThrow(
+      /OPENCLAW_FLEET_FORGET_HOSTS=a/,
+    );
+  });
+
+  test("nothing begins after an interruption", async () => {
+    const stopped = { ...operation, signal: AbortSignal.abort() };
+    await expect(away.create(inputs, stopped)).rejects.toThrow(/interrupted while sending/);
+  });
+});

@@ -9,6 +9,7 @@ import type { FleetStatus } from "../../gateway/contract.ts";
 import { issue, type KeyPair, makeAuthority } from "../../plugin/host/authority.ts";
 import { ensureEtcd } from "../../toolchain/etcd.ts";
 import { eventually } from "../support/eventually.ts";
+import { frontLoad } from "./support/front-load.ts";
 import type { TestHost } from "./support/host.ts";
 import { TestHosts } from "./support/lab.ts";
 import {
@@ -146,6 +147,24 @@ describe.skipIf(whyNoHosts() !== null)("nodes on three hosts, with etcd between 
       });
     expect(await ask({ ca: authority.cert, cert: leaf.cert, key: leaf.key })).toBe(200);
     await expect(ask({ ca: authority.cert })).rejects.toThrow();
+  });
+
+  test("every host is updated in turn under load through its fronts: no client notices", async () => {
+    const leaf = await issue(
+      authority,
+      { fleet: "lab", name: "front", addresses: ["front"], days: 1 },
+      new Date(),
+    );
+    const routers = lab.hosts.map(({ address }) => ({ host: address, port: 18_790 }));
+    const tls = { ca: authority.cert, cert: leaf.cert, key: leaf.key };
+    const load = frontLoad(routers, tls, TOKENS.client);
+    for (const [index, host] of lab.hosts.entries()) {
+      const before = load.asked();
+      await host.run(["systemctl", "restart", NODE_UNIT]);
+      await serving(lab.hosts[(index + 1) % 3] as TestHost);
+      await eventually(() => expect(load.asked()).toBeGreaterThan(before + 20), WAIT_MS);
+    }
+    expect(await load.stop()).toEqual([]);
   });
 
   test("certificates of another authority replace those in force, without a restart", async () => {

@@ -132,6 +132,11 @@ export const nodeConfig = z.strictObject({
   front: z.strictObject({ host: z.string(), port: z.number().int().positive() }).optional(),
   /** @default the SQLite file in the data directory */
   leases: leases.optional(),
+  /**
+   * Where the other nodes are dialled: as they published in the lease store, or as DNS says for
+   * `<node>.<name>` or `_openclaw-fleet._tcp.<name>`. @default as published
+   */
+  discovery: z.strictObject({ kind: z.literal("dns"), name: z.string() }).optional(),
   /** Release this node starts shards with. */
   release: z.strictObject({
     /** Shown as version: `<openclaw version>` or `<openclaw version>+<build>`. */

@@ -29,6 +29,8 @@ export interface NodePlanInput {
   readonly redisUrl?: string | undefined;
   /** Where replicas go; see `NodeConfig.replication`. */
   readonly replication?: NodeConfig["replication"];
+  /** Where nodes dial each other; see `NodeConfig.discovery`. */
+  readonly discovery?: NodeConfig["discovery"];
   /** Most memory of the node with all its gateways, MiB. @default no limit */
   readonly memoryMaxMiB?: number | undefined;
 }
@@ -140,6 +142,7 @@ export function nodeConfigOf(context: HostContext, input: NodePlanInput): NodeCo
     gatewayPortBase: GATEWAY_PORT_BASE,
     cores: input.cores,
     ...(input.redisUrl === undefined ? {} : { redisUrl: input.redisUrl }),
+    ...(input.discovery === undefined ? {} : { discovery: input.discovery }),
     ...(input.replication === undefined ? {} : { replication: input.replication }),
   };
 }

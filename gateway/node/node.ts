@@ -15,6 +15,7 @@ import { ChannelWatch } from "./channel-watch.ts";
 import { waitForCompany } from "./company.ts";
 import { Condition } from "./condition.ts";
 import { DiskWatch } from "./disk-watch.ts";
+import { DnsDirectory } from "./dns-directory.ts";
 import { followLeases } from "./lease-events.ts";
 import { killPortHolder } from "./port-holder.ts";
 import { nodeReport } from "./reporting.ts";
@@ -35,6 +36,7 @@ export class Node {
   readonly #disk: DiskWatch;
   readonly #channels: ChannelWatch;
   readonly #condition: Condition;
+  readonly #directory: DnsDirectory | null;
   readonly #changes = new EventEmitter();
   #model: DemoModel | null = null;
   #router: RouterHandle | null = null;
@@ -67,6 +69,7 @@ export class Node {
       timers: systemTimers,
       log: base.logWith,
     });
+    this.#directory = this.#makeDirectory();
     this.#view = this.#makeView();
     this.#condition = new Condition({
       keeper: this.#keeper,
@@ -88,6 +91,17 @@ export class Node {
       log: base.log,
       remember: (event, shard, detail) => base.history.add(event, shard, detail),
       onChange: () => this.#changed(),
+    });
+  }
+
+  #makeDirectory(): DnsDirectory | null {
+    const { discovery, peerPort } = this.#base.node;
+    if (!discovery || peerPort === undefined) return null;
+    return new DnsDirectory({
+      name: discovery.name,
+      port: peerPort,
+      nodes: () => Object.keys(this.#shards.state.view?.nodes ?? {}),
+      log: { warn: (message) => this.#base.log.warn(message) },
     });
   }
 
@@ -114,6 +128,9 @@ export class Node {
       standing: (shard) => standing(shards.state, shard),
       nodeState: (id) => nodeState(shards.state, id),
       lookAgain: () => void this.#look(),
+      ...(this.#directory
+        ? { addressOf: (id, published) => this.#directory?.addressOf(id, published) ?? published }
+        : {}),
     });
   }
 
@@ -128,6 +145,7 @@ export class Node {
     const router = await this.#startRouter();
     this.#router = router;
     tls?.watch();
+    this.#directory?.start();
     this.#view.attachCounts({
       held: () => router.held(),
       sessions: () => this.#sessionCounts,
@@ -204,6 +222,7 @@ export class Node {
     clearInterval(this.#timer);
     this.#condition.close();
     tls?.close();
+    this.#directory?.close();
     this.#channels.close();
     supervisor.close();
     await replicas?.stop();

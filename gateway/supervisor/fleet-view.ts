@@ -27,6 +27,8 @@ export interface FleetViewDeps {
   standing: (shard: ShardId) => Standing;
   nodeState: (node: NodeId) => NodeState;
   lookAgain: (shard: ShardId) => void;
+  /** Where a node is dialled. @default as it published */
+  addressOf?: (node: NodeId, published: string) => string;
 }
 
 /** The router's window on the fleet, answered from memory. */
@@ -141,7 +143,7 @@ export class LiveFleetView implements FleetView {
       return { at: "none", epoch, state: where.alive ? (report?.state ?? "acquiring") : "idle" };
     }
     const { node, incarnation } = where;
-    return { at: "peer", node, address: owner.address, epoch, incarnation };
+    return { at: "peer", node, address: this.#addressOf(owner), epoch, incarnation };
   }
 
   onRoute(listener: (shard: ShardId) => void): () => void {
@@ -156,7 +158,11 @@ export class LiveFleetView implements FleetView {
   peers(): { node: NodeId; address: string }[] {
     return this.#records()
       .filter((record) => record.id !== this.node && this.#deps.nodeState(record.id) !== "lost")
-      .map((record) => ({ node: record.id, address: record.address }));
+      .map((record) => ({ node: record.id, address: this.#addressOf(record) }));
+  }
+
+  #addressOf({ id, address }: NodeRecord): string {
+    return this.#deps.addressOf?.(id, address) ?? address;
   }
 
   storeOk(): boolean {

@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CADDY_UNIT, planCaddy } from "../../components/caddy/plan.ts";
 import { planFront } from "../../components/front/plan.ts";
 import { mergeParts } from "../../components/host/merge.ts";
 import type { HostPart, HostPlan } from "../../components/host/types.ts";
 import { NGINX_UNIT, planNginx } from "../../components/nginx/plan.ts";
 import { planRedis, redisPasswords, SENTINEL_UNIT } from "../../components/redis/plan.ts";
 import type { Operation } from "../../plugin/handler.ts";
-import { issue, makeAuthority } from "../../plugin/host/authority.ts";
+import { issue, type KeyPair, makeAuthority } from "../../plugin/host/authority.ts";
 import { ReleaseHandler } from "../../plugin/host/release.ts";
 import { openSsh } from "../../plugin/host/ssh.ts";
 import { type Props, reveal, secret } from "../../plugin/values.ts";
@@ -20,9 +21,12 @@ import { whyNoHosts } from "./support/programs.ts";
 const REDIS_UNIT = "openclaw-fleet-redis.service";
 /** Longest wait for hosts to agree, ms. */
 const AGREE_MS = 120_000;
+/** Three hosts are made one after the other. */
+const SETUP_MS = 600_000;
 
 describe.skipIf(whyNoHosts() !== null)("front and Redis under their own units", () => {
   let lab: TestHosts;
+  let authority: KeyPair;
   const secrets: Record<string, string> = {};
   const states = new Map<string, { state: Props; news: Props }>();
   const release = new ReleaseHandler({ open: openSsh, env: {} });
@@ -83,7 +87,7 @@ describe.skipIf(whyNoHosts() !== null)("front and Redis under their own units", 
 
   beforeAll(async () => {
     lab = await TestHosts.create({ hosts: ["a", "b", "c"] });
-    const authority = await makeAuthority("lab", new Date());
+    authority = await makeAuthority("lab", new Date());
     secrets["tls.ca"] = authority.cert;
     for (const name of redisPasswords("sentinel")) secrets[name] = `password-of-${name}`;
     const { files } = await bundleRuntime(PROJECT_ROOT);
@@ -103,7 +107,7 @@ describe.skipIf(whyNoHosts() !== null)("front and Redis under their own units", 
       const news = inputsOf(host, planOf(host, "least_conn"));
       states.set(host.name, { news, state: (await release.create(news, op())).state });
     }
-  });
+  }, SETUP_MS);
   afterAll(async () => {
     await lab?.close();
   });
@@ -157,6 +161,49 @@ describe.skipIf(whyNoHosts() !== null)("front and Redis under their own units", 
     states.set("a", { state: after, news: { ...news, plan: without } });
     expect(await shows(host, NGINX_UNIT, "MainPID")).toBe(pid);
     expect(await ask("https://localhost/v1/models")).toMatch(/^503/);
+  });
+
+  test("Caddy serves under its own unit, and is told of new certificates while it runs", async () => {
+    const host = lab.host("b");
+    const context = contextFor(lab.hosts, host);
+    const front = planFront(context.hosts, {
+      names: [],
+      certificate: { kind: "fleet" },
+      hosts: ["b"],
+    });
+    const caddy = planCaddy(context, front);
+    const plan = mergeParts([
+      tlsPart(host),
+      planRedis(context, { mode: "sentinel", memoryMiB: 64 }),
+      // Without the check of a whole fleet, as above.
+      { ...caddy, checks: {} },
+    ]);
+    const { state } = states.get("b") as { state: Props };
+    const news = inputsOf(host, plan);
+    const after = await release.update("lab/b", state, news, op());
+    const pid = await shows(host, CADDY_UNIT, "MainPID");
+    const ask = async () =>
+      (await host.run("curl -sk -w '%{http_code}' 'https://localhost/v1/models?q=hidden'")).stdout;
+    expect(await ask()).toMatch(/no_owner.*503$/s);
+    const served = async () =>
+      (await host.run("curl -sk -o /dev/null -w '%{certs}' https://localhost/")).stdout;
+    const before = await served();
+    expect(before).toContain("BEGIN CERTIFICATE");
+    const anew = await issue(
+      authority,
+      { fleet: "lab", name: "b", addresses: ["b", host.address, "new"], days: 30 },
+      new Date(),
+    );
+    secrets["tls.b.cert"] = anew.cert;
+    secrets["tls.b.key"] = anew.key;
+    const renewed = inputsOf(host, plan);
+    states.set("b", {
+      state: await release.update("lab/b", after, renewed, op()),
+      news: renewed,
+    });
+    expect(await shows(host, CADDY_UNIT, "MainPID")).toBe(pid);
+    await eventually(async () => expect(await served()).not.toBe(before));
+    expect((await host.run(`journalctl -u ${CADDY_UNIT} -o cat`)).stdout).not.toContain("hidden");
   });
 
   test("the master's host loses its power: another serves, and it comes back as a replica", async () => {

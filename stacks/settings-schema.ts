@@ -16,6 +16,7 @@ import { adoptSettings, awsSettings, layersSetting } from "./aws/settings.ts";
 import { CAPACITY, type CapacityName } from "./capacity.ts";
 import {
   certificatesSettings,
+  discoverySettings,
   frontSettings,
   hostsSetting,
   redisSettings,
@@ -200,6 +201,7 @@ export const settingsSchema = z.strictObject({
   hosts: hostsSetting,
   front: frontSettings.prefault({}).describe("What answers on the public ports (hosts)."),
   redis: redisSettings.prefault({}).describe("Sessions, limits and stored answers (hosts)."),
+  discovery: discoverySettings.prefault({}).describe("How nodes find each other (hosts)."),
   certificates: certificatesSettings.prefault({}).describe("Certificates between hosts (hosts)."),
   aws: awsSettings.optional().describe("Where on AWS, and as whom (ec2, eks)."),
   network: networkSettings.prefault({}).describe("The VPC, or one that exists (ec2, eks)."),

@@ -26,6 +26,8 @@ export interface HostsPlan {
   readonly watching: string | null;
   /** What people open. */
   readonly endpoint: string;
+  /** Domain in which nodes find each other; null: by their addresses. */
+  readonly discovery: string | null;
   /** DNS names and addresses in each host's certificate. */
   readonly certificates: Readonly<Record<string, readonly string[]>>;
 }
@@ -50,11 +52,13 @@ export function planHosts(settings: Settings, fleet: FleetPlan): HostsPlan {
     watching:
       (settings.monitoring.enabled ?? several) ? watchingHost(hosts, settings.monitoring) : null,
     endpoint: endpointOf(hosts, front, settings),
+    discovery: settings.discovery.dns ?? null,
     certificates: Object.fromEntries(
       hosts.map(({ name, address }) => {
         // Without a certificate of a public authority, people meet this one.
         const names = front?.fronts.some((host) => host.name === name) ? front.names : [];
         const own = [address, name, ROUTER_NAME, "localhost", "127.0.0.1", "::1"];
+        if (settings.discovery.dns !== undefined) own.push(`${name}.${settings.discovery.dns}`);
         return [name, [...own, ...names]];
       }),
     ),

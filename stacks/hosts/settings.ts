@@ -95,6 +95,17 @@ export const redisSettings = z.strictObject({
     ),
 });
 
+/** How nodes find each other; which there are, the lease store says. */
+export const discoverySettings = z.strictObject({
+  dns: z
+    .string()
+    .regex(/^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/, "a domain, e.g. nodes.example.com")
+    .optional()
+    .describe(
+      "Domain in which nodes are looked up, every 10 s: SRV records _openclaw-fleet._tcp.<domain>, else <node>.<domain>. By the addresses in hosts when left out.",
+    ),
+});
+
 export const certificatesSettings = z.strictObject({
   days: z.int().min(2).default(730).describe("How long certificates between hosts last, days."),
   generation: z

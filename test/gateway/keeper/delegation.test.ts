@@ -1,7 +1,8 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { CgroupCage } from "../../../gateway/keeper/cage-cgroup.ts";
 import { handDown, isSettled, settleInDelegation } from "../../../gateway/keeper/delegation.ts";
 
 // A directory in a cgroup's form: kernels without a memory controller in v2 could show no limit at all.
@@ -35,4 +36,37 @@ test("only a keeper that settled hands controllers down", () => {
   expect(isSettled(`${own}/openclaw-fleet/daemon`)).toBe(true);
   expect(isSettled(own)).toBe(false);
   expect(isSettled("user.slice/daemon")).toBe(false);
+});
+
+test("a cage gets its limit where the kernel can keep it, and is ended as a whole", async () => {
+  for (const [name, limited] of [
+    ["with", true],
+    ["without", false],
+  ] as const) {
+    const path = `${own}/openclaw-fleet/f/n/${name}`;
+    const directory = join(mount, path);
+    mkdirSync(directory, { recursive: true });
+    if (limited) {
+      for (const file of ["memory.max", "memory.oom.group"]) {
+        writeFileSync(join(directory, file), "max");
+      }
+    }
+    const child = new CgroupCage(path, mount).run({
+      command: "/bin/true",
+      args: [],
+      cwd: "/",
+      env: {},
+      stdio: "ignore",
+      memoryMaxBytes: 3_000_000_000,
+    });
+    expect(await new Promise((resolve) => child.once("exit", resolve))).toBe(0);
+    const files = readdirSync(directory).sort();
+    expect(files).toEqual(
+      limited ? ["cgroup.procs", "memory.max", "memory.oom.group"] : ["cgroup.procs"],
+    );
+    if (limited) {
+      expect(readFileSync(join(directory, "memory.max"), "utf8")).toBe("3000000000");
+      expect(readFileSync(join(directory, "memory.oom.group"), "utf8")).toBe("1");
+    }
+  }
 });

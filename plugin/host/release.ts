@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { type Diff, type Handler, Interrupted, type Operation, PartlyDone } from "../handler.ts";
 import { type Props, reveal, UNKNOWN } from "../values.ts";
+import { OneByOne } from "../wait.ts";
 import type { AgentRequest, AgentResult, NodeApiAccess } from "./agent/protocol.ts";
 import { AgentError, AgentMissing, callAgent } from "./agent-call.ts";
 import { howToForget, isForgotten } from "./forget.ts";
@@ -43,10 +44,13 @@ export interface ReleaseOptions {
 /**
  * `openclaw:host:Release`: one host as its plan says. The work is done by the agent on the host (agent/),
  * which comes with the release; here it is decided what is asked of it and what its answers mean to Pulumi.
+ * New hosts are made side by side, since a store of several members starts when most of them are there.
+ * Changes go one host at a time and stop at the first that fails, whatever the engine hands out at once.
  */
 export class ReleaseHandler implements Handler {
   readonly #open: OpenShell;
   readonly #env: NodeJS.ProcessEnv;
+  readonly #rolling = new OneByOne();
 
   constructor({ open, env = process.env }: ReleaseOptions) {
     this.#open = open;
@@ -118,19 +122,23 @@ export class ReleaseHandler implements Handler {
   ): Promise<Props> {
     const olds = reveal<Whole>(state);
     const kept = { revision: olds.revision, hostKey: olds.hostKey };
+    const changes = releaseChanges(withoutMade(olds), news);
     const drifted = Object.keys(olds.drift ?? {}).length > 0 || olds.state === "incomplete";
-    const touches = drifted || concernsHost(releaseChanges(withoutMade(olds), news));
-    if (!touches) return stateOf(news, kept);
+    if (!drifted && !concernsHost(changes)) return stateOf(news, kept);
     if (op.preview) return stateOf(news, { ...kept, revision: UNKNOWN });
     const inputs = releaseInputs.parse(reveal(news));
     const reached: Reached = { hostKey: null };
-    await this.#apply(inputs, olds, op, reached);
+    const work = () => this.#apply(inputs, olds, op, reached);
+    // What does not run may be what the others wait for: a store needs most of its members to start.
+    const stands = changes.length === 0 && someUnitIsDown(olds);
+    if (olds.state === "incomplete" || stands) await work();
+    else await this.#inTurn(inputs, op, work);
     return stateOf(news, { hostKey: reached.hostKey ?? "" });
   }
 
   async delete(_id: string, state: Props, op: Operation): Promise<void> {
     const whole = reveal<Whole>(state);
-    const { host, fleet, node, keepData } = whole;
+    const { host } = whole;
     // Pulumi's own protection of the fleet is seen only after its hosts are gone.
     if (whole.protected === true && !op.programRuns) {
       throw new Error(
@@ -142,6 +150,13 @@ export class ReleaseHandler implements Handler {
       op.say(`forgotten: ${leftBehind(whole)}`);
       return;
     }
+    const work = () => this.#remove(whole, op);
+    // At the end of the whole fleet nobody needs the shards: hosts go side by side.
+    await (op.programRuns ? this.#inTurn(whole, op, work) : work());
+  }
+
+  async #remove(whole: Whole, op: Operation): Promise<void> {
+    const { host, fleet, node, keepData } = whole;
     const request: AgentRequest = {
       verb: "remove",
       fleet,
@@ -164,6 +179,11 @@ export class ReleaseHandler implements Handler {
       }
       throw new Error(`host ${host.name}: ${message}`);
     }
+  }
+
+  #inTurn<T>({ host }: Pick<Whole, "host">, op: Operation, work: () => Promise<T>): Promise<T> {
+    op.say("waiting for its turn");
+    return this.#rolling.run(`host ${host.name}`, work);
   }
 
   /** Brings a host to its plan. @param olds what the state holds; null when it is made */
@@ -222,6 +242,11 @@ function apiOf({
 }: Pick<ReleaseInputs, "apiPort" | "secrets">): NodeApiAccess | null {
   const token = secrets[ADMIN_TOKEN];
   return apiPort > 0 && token ? { port: apiPort, token } : null;
+}
+
+/** Whether refresh found a unit that should run and does not. */
+function someUnitIsDown({ drift = {} }: Whole): boolean {
+  return Object.entries(drift).some(([what, how]) => what.startsWith("unit ") && /^is /.test(how));
 }
 
 /** What a host that is forgotten still has. */

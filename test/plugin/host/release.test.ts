@@ -271,7 +271,7 @@ test("a host that does not answer: refresh goes on, delete names the way out", a
 });
 
 test("a host without the release, or anything of the fleet, is told apart", async () => {
-  const { release, there, checked } = fakeHost(fine);
+  const { release, there, open, checked } = fakeHost(fine);
   const inputs = checked(INPUTS);
   const { state } = await release.create(inputs, OP);
   there.agent = false;
@@ -280,5 +280,54 @@ test("a host without the release, or anything of the fleet, is told apart", asyn
   await expect(release.delete("vps/n1", state, OP)).rejects.toThrow("Nothing was removed there");
   there.record = false;
   expect(await release.read("vps/n1", state, inputs)).toBeNull();
-  await release.delete("vps/n1", state, OP);
+  await new ReleaseHandler({ open, env: {} }).delete("vps/n1", state, OP);
+});
+
+test("hosts are made side by side, changed one at a time, and no further after one that failed", async () => {
+  const under = { now: 0, most: 0 };
+  let fails = "";
+  const { open, checked } = fakeHost((request) =>
+    request.node === fails ? { failed: { message: "no", restored: true } } : fine(),
+  );
+  const slow = new ReleaseHandler({
+    env: {},
+    open: (connection) => {
+      const shell = open(connection);
+      return {
+        ...shell,
+        async exec(argv, options) {
+          under.now += 1;
+          under.most = Math.max(under.most, under.now);
+          for (let i = 0; i < 5; i++) await new Promise((done) => setImmediate(done));
+          under.now -= 1;
+          return await shell.exec(argv, options);
+        },
+      };
+    },
+  });
+  const names = ["n1", "n2", "n3"];
+  const of = (name: string, keepData = true) =>
+    checked({ ...INPUTS, node: name, keepData, host: { name, address: "10.0.0.1" } });
+  const states = await Promise.all(
+    names.map(async (name) => (await slow.create(of(name), OP)).state),
+  );
+  expect(under.most).toBe(3);
+  under.most = 0;
+  const change = (name: string, i: number) => {
+    const news = { ...of(name), artifact: "r2" };
+    return slow.update(`vps/${name}`, states[i] as Props, news, OP);
+  };
+  const down = { "unit toy.service": "is failed (failed)" };
+  const repair = (name: string, i: number) =>
+    slow.update(`vps/${name}`, { ...states[i], drift: down }, of(name), OP);
+  await Promise.all(names.map(repair));
+  expect(under.most).toBe(3);
+  under.most = 0;
+  fails = "n2";
+  const ended = await Promise.allSettled(names.map(change));
+  expect(under.most).toBe(1);
+  expect(ended.map((each) => each.status)).toEqual(["fulfilled", "rejected", "rejected"]);
+  expect(String((ended[2] as PromiseRejectedResult).reason)).toContain(
+    "host n3 was not touched, because host n2 failed",
+  );
 });

@@ -74,13 +74,23 @@ export function etcdEndpoints(
   return [...own, ...others].map(({ address }) => `https://${endpoint(address, ports.etcdClient)}`);
 }
 
+const membersPathOf = (paths: HostPaths): string => `${paths.etc}/etcd/members.json`;
+
+/** Command line of what a host does for its member (gateway/etcd/main.ts). */
+export const etcdProgram = (paths: HostPaths, command: string): string[] => [
+  `${paths.release}/bin/node`,
+  `${paths.release}/runtime/etcd.js`,
+  command,
+  membersPathOf(paths),
+];
+
 /** The member of etcd on one host; nothing where none is to be. */
 export function planEtcd(context: HostContext, settings: EtcdSettings): HostPart {
   const { paths, self } = context;
   if (!settings.members.includes(self.name)) return {};
   const home = etcdHome(paths);
   const etc = `${paths.etc}/etcd`;
-  const membersPath = `${etc}/members.json`;
+  const membersPath = membersPathOf(paths);
   const configPath = `${etc}/etcd.json`;
   const caPath = `${etc}/ca.pem`;
   const file = (content: string): HostFile => ({
@@ -89,8 +99,7 @@ export function planEtcd(context: HostContext, settings: EtcdSettings): HostPart
     group: ETCD_USER,
     mode: "0640",
   });
-  const program = (command: string) =>
-    `${paths.release}/bin/node ${paths.release}/runtime/etcd.js ${command} ${membersPath}`;
+  const program = (command: string) => etcdProgram(paths, command).join(" ");
   return {
     users: { [ETCD_USER]: { home } },
     directories: {

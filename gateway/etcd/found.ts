@@ -9,13 +9,15 @@ const TRY_MS = 5_000;
 const PAUSE_MS = 1_000;
 
 /**
- * Says of the lease store below `prefix` that it is a new fleet's, as soon as there is a majority. For the
- * deployment that makes the fleet: nothing else can tell a new store from one that has forgotten everything.
+ * Makes the lease store below `prefix`, as soon as there is a majority. For the deployment that makes the fleet:
+ * nodes wait for it, because nothing else can tell a new store from one that was lost. `forgotten`: it was lost;
+ * then no shard begins with nothing.
  * @throws StoreUnavailable when there was no majority for too long
  */
 export async function found(
   { members, tls }: MemberFile,
   prefix: string,
+  forgotten: boolean,
   say: (line: string) => void,
 ): Promise<void> {
   const endpoints = members.map(({ clientUrl }) => clientUrl);
@@ -25,7 +27,7 @@ export async function found(
   try {
     for (;;) {
       try {
-        say((await store.found()) ? "the fleet is new" : "the fleet has served already");
+        say((await store.create(!forgotten)) ? "founded" : "it was founded before");
         return;
       } catch (error) {
         if (!(error instanceof StoreUnavailable) || performance.now() > until) throw error;

@@ -3,7 +3,7 @@
  * - `prepare`: before each start; decides whether it begins, joins or goes on.
  * - `tend`: every half minute; promotes, takes out, defragments, saves a snapshot.
  * - `health`: succeeds when this member serves with a majority and votes.
- * - `found members.json PREFIX`: says that the lease store there is a new fleet's.
+ * - `found members.json PREFIX`: makes the lease store of a new fleet; `found-forgotten` that of one which lost its own.
  * - `leave`: takes this member out of the cluster for good; before its host leaves the fleet.
  */
 import { statSync } from "node:fs";
@@ -62,7 +62,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     for (const fault of await tend(file, say)) say(`not done, tried again soon: ${fault}`);
   },
   health,
-  found: (file, _path, prefix) => found(file, prefix, say),
+  found: (file, _path, prefix) => found(file, prefix, false, say),
+  "found-forgotten": (file, _path, prefix) => found(file, prefix, true, say),
   leave,
 };
 

@@ -46,11 +46,14 @@ export class EtcdTransactions {
     this.#warn = warn;
   }
 
-  /** Gives the store a name as that of a new fleet; false when it has one. */
-  async create(): Promise<boolean> {
+  /**
+   * Gives the store a name, as that of a new fleet or as one that may have forgotten everything; false when it
+   * has one.
+   */
+  async create(pristine: boolean): Promise<boolean> {
     const until = this.#deadline();
     const { header } = await this.#range(until);
-    const meta: Meta = { id: randomUUID(), pristine: true, home: header.cluster_id ?? "" };
+    const meta: Meta = { id: randomUUID(), pristine, home: header.cluster_id ?? "" };
     const { state } = await this.#txn(
       {
         compare: [absent(this.#keys.meta)],
@@ -111,11 +114,17 @@ export class EtcdTransactions {
     }
   }
 
-  /** Everything as it is now, in a store that has a name. */
+  /** Everything as it is now, in a store that has a name. One that was there and is gone gets another name. */
   async #fresh(until: number): Promise<State> {
     for (;;) {
       const state = await this.#range(until).then((response) => this.#note(response, until));
       if (state.meta) return state;
+      // Who has never seen it cannot know whether there never was one, or everything was lost.
+      if (this.#seen.size === 0) {
+        throw new StoreUnavailable(
+          `etcd holds no lease store of this fleet (${this.#keys.state}); whoever makes the fleet founds it: \`./fleet up\` does`,
+        );
+      }
       this.#warn(
         `etcd holds nothing of this fleet (${this.#keys.state}); a new lease store begins there`,
       );

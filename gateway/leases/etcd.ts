@@ -232,9 +232,9 @@ export class EtcdLeaseStore implements LeaseStore {
     return batches.flatMap(({ entries }) => entries).slice(-wanted);
   }
 
-  /** Makes this the store of a new fleet; false when there is one. */
-  async create(): Promise<boolean> {
-    return this.#transactions.create();
+  /** Makes a store, by default that of a new fleet; false when there is one. */
+  async create(pristine = true): Promise<boolean> {
+    return this.#transactions.create(pristine);
   }
 
   async close(): Promise<void> {

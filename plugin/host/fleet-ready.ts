@@ -32,6 +32,11 @@ export const fleetReadyInputs = z.strictObject({
   hosts: z.record(z.string(), hostConnection),
   /** The node's systemd unit. */
   unit: z.string(),
+  /**
+   * Says on a host, by this command, that the fleet is new: once everything is made, and until it has served for
+   * the first time. Null: nothing has to be told. What is there already is not touched by it.
+   */
+  founding: z.strictObject({ host: z.string(), argv: z.array(z.string()).min(1) }).nullable(),
   /** `revision` of each host's release: after a change of one the fleet has to prove itself again. */
   releases: z.record(z.string(), z.string()),
 });
@@ -88,16 +93,17 @@ export class FleetReadyHandler implements Handler {
   }
 
   async create(news: Props, op: Operation & { preview: boolean }) {
-    if (op.preview) return { id: "", state: { ...news, state: "serving" } };
+    if (op.preview) return { id: "", state: { ...news, state: "serving", founded: true } };
     const inputs = fleetReadyInputs.parse(reveal(news));
     try {
+      await this.#found(inputs, op);
       await this.#prove(inputs, op);
     } catch (error) {
       if (error instanceof Interrupted) throw error;
       const { message } = error as Error;
-      throw new PartlyDone(inputs.fleet, { ...news, state: "not proved" }, message);
+      throw new PartlyDone(inputs.fleet, { ...news, state: "not proved", founded: false }, message);
     }
-    return { id: inputs.fleet, state: { ...news, state: "serving" } };
+    return { id: inputs.fleet, state: { ...news, state: "serving", founded: true } };
   }
 
   async read(_id: string, state: Props | undefined, inputs: Props | undefined) {
@@ -109,16 +115,33 @@ export class FleetReadyHandler implements Handler {
 
   async update(
     _id: string,
-    _state: Props,
+    state: Props,
     news: Props,
     op: Operation & { preview: boolean },
   ): Promise<Props> {
-    if (!op.preview) await this.#prove(fleetReadyInputs.parse(reveal(news)), op);
-    return { ...news, state: "serving" };
+    if (op.preview) return { ...news, state: "serving" };
+    const inputs = fleetReadyInputs.parse(reveal(news));
+    if (reveal(state.founded) !== true) await this.#found(inputs, op);
+    await this.#prove(inputs, op);
+    return { ...news, state: "serving", founded: true };
   }
 
   async delete(): Promise<void> {
     // Nothing was made.
+  }
+
+  /** The stores cannot know by themselves whether they are new or have forgotten everything. */
+  async #found({ founding, hosts, fleet }: FleetReadyInputs, { signal, say }: Operation) {
+    const connection = founding && hosts[founding.host];
+    if (!connection) return;
+    say("founding");
+    const shell = this.#options.open(connection);
+    try {
+      const { code, stderr } = await shell.exec(founding.argv, { signal });
+      if (code !== 0) throw new Error(`fleet ${fleet} could not be founded: ${stderr.trim()}`);
+    } finally {
+      await shell.close();
+    }
   }
 
   async #prove(inputs: FleetReadyInputs, op: Operation): Promise<void> {

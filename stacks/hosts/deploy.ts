@@ -1,7 +1,9 @@
 import { readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 import { ConfigError } from "../../components/errors.ts";
+import { etcdMembers, etcdProgram } from "../../components/etcd/plan.ts";
 import { HOST_PORTS } from "../../components/host/types.ts";
+import { leasePrefix } from "../../components/node/plan.ts";
 import { NODE_UNIT } from "../../components/node/unit.ts";
 import type { ReleaseInputs } from "../../plugin/host/release-inputs.ts";
 import type { HostConnection } from "../../plugin/host/shell.ts";
@@ -15,7 +17,7 @@ import { PlanRecord } from "../plan-record.ts";
 import type { Settings } from "../settings.ts";
 import { gatherHosts } from "./input.ts";
 import { hostNeeds } from "./needs.ts";
-import { planHost } from "./parts.ts";
+import { type HostsInput, pathsOf, planHost } from "./parts.ts";
 import type { HostSettings } from "./settings.ts";
 
 export interface HostsArgs {
@@ -103,6 +105,7 @@ export async function deployHosts({ stack, settings, isSecret }: HostsArgs): Pro
       clientToken: secrets.apply((all) => all["token.client"] ?? ""),
       hosts: Object.fromEntries(settings.hosts.map((host) => [host.name, connectionOf(host)])),
       unit: NODE_UNIT,
+      founding: foundingOf(input),
       releases: pulumi.all(
         Object.fromEntries(
           Object.entries(releases).map(([name, { revision }]) => [name, revision]),
@@ -129,6 +132,15 @@ export async function deployHosts({ stack, settings, isSecret }: HostsArgs): Pro
     })),
     recorded: whenServing({ agents: sizing.agents } satisfies Recorded),
   };
+}
+
+/** Only whoever makes a fleet knows that it is new. A file on a single host is made by its node. */
+function foundingOf(input: HostsInput): { host: string; argv: string[] } | null {
+  const { plan, fleet } = input;
+  const host = plan.hosts.find(({ name }) => etcdMembers(plan.hosts).includes(name));
+  if (!plan.several || !host) return null;
+  const argv = etcdProgram(pathsOf(input), "found");
+  return { host: host.name, argv: [...argv, leasePrefix(fleet)] };
 }
 
 const facetsOf = ({ name, address, witness }: HostSettings) => ({

@@ -7,6 +7,7 @@ import {
   type HostContext,
   type HostFacts,
   type HostPart,
+  type HostPaths,
   type HostPlan,
 } from "../../components/host/types.ts";
 import { planNginx } from "../../components/nginx/plan.ts";
@@ -43,12 +44,7 @@ export function planHost(input: HostsInput, self: HostFacts): HostPlan {
     fleet: input.fleet,
     self,
     hosts: plan.hosts,
-    paths: {
-      release: `${HOST_PATHS.releases}/${input.release.folder}`,
-      data: HOST_PATHS.data,
-      etc: HOST_PATHS.etc,
-      tls: HOST_PATHS.tls,
-    },
+    paths: pathsOf(input),
     ports: HOST_PORTS,
   };
   const parts: HostPart[] = [];
@@ -67,6 +63,12 @@ export function planHost(input: HostsInput, self: HostFacts): HostPlan {
     if (plan.watching === self.name) parts.push(watcher(context, input));
   }
   return mergeParts(parts);
+}
+
+/** Where things lie on the hosts. */
+export function pathsOf({ release }: Pick<HostsInput, "release">): HostPaths {
+  const { releases, data, etc, tls } = HOST_PATHS;
+  return { release: `${releases}/${release.folder}`, data, etc, tls };
 }
 
 function node(context: HostContext, input: HostsInput): HostPart {

@@ -2,8 +2,14 @@ import { copyFileSync } from "node:fs";
 import { request } from "node:https";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ETCD_UNIT, etcdEndpoints, etcdMembers, planEtcd } from "../../components/etcd/plan.ts";
-import { planNode } from "../../components/node/plan.ts";
+import {
+  ETCD_UNIT,
+  etcdEndpoints,
+  etcdMembers,
+  etcdProgram,
+  planEtcd,
+} from "../../components/etcd/plan.ts";
+import { leasePrefix, planNode } from "../../components/node/plan.ts";
 import { NODE_UNIT } from "../../components/node/unit.ts";
 import type { FleetStatus } from "../../gateway/contract.ts";
 import { issue, type KeyPair, makeAuthority } from "../../plugin/host/authority.ts";
@@ -73,6 +79,9 @@ describe.skipIf(whyNoHosts() !== null)("nodes on three hosts, with etcd between 
       await forTests(host, NODE_UNIT, WATCHDOG_S);
     }
     await Promise.all(lab.hosts.map((host) => host.run(["systemctl", "start", ETCD_UNIT])));
+    const [first] = lab.hosts as [TestHost];
+    const { fleet, paths } = contextFor(lab.hosts, first);
+    await first.run([...etcdProgram(paths, "found"), leasePrefix(fleet)]);
   });
   afterAll(async () => {
     await lab?.close();

@@ -1,58 +1,12 @@
 import { expect, test } from "vitest";
 import * as rules from "../../policies/one-writer.ts";
-import { resourceCases } from "./cases.ts";
+import { resourceCases, stackCases } from "./cases.ts";
+import { POD, RESOURCES, STACKS } from "./one-writer-cases.ts";
 import { local, routers, shard } from "./runtime.ts";
 import { judge, type Made, UNKNOWN_TEXT, withUnknown, withValue } from "./support.ts";
 
-const made = () => Promise.resolve(shard());
-const POD = "spec.template.spec";
-
-resourceCases([
-  {
-    policy: rules.oneReplica,
-    made,
-    breaks: [
-      ["spec.replicas", 2, "spec.replicas is 2"],
-      ["spec.replicas", undefined, "spec.replicas is not set"],
-    ],
-    unknown: [["spec.replicas", "refused"]],
-  },
-  {
-    policy: rules.grace,
-    made,
-    breaks: [
-      [`${POD}.terminationGracePeriodSeconds`, 329, "terminationGracePeriodSeconds is 329"],
-      [`${POD}.terminationGracePeriodSeconds`, undefined, "is not set"],
-    ],
-    unknown: [[`${POD}.terminationGracePeriodSeconds`, "refused"]],
-  },
-  {
-    policy: rules.fileSystem,
-    made,
-    breaks: [
-      [
-        "spec.volumeClaimTemplates.0.spec.accessModes",
-        ["ReadWriteMany"],
-        "access mode of state is ReadWriteMany",
-      ],
-      ["spec.volumeClaimTemplates.0.spec.storageClassName", "efs-sc", "class of state is efs-sc"],
-      [
-        `${POD}.volumes`,
-        [{ name: "state", nfs: { server: "x", path: "/" } }],
-        "volume state is of kind nfs",
-      ],
-      [
-        `${POD}.volumes`,
-        [{ name: "state", csi: { driver: "efs.csi.aws.com" } }],
-        "driver of volume state is efs.csi.aws.com",
-      ],
-    ],
-    unknown: [
-      ["spec.volumeClaimTemplates.0.spec.storageClassName", "refused"],
-      [`${POD}.volumes`, "refused"],
-    ],
-  },
-]);
+resourceCases(RESOURCES);
+stackCases(STACKS);
 
 test("what all agents read may lie on a shared file system, as long as it is read-only", () => {
   const writable = withValue(shard(), `${POD}.containers.0.volumeMounts.1.readOnly`, false);

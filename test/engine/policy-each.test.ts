@@ -1,0 +1,207 @@
+import { spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, dirname, join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { stringify } from "yaml";
+import { POLICIES } from "../../policies/all.ts";
+import { type Facts, readFacts } from "../../policies/facts.ts";
+import type { Policy } from "../../policies/policy.ts";
+import { LANGUAGE_HOST_MAIN, LANGUAGE_HOST_VARIABLE } from "../../toolchain/language-host.ts";
+import { PROJECT_ROOT } from "../../toolchain/paths.ts";
+import { ensurePolicyPack } from "../../toolchain/policy-pack.ts";
+import * as availability from "../policies/availability-cases.ts";
+import type { ResourceCase, StackCase } from "../policies/cases.ts";
+import * as encryption from "../policies/encryption-cases.ts";
+import * as exposure from "../policies/exposure-cases.ts";
+import * as hygiene from "../policies/hygiene-cases.ts";
+import * as identity from "../policies/identity-cases.ts";
+import * as money from "../policies/money-cases.ts";
+import * as oneWriter from "../policies/one-writer-cases.ts";
+import { facts, judge, type Made, STACK, withValue } from "../policies/support.ts";
+import * as workloads from "../policies/workloads-cases.ts";
+import { share } from "../support/share.ts";
+import { PULUMI } from "./fixtures/project.ts";
+
+const GROUPS = [availability, encryption, exposure, hygiene, identity, money, oneWriter, workloads];
+const RESOURCES: readonly ResourceCase[] = GROUPS.flatMap((group) => [...group.RESOURCES]);
+const STACKS: readonly StackCase[] = GROUPS.flatMap((group) => [...group.STACKS]);
+
+/** Runs of one day; `./fleet test engine --full` makes all of them. */
+const A_DAY = 8;
+
+/** Something that breaks a policy: what is registered, and under which settings. */
+interface Violation {
+  readonly policy: Policy;
+  readonly what: string;
+  readonly about: Facts;
+  readonly made: () => Promise<readonly Made[]>;
+}
+
+/** The first case of a policy that breaks it. */
+function violationOf(policy: Policy): Violation | undefined {
+  const one = RESOURCES.find((each) => each.policy.id === policy.id && each.breaks.length > 0);
+  const [first] = one?.breaks ?? [];
+  if (one && first) {
+    const [path, value] = first;
+    return {
+      policy,
+      what: `${path} = ${JSON.stringify(value)}`,
+      about: one.about ?? facts(),
+      made: async () => [withValue(await one.made(), path, value)],
+    };
+  }
+  const whole = STACKS.find((each) => each.policy.id === policy.id);
+  const [broken] = whole?.breaks ?? [];
+  if (!whole || !broken) return undefined;
+  return {
+    policy,
+    what: broken.what,
+    about: whole.about ?? facts(),
+    made: async () => broken.change(await whole.made()),
+  };
+}
+
+/**
+ * Registers what a file lists: components as components, everything else as a resource of a provider
+ * that takes anything. Parents are made from the types in a URN; what a property came from, it comes from.
+ */
+const PROGRAM = `
+import { readFileSync } from "node:fs";
+import * as pulumi from "@pulumi/pulumi";
+const made = new Map();
+const parents = new Map();
+function parentOf(types) {
+  if (types.length === 0) return undefined;
+  const key = types.join("$");
+  if (!parents.has(key)) {
+    parents.set(key, new pulumi.ComponentResource(types.at(-1), "team-parent-" + key.replaceAll(/[^a-z]/gi, "-"), {}, { parent: parentOf(types.slice(0, -1)) }));
+  }
+  return parents.get(key);
+}
+class Made extends pulumi.CustomResource {}
+for (const { type, name, urn, parent: above, inputs, from, protect } of JSON.parse(readFileSync("resources.json", "utf8"))) {
+  const parent = made.get(above) ?? parentOf(urn.split("::")[2].split("$").slice(0, -1));
+  const opts = { parent, protect };
+  const props = { ...inputs };
+  for (const [key, urns] of Object.entries(from)) {
+    const sources = urns.map((one) => made.get(one)).filter((one) => one?.id);
+    if (sources.length > 0 && key in props) props[key] = pulumi.all(sources.map((one) => one.urn)).apply(() => inputs[key]);
+  }
+  const component = /^openclaw-fleet:/.test(type);
+  made.set(urn, component ? new pulumi.ComponentResource(type, name, props, opts) : new Made(type, name, props, opts));
+}
+`;
+
+let project = "";
+let pack: string;
+
+beforeAll(async () => {
+  if (!PULUMI) return;
+  pack = await ensurePolicyPack();
+  project = mkdtempSync(join(tmpdir(), "fleet-policy-"));
+  mkdirSync(join(project, "state"));
+  symlinkSync(join(PROJECT_ROOT, "node_modules"), join(project, "node_modules"));
+  writeFileSync(join(project, "package.json"), '{ "type": "module" }');
+  writeFileSync(join(project, "index.ts"), PROGRAM);
+  writeFileSync(
+    join(project, "Pulumi.yaml"),
+    "name: openclaw-fleet\nruntime:\n  name: nodejs\n  options:\n    typescript: false\nmain: index.ts\n",
+  );
+  const init = await run("stack", "init", STACK);
+  expect(init.code, init.text).toBe(0);
+});
+afterAll(() => {
+  if (project) rmSync(project, { recursive: true, force: true });
+});
+
+function run(...args: string[]): Promise<{ code: number | null; text: string }> {
+  const host =
+    process.env.OPENCLAW_FLEET_LANGUAGE_HOST ?? join(PROJECT_ROOT, "toolchain/language-host/bin");
+  const accepting = join(import.meta.dirname, "accepting", "bin");
+  const child = spawn(PULUMI as string, [...args, "--non-interactive", "--color", "never"], {
+    cwd: project,
+    stdio: ["ignore", "pipe", "pipe"],
+    env: {
+      HOME: project,
+      OPENCLAW_FLEET_NODE: process.execPath,
+      [LANGUAGE_HOST_VARIABLE]: LANGUAGE_HOST_MAIN,
+      OPENCLAW_FLEET_PROJECT: project,
+      PATH: [accepting, dirname(process.execPath), host, process.env.PATH].join(delimiter),
+      PULUMI_BACKEND_URL: `file://${join(project, "state")}`,
+      PULUMI_CONFIG_PASSPHRASE: "for this test",
+      PULUMI_HOME: join(project, "home"),
+      PULUMI_SKIP_UPDATE_CHECK: "true",
+      PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
+      PULUMI_OPTION_POLICY_PACK: args[0] === "stack" ? "" : pack,
+    },
+  });
+  let text = "";
+  child.stdout.setEncoding("utf8").on("data", (part: string) => {
+    text += part;
+  });
+  child.stderr.setEncoding("utf8").on("data", (part: string) => {
+    text += part;
+  });
+  return new Promise((resolve) => child.once("close", (code) => resolve({ code, text })));
+}
+
+/** Settings under which a stack's own facts are these. */
+function settingsOf(about: Facts): Record<string, unknown> {
+  const set = (key: string, value: unknown) =>
+    value === undefined ? {} : { [`openclaw-fleet:${key}`]: value };
+  const policies = about.openSettings["openclaw-fleet:policies"] ?? {
+    instanceFamilies: about.instanceFamilies,
+  };
+  return {
+    ...about.openSettings,
+    ...set("environment", about.environment),
+    ...set("budgetMonthlyUsd", about.budgetMonthlyUsd),
+    ...set("gpu", about.gpus > 0 ? { limit: about.gpus } : undefined),
+    ...set("policies", policies),
+  };
+}
+
+const comparable = ({ waits: _, openSettings: __, today: ___, ...rest }: Facts) => rest;
+
+test("every policy has a case that breaks it", () => {
+  expect(POLICIES.filter((policy) => !violationOf(policy)).map(({ id }) => id)).toEqual([]);
+});
+
+describe.skipIf(!PULUMI)("under the real engine a policy says what is wrong, and stops it", () => {
+  const all = POLICIES.flatMap((policy) => violationOf(policy) ?? []);
+  test.each(share(all, A_DAY).map((one) => [one.policy.id, one] as const))(
+    "%s",
+    async (id, { policy, about, made, what }) => {
+      const resources = await made();
+      const [expected] = judgedOf(policy, resources, about);
+      const settings = settingsOf(about);
+      const read = readFacts({ stack: STACK, settings, today: about.today });
+      expect(comparable(read)).toEqual(comparable(about));
+      writeFileSync(join(project, `Pulumi.${STACK}.yaml`), stringify({ config: settings }));
+      writeFileSync(join(project, "resources.json"), JSON.stringify(resources.map(plain)));
+      const { code, text } = await run("preview", "--stack", STACK);
+      const level = policy.severity === "advisory" ? "advisory" : "mandatory";
+      expect(text, what).toContain(`[${level}]  ${id}  (`);
+      expect(text).toContain(`Found: ${expected}.`);
+      expect(text).toContain(`Do: ${policy.fix}.`);
+      if (policy.setting !== "") expect(text).toContain(`Setting: ${policy.setting}.`);
+      if (level === "mandatory") expect(code).not.toBe(0);
+      expect(text).not.toContain("can't run policy");
+    },
+  );
+});
+
+/** What the policy finds without an engine. */
+function judgedOf(policy: Policy, made: readonly Made[], about: Facts): readonly string[] {
+  const { found } = policy.validateResource
+    ? judge(policy, made[0] as Made, about)
+    : judge(policy, made, about);
+  expect(found.length).toBeGreaterThan(0);
+  return found;
+}
+
+const plain = ({ type, name, urn, parent, inputs, from, options }: Made) => ({
+  ...{ type, name, urn, parent, inputs, from },
+  protect: options.protect,
+});

@@ -10,7 +10,7 @@ const GROUPS: readonly (readonly [string, readonly string[]])[] = [
   ["Change:", ["init", "up", "chat", "drain", "resume", "move", "refresh", "destroy", "pulumi"]],
   ["Backups:", ["backups", "backup", "restore", "adopt"]],
   ["In pipelines:", ["drift", "stage", "smoke", "reap", "recover", "release", "github"]],
-  ["On hosts:", ["rotate-certs"]],
+  ["On hosts:", ["rotate-certs", "compose"]],
   ["On AWS:", ["bootstrap", "kubeconfig", "tunnel", "upgrade"]],
   ["Repair and try:", ["drill", "support", "test", "env"]],
 ];

@@ -7,6 +7,7 @@ import { ToolchainError } from "./errors.ts";
 export const RUNTIME_ENTRIES: Readonly<Record<string, string>> = {
   "node.js": "gateway/node/main.ts",
   "canary.js": "gateway/canary/main.ts",
+  "container.js": "gateway/container/main.ts",
   "etcd.js": "gateway/etcd/main.ts",
   "keeper.js": "gateway/keeper/main.ts",
   "redis-cluster.js": "gateway/redis-cluster/main.ts",

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { parse } from "yaml";
 import { ConfigError, type Fault } from "../../components/errors.ts";
 import { planFleet } from "../../stacks/presets.ts";
-import { loadSettings, locate, type Settings } from "../../stacks/settings.ts";
+import { secretAt } from "../../stacks/secrets.ts";
+import { type LoadedSettings, loadSettings, locate, type Settings } from "../../stacks/settings.ts";
 import { parseStackFile, readStackFile } from "../../stacks/stack-file.ts";
 import { PROJECT_ROOT } from "../../toolchain/paths.ts";
 import { CommandFailed } from "./errors.ts";
@@ -30,11 +31,36 @@ export function stackSettings(stack: string, root = PROJECT_ROOT): Settings {
   }
 }
 
+/** A stack's settings, and which of their values must not be shown. */
+export interface SecretSettings {
+  readonly settings: Settings;
+  readonly isSecret: (path: readonly PropertyKey[]) => boolean;
+  /** True for a value that is encrypted in the stack's file, and not known here. */
+  readonly isSealed: (value: string) => boolean;
+}
+
+/** {@link stackSettings}, for whoever has to keep secrets apart. */
+export function secretSettings(stack: string, root = PROJECT_ROOT): SecretSettings {
+  const settings = stackSettings(stack, root);
+  const path = join(root, `Pulumi.${stack}.yaml`);
+  const text = existsSync(path) ? readFileSync(path, "utf8") : "";
+  const { fromEnv } = loadText(text, path, process.env);
+  const secure = parseStackFile(text, path)?.secure ?? [];
+  const isSecret = secretAt({ secure, fromEnv, secretSettings: [] });
+  return { settings, isSecret, isSealed: (value) => value === SEALED };
+}
+
 /**
  * Settings from the text of a stack's file. `lenient`: variables that `env:NAME` names may be missing.
  * @throws ConfigError, and CommandFailed when the text is not YAML.
  */
 export function settingsOf(text: string, name: string, { lenient = false } = {}): Settings {
+  const named = [...text.matchAll(/env:([A-Za-z_][A-Za-z0-9_]*)/g)].map(([, name]) => name);
+  const absent = Object.fromEntries(named.map((variable) => [variable, SEALED]));
+  return loadText(text, name, lenient ? { ...absent, ...process.env } : process.env).settings;
+}
+
+function loadText(text: string, name: string, env: NodeJS.ProcessEnv): LoadedSettings {
   let document: { config?: Record<string, unknown> } | null;
   try {
     document = parse(text) as typeof document;
@@ -48,10 +74,7 @@ export function settingsOf(text: string, name: string, { lenient = false } = {})
   const config = Object.fromEntries(
     Object.entries(document?.config ?? {}).map(([key, value]) => [key, asPulumi(unseal(value))]),
   );
-  const named = [...text.matchAll(/env:([A-Za-z_][A-Za-z0-9_]*)/g)].map(([, name]) => name);
-  const absent = Object.fromEntries(named.map((variable) => [variable, SEALED]));
-  const env = lenient ? { ...absent, ...process.env } : process.env;
-  return loadSettings({ config, file: parseStackFile(text, name), env }).settings;
+  return loadSettings({ config, file: parseStackFile(text, name), env });
 }
 
 /** A ConfigError in the commands' form: every fault with its place, in the order of the file. */

@@ -1,0 +1,70 @@
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { copyFileSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { cacheEntry } from "../../toolchain/cache.ts";
+import { onPath, runLogged } from "../../toolchain/command.ts";
+import { createProgress } from "../../toolchain/progress.ts";
+
+const SOURCES = join(import.meta.dirname, "container-lint");
+const FILES = ["go.mod", "go.sum", "main.go"];
+
+/**
+ * Reads a compose file and a Dockerfile as Docker does: Compose's own loader with its schema, and BuildKit's
+ * parser with the checks of `docker build --check`. Built with Go once; null without Go.
+ */
+export async function containerLint(): Promise<ContainerLint | null> {
+  const { env } = process;
+  const go = onPath("go", env) ?? onPath("go", { ...env, PATH: "/usr/local/go/bin" });
+  if (!go) return null;
+  const hash = createHash("sha256");
+  for (const name of FILES) hash.update(readFileSync(join(SOURCES, name)));
+  const key = `${process.arch}-${hash.digest("hex").slice(0, 12)}`;
+  const folder = await cacheEntry(
+    "container-lint",
+    key,
+    async (work) => {
+      for (const name of FILES) copyFileSync(join(SOURCES, name), join(work, name));
+      await runLogged(go, ["build", "-trimpath", "-buildvcs=false", "-o", "container-lint", "."], {
+        cwd: work,
+        env: { ...env, CGO_ENABLED: "0", GOFLAGS: "-mod=readonly", GOWORK: "off" },
+      });
+    },
+    { progress: createProgress() },
+  );
+  return new ContainerLint(join(folder, "container-lint"));
+}
+
+export class ContainerLint {
+  readonly #program: string;
+  constructor(program: string) {
+    this.#program = program;
+  }
+
+  /** The project as Compose understands it, `${…}` put in from `env`. Throws with its words. */
+  // biome-ignore lint/suspicious/noExplicitAny: a document of Compose's own shape
+  compose(file: string, env: Readonly<Record<string, string>> = {}): any {
+    return JSON.parse(this.#run(["compose", file], env));
+  }
+
+  /** Warnings of the checks, the base of each stage, and its steps. Throws when it cannot be read. */
+  dockerfile(file: string): {
+    warnings: string[];
+    from: string[];
+    stages: { name: string; text: string }[][];
+  } {
+    return JSON.parse(this.#run(["dockerfile", file], {}));
+  }
+
+  #run(args: readonly string[], env: Readonly<Record<string, string>>): string {
+    const path = { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "" };
+    try {
+      return execFileSync(this.#program, args, {
+        env: { ...path, ...env },
+        stdio: "pipe",
+      }).toString();
+    } catch (error) {
+      throw new Error((error as { stderr?: Buffer }).stderr?.toString() ?? String(error));
+    }
+  }
+}

@@ -21,7 +21,8 @@ describe.skipIf(whyNoHosts() !== null)("a host as its plan says", () => {
   let lab: TestHosts;
   let host: TestHost;
   let before: string;
-  const release = new ReleaseHandler({ open: openSsh, env: {} });
+  /** As a run of Pulumi has it: what failed in one keeps the next from nothing. */
+  const deployment = () => new ReleaseHandler({ open: openSsh, env: {} });
   const said: string[] = [];
   const op = (more: Partial<Operation> = {}) => ({
     preview: false,
@@ -36,7 +37,7 @@ describe.skipIf(whyNoHosts() !== null)("a host as its plan says", () => {
       ...{ fleet: "lab", node: "a", artifact: "test", apiPort: 0 },
       ...{ keepData: false, protected: false, plan, secrets: secret(SECRETS), ...more },
     };
-    const { inputs: checked, failures } = release.check(undefined, news);
+    const { inputs: checked, failures } = deployment().check(undefined, news);
     expect(failures).toEqual([]);
     return checked;
   };
@@ -52,10 +53,10 @@ describe.skipIf(whyNoHosts() !== null)("a host as its plan says", () => {
   };
   const create = async (plan: HostPlan, more: Props = {}) => {
     const news = inputs(plan, more);
-    return { news, state: (await release.create(news, op())).state };
+    return { news, state: (await deployment().create(news, op())).state };
   };
   const drift = async (state: Props, news: Props) =>
-    reveal<Record<string, string>>((await release.read("lab/a", state, news))?.state.drift);
+    reveal<Record<string, string>>((await deployment().read("lab/a", state, news))?.state.drift);
   const mainPid = async () =>
     (await host.run(["systemctl", "show", "--value", "-p", "MainPID", TOY.unit])).stdout.trim();
   const runsWith = async () => await host.readFile(`${TOY.data}/read`);
@@ -76,7 +77,7 @@ describe.skipIf(whyNoHosts() !== null)("a host as its plan says", () => {
     if (!host.running) await host.start();
     // What a failed test left is not the next one's fault.
     const left = { ...inputs(toyPlan()), drift: {} };
-    await release.delete("lab/a", left, op());
+    await deployment().delete("lab/a", left, op());
     before = await listing();
   });
   afterAll(async () => {
@@ -101,9 +102,9 @@ describe.skipIf(whyNoHosts() !== null)("a host as its plan says", () => {
     expect(again.changed).toEqual([]);
     expect(await mainPid()).toBe(pid);
 
-    await release.delete("lab/a", state, op());
+    await deployment().delete("lab/a", state, op());
     expect(await listing()).toBe(before);
-    expect(await release.read("lab/a", state, news)).toBeNull();
+    expect(await deployment().read("lab/a", state, news)).toBeNull();
   });
 
   test("what is changed by hand is seen, shown as a difference, and repaired", async () => {
@@ -112,7 +113,7 @@ describe.skipIf(whyNoHosts() !== null)("a host as its plan says", () => {
       `echo more >> ${TOY.settings}; systemctl disable --now ${TOY.unit}; chmod 0777 ${TOY.data}; ` +
         `rm ${TOY.reloaded}; systemctl start ${TOY.foreign}`,
     );
-    const found = await release.read("lab/a", state, news);
+    const found = await deployment().read("lab/a", state, news);
     expect(reveal(found?.state.drift)).toEqual({
       [`directory ${TOY.data}`]: "has the mode 0777, not 0750",
       [`file ${TOY.settings}`]: "has another content",
@@ -121,14 +122,14 @@ describe.skipIf(whyNoHosts() !== null)("a host as its plan says", () => {
       [`unit ${TOY.foreign}`]: "runs, and should not",
     });
     const drifted = found?.state as Props;
-    expect(release.diff(drifted, news, news)).toMatchObject({
+    expect(deployment().diff(drifted, news, news)).toMatchObject({
       changes: [{ path: "drift" }],
       outputOnly: ["drift"],
     });
-    const repaired = await release.update("lab/a", drifted, news, op());
+    const repaired = await deployment().update("lab/a", drifted, news, op());
     expect(await drift(repaired, news)).toEqual({});
-    expect(release.diff(repaired, news, news).changes).toEqual([]);
-    await release.delete("lab/a", repaired, op());
+    expect(deployment().diff(repaired, news, news).changes).toEqual([]);
+    await deployment().delete("lab/a", repaired, op());
     expect(await listing()).toBe(before);
   });
 
@@ -138,20 +139,25 @@ describe.skipIf(whyNoHosts() !== null)("a host as its plan says", () => {
     const plan = toyPlan();
     const reloaded = { ...plan.files[TOY.reloaded], content: "two\n" } as HostPlan["files"][string];
     const second = { ...plan, files: { ...plan.files, [TOY.reloaded]: reloaded } };
-    const after = await release.update("lab/a", state, inputs(second), op());
+    const after = await deployment().update("lab/a", state, inputs(second), op());
     expect(await mainPid()).toBe(pid);
     expect(await host.readFile(`${TOY.data}/reloads`)).toBe("reloaded\n");
 
     const motd = { ...plan.files[TOY.adopted], content: "other\n" } as HostPlan["files"][string];
     const third = { ...second, files: { ...second.files, [TOY.adopted]: motd } };
-    const later = await release.update("lab/a", after, inputs(third), op());
+    const later = await deployment().update("lab/a", after, inputs(third), op());
     expect([await mainPid(), await host.readFile(TOY.adopted)]).toEqual([pid, "other\n"]);
 
     // What the plan does not name any more is as it was before any plan.
     const { [TOY.adopted]: _, ...fewer } = third.files;
-    const fourth = await release.update("lab/a", later, inputs({ ...third, files: fewer }), op());
+    const fourth = await deployment().update(
+      "lab/a",
+      later,
+      inputs({ ...third, files: fewer }),
+      op(),
+    );
     expect([await mainPid(), await host.readFile(TOY.adopted)]).toEqual([pid, "welcome\n"]);
-    await release.delete("lab/a", fourth, op());
+    await deployment().delete("lab/a", fourth, op());
     expect(await listing()).toBe(before);
   });
 
@@ -160,12 +166,12 @@ describe.skipIf(whyNoHosts() !== null)("a host as its plan says", () => {
     const pid = await mainPid();
     const verify = ["sh", "-c", "echo 'line 3: no such word' >&2; exit 1"];
     const bad = inputs(toyPlan("second", { verify }));
-    const error = await failure(release.update("lab/a", state, bad, op()));
+    const error = await failure(deployment().update("lab/a", state, bad, op()));
     expect(error.message).toContain("line 3: no such word");
     expect(error).not.toBeInstanceOf(PartlyDone);
     expect(await mainPid()).toBe(pid);
     expect(await drift(state, news)).toEqual({});
-    await release.delete("lab/a", state, op());
+    await deployment().delete("lab/a", state, op());
     expect(await listing()).toBe(before);
   });
 
@@ -173,7 +179,7 @@ describe.skipIf(whyNoHosts() !== null)("a host as its plan says", () => {
     const { news, state } = await create(toyPlan());
     const content = loop().replace("cp ", `echo broken; cat ${TOY.settings}; exit 3; cp `);
     const error = await failure(
-      release.update("lab/a", state, inputs(toyPlan("second", { content })), op()),
+      deployment().update("lab/a", state, inputs(toyPlan("second", { content })), op()),
     );
     expect(error.message).toContain("broken");
     expect(error.message).toContain("second [secret toy.password]");
@@ -182,7 +188,7 @@ describe.skipIf(whyNoHosts() !== null)("a host as its plan says", () => {
     await eventually(async () => {
       expect(await runsWith()).toBe(`first ${SECRETS["toy.password"]}\n`);
     });
-    await release.delete("lab/a", state, op());
+    await deployment().delete("lab/a", state, op());
     expect(await listing()).toBe(before);
   });
 
@@ -206,10 +212,10 @@ describe.skipIf(whyNoHosts() !== null)("a host as its plan says", () => {
       const incomplete = (error as PartlyDone).state;
       expect(await drift(incomplete, inputs(plan))).toHaveProperty(["change"]);
       const news = inputs(toyPlan("second"));
-      const state = await release.update("lab/a", incomplete, news, op());
+      const state = await deployment().update("lab/a", incomplete, news, op());
       expect(await drift(state, news)).toEqual({});
       expect(await runsWith()).toBe(`second ${SECRETS["toy.password"]}\n`);
-      await release.delete("lab/a", state, op());
+      await deployment().delete("lab/a", state, op());
       expect(await listing()).toBe(before);
     }
   });
@@ -223,15 +229,15 @@ describe.skipIf(whyNoHosts() !== null)("a host as its plan says", () => {
     };
     const stop = new AbortController();
     const news = inputs(plan);
-    const work = failure(release.create(news, op({ signal: stop.signal })));
+    const work = failure(deployment().create(news, op({ signal: stop.signal })));
     await eventually(async () => expect(await host.readFile(mark)).toBe(""), SLOW_MS);
     stop.abort();
     const error = await work;
     expect(error.message).toContain("interrupted while changing host a");
     const next = inputs(toyPlan());
-    const state = await release.update("lab/a", (error as PartlyDone).state, next, op());
+    const state = await deployment().update("lab/a", (error as PartlyDone).state, next, op());
     expect(await drift(state, next)).toEqual({});
-    await release.delete("lab/a", state, op());
+    await deployment().delete("lab/a", state, op());
     await host.run(["rm", mark]);
     expect(await listing()).toBe(before);
   });
@@ -239,7 +245,7 @@ describe.skipIf(whyNoHosts() !== null)("a host as its plan says", () => {
   test("data is kept with the user it belongs to, and found again", async () => {
     const { state } = await create(toyPlan(), { keepData: true });
     await host.run(`su -s /bin/sh openclaw-toy -c 'echo precious > ${TOY.data}/note'`);
-    await release.delete("lab/a", state, op());
+    await deployment().delete("lab/a", state, op());
     expect(said.at(-1)).toBe(`kept: ${TOY.data}`);
     const left = await listing();
     const more = left.split("\n").filter((line) => !before.includes(line));
@@ -250,7 +256,7 @@ describe.skipIf(whyNoHosts() !== null)("a host as its plan says", () => {
 
     const again = await create(toyPlan(), { keepData: false });
     expect(await host.readFile(`${TOY.data}/note`)).toBe("precious\n");
-    await release.delete("lab/a", again.state, op());
+    await deployment().delete("lab/a", again.state, op());
     expect(await listing()).toBe(before);
   });
 
@@ -258,7 +264,7 @@ describe.skipIf(whyNoHosts() !== null)("a host as its plan says", () => {
     const { news, state } = await create(toyPlan());
     await host.powerOff();
     expect((await drift(state, news)).host).toContain("a");
-    const error = await failure(release.delete("lab/a", state, op()));
+    const error = await failure(deployment().delete("lab/a", state, op()));
     expect(error.message).toContain("OPENCLAW_FLEET_FORGET_HOSTS=a");
     const forgetful = new ReleaseHandler({
       open: openSsh,
@@ -269,7 +275,7 @@ describe.skipIf(whyNoHosts() !== null)("a host as its plan says", () => {
     await host.start();
     // After the power came back all of it runs again, and can be taken away after all.
     await eventually(async () => expect(await drift(state, news)).toEqual({}), SLOW_MS);
-    await release.delete("lab/a", state, op());
+    await deployment().delete("lab/a", state, op());
     expect(await listing()).toBe(before);
   });
 
@@ -282,7 +288,7 @@ describe.skipIf(whyNoHosts() !== null)("a host as its plan says", () => {
     expect(await drift(state, news)).toEqual({});
     const held = await host.run("test ! -e /usr/sbin/policy-rc.d && dpkg -l toy-needed | tail -1");
     expect(held.stdout).toMatch(/^ii/);
-    await release.delete("lab/a", state, op());
+    await deployment().delete("lab/a", state, op());
     const gone = await host.run("dpkg-query -W 'toy-*' 2>&1 || :");
     expect(gone.stdout).toContain("no packages found");
     expect(await listing()).toBe(before);
@@ -293,7 +299,7 @@ describe.skipIf(whyNoHosts() !== null)("a host as its plan says", () => {
     const error = await failure(create(toyPlan("second"), { fleet: "other" }));
     expect(error.message).toContain("this host carries node a of fleet lab already");
     expect(await drift(state, news)).toEqual({});
-    await release.delete("lab/a", state, op());
+    await deployment().delete("lab/a", state, op());
     expect(await listing()).toBe(before);
   });
 
@@ -303,7 +309,7 @@ describe.skipIf(whyNoHosts() !== null)("a host as its plan says", () => {
     await host.run(["mv", node, aside]);
     expect(await drift(state, news)).toHaveProperty(["release"]);
     await host.run(["mv", aside, node]);
-    await release.delete("lab/a", state, op());
+    await deployment().delete("lab/a", state, op());
     expect(await listing()).toBe(before);
   });
 });

@@ -1,6 +1,7 @@
 import { etcdMembers } from "../../components/etcd/plan.ts";
 import type { HostFacts, HostPlan } from "../../components/host/types.ts";
 import { HOST_PORTS } from "../../components/host/types.ts";
+import { WATCH_PORTS } from "../../components/prometheus/catalog.ts";
 import { redisLayout } from "../../components/redis/layout.ts";
 import type { HostNeeds } from "../../plugin/host/preflight.ts";
 import type { HostArch } from "../../toolchain/host-release.ts";
@@ -42,6 +43,13 @@ export function hostNeeds(
   if (plan.front?.fronts.some(({ name }) => name === self.name)) {
     take(plan.front.httpPort, "the front, redirecting to HTTPS");
     take(plan.front.httpsPort, "the front");
+  }
+  if (plan.watching) {
+    take(WATCH_PORTS.machine, "the node exporter");
+    if (plan.watching === self.name) {
+      for (const [program, port] of Object.entries(WATCH_PORTS))
+        take(port, `monitoring (${program})`);
+    }
   }
   return {
     fleet,

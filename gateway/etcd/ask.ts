@@ -30,7 +30,11 @@ export interface ClusterMember {
 export type Presence = "established" | "waiting" | "refused" | "unreachable";
 
 /** Asks at the port for members, which answers also without a majority. */
-export async function presenceOf(member: PlannedMember, file: MemberFile): Promise<Presence> {
+export async function presenceOf(
+  member: PlannedMember,
+  file: MemberFile,
+  onFault: (why: string) => void = () => {},
+): Promise<Presence> {
   const { tls } = file;
   try {
     const text = await new Promise<string>((resolve, reject) => {
@@ -65,7 +69,9 @@ export async function presenceOf(member: PlannedMember, file: MemberFile): Promi
       ? "established"
       : "waiting";
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "ECONNREFUSED" ? "refused" : "unreachable";
+    const { code, message } = error as NodeJS.ErrnoException;
+    onFault(message || code || "no answer");
+    return code === "ECONNREFUSED" ? "refused" : "unreachable";
   }
 }
 

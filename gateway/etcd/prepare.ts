@@ -102,7 +102,10 @@ async function tryStart(
   const self = selfOf(file);
   const others = file.members.filter(({ name }) => name !== file.self);
   const planned = (): Start => ({ state: "new", cluster: clusterOf(file.members) });
-  const presences = await Promise.all(others.map((member) => presenceOf(member, file)));
+  const faults = new Map<string, string>();
+  const presences = await Promise.all(
+    others.map((member) => presenceOf(member, file, (why) => faults.set(member.name, why))),
+  );
   const established = others.filter((_, n) => presences[n] === "established");
   if (hasData(file)) {
     // With data it goes on as what it is, unless the others have taken it off their list.
@@ -125,9 +128,8 @@ async function tryStart(
     case "begin":
       return planned();
     case "ask": {
-      const silent = others.filter((_, n) => presences[n] !== "waiting");
-      const words = silent.map(({ name, peerUrl }) => `${name} (${peerUrl})`).join(", ");
-      return `waiting for ${words}: without its answer nobody can tell whether this fleet has an etcd already`;
+      const words = [...faults].map(([name, why]) => `${name} (${why})`).join(", ");
+      return `waiting for ${words}: without an answer nobody can tell whether this fleet has an etcd already`;
     }
     case "join": {
       const admin = adminOf(established, file);

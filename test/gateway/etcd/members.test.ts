@@ -53,6 +53,7 @@ function store(host: EtcdHost): EtcdLeaseStore {
 async function take(host: EtcdHost): Promise<void> {
   const leases = store(host);
   try {
+    await soon(() => leases.create());
     await soon(() => leases.acquire(acquireRequest("n1", 7, null)));
     expect((await soon(() => leases.read())).leases.s1).toMatchObject({ epoch: 7 });
   } finally {

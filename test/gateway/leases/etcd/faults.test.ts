@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { LEASE } from "../../../../gateway/contract.ts";
-import { EtcdLeaseStore } from "../../../../gateway/leases/etcd.ts";
+import { createPristineEtcd, EtcdLeaseStore } from "../../../../gateway/leases/etcd.ts";
 import { StoreUnavailable } from "../../../../gateway/leases/store.ts";
 import { runLogged } from "../../../../toolchain/command.ts";
 import { ensureEtcd } from "../../../../toolchain/etcd.ts";
@@ -21,6 +21,8 @@ beforeAll(() => ensureEtcd());
 beforeEach(async () => {
   stores = [];
   cluster = await EtcdCluster.start();
+  const { endpoints, tls } = cluster;
+  await createPristineEtcd({ endpoints, tls, prefix: "/fleet", log, timeoutMs: 20_000 });
 });
 afterEach(async () => {
   await Promise.all(stores.map((store) => store.close()));
@@ -263,6 +265,20 @@ describe("what is stored", () => {
       storeId: stale.view.storeId,
       leases: { s1: { epoch: 6, owner: "n2" } },
     });
+  });
+
+  it("is made by the deployment alone: a node that has never seen one waits", async () => {
+    const { endpoints, tls } = cluster;
+    const parts = { endpoints, tls, prefix: "/other", log, timeoutMs: 5_000 };
+    const store = new EtcdLeaseStore(parts);
+    stores.push(store);
+    await expect(store.read()).rejects.toBeInstanceOf(StoreUnavailable);
+    await expect(store.acquire(acquireRequest("n1", 1, null))).rejects.toThrow(
+      /holds no lease store/,
+    );
+    await createPristineEtcd(parts);
+    expect(await soon(() => store.read())).toMatchObject({ pristine: true, leases: {} });
+    await expect(createPristineEtcd(parts)).rejects.toThrow("was created before");
   });
 
   it("survives compaction and defragmentation", async () => {

@@ -5,7 +5,7 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { LeaseAgent } from "../../../../gateway/leases/agent.ts";
-import { EtcdLeaseStore } from "../../../../gateway/leases/etcd.ts";
+import { createPristineEtcd, EtcdLeaseStore } from "../../../../gateway/leases/etcd.ts";
 import { StoreUnavailable } from "../../../../gateway/leases/store.ts";
 import { acquireRequest, nodeRecord } from "../../../contracts/lease-fixtures.ts";
 import { EtcdCluster, type Member, SETTLE_MS } from "../../../support/etcd/cluster.ts";
@@ -94,6 +94,7 @@ it("never has two live owners, whatever happens to the cluster", async () => {
 it("a node's lease thread takes, renews and gives up in etcd", async () => {
   const prefix = "/openclaw-fleet/agent";
   const { endpoints, tls } = cluster;
+  await createPristineEtcd({ endpoints, tls, prefix, timeoutMs: 20_000 });
   // A machine under load is no fault here.
   const timings = { renewEveryMs: 200, renewTimeoutMs: 20_000, holdMs: 120_000 };
   const agent = new LeaseAgent({

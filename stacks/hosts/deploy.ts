@@ -32,11 +32,13 @@ export interface HostsArgs {
 interface Recorded {
   /** Where each agent lives: its home never moves by resizing. */
   readonly agents: Readonly<Record<string, AgentPlace>>;
+  /** Whether ownership is decided by etcd; by a file on the only host otherwise. */
+  readonly several: boolean;
 }
 
 /** A fleet on machines that exist. New hosts are made side by side; changes go host by host. */
 export async function deployHosts({ stack, settings, isSecret }: HostsArgs): Promise<StackOutputs> {
-  const { agents } = await ownRecord<Recorded>();
+  const { agents, several } = await ownRecord<Recorded>();
   const { fleet: sizing, cost } = planStack(stack, settings, agents);
   // The same parts for every processor: only what is inside them differs.
   const facts = await hostReleaseFacts("x64");
@@ -44,6 +46,7 @@ export async function deployHosts({ stack, settings, isSecret }: HostsArgs): Pro
   const gathered = gatherHosts({ stack, settings, sizing, release, isSecret });
   const { input } = gathered;
   const { plan } = input;
+  checkGrowth(several, plan.several);
   const prod = settings.environment === "prod";
 
   new PlanRecord(`${stack}-plan`, {
@@ -130,8 +133,24 @@ export async function deployHosts({ stack, settings, isSecret }: HostsArgs): Pro
       ...connectionOf(host),
       hostKey: releases[host.name]?.hostKey,
     })),
-    recorded: whenServing({ agents: sizing.agents } satisfies Recorded),
+    recorded: whenServing({
+      agents: sizing.agents,
+      several: plan.several,
+    } satisfies Recorded),
   };
+}
+
+/**
+ * A new etcd knows of no owner, so other hosts would begin shards with nothing while the only host still has
+ * their conversations.
+ */
+function checkGrowth(was: boolean | undefined, is: boolean): void {
+  if (was === undefined || was === is) return;
+  throw new ConfigError(
+    "hosts",
+    was ? "is down to one host" : "is more than the one host that this stack was made with",
+    "Ownership does not move between a file and etcd by itself. Make a new stack of the hosts, and bring the shards over with ./fleet adopt",
+  );
 }
 
 /** Only whoever makes a fleet knows that it is new. A file on a single host is made by its node. */

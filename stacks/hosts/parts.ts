@@ -83,6 +83,7 @@ function node(context: HostContext, input: HostsInput): HostPart {
       : null,
     replication: replicationOf(context),
     redisUrl: url,
+    discovery: plan.discovery ? { kind: "dns", name: plan.discovery } : undefined,
   });
 }
 

@@ -188,6 +188,8 @@ test("every metric of the contract exists under its name; labels of what left ar
       "sessions_active",
       "tool_calls_total",
       "replica_lag_seconds",
+      "replica_sent_bytes_total",
+      "unreplicated",
       "history_lost_total",
       "store_up",
       "node_state",

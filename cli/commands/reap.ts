@@ -3,6 +3,7 @@ import { CommandFailed, UsageError } from "../lib/errors.ts";
 import { duration, withJson } from "../lib/options.ts";
 import { judge, tagsOf } from "../lib/pipeline/ephemeral.ts";
 import { LOST_AFTER_MS } from "../lib/pipeline/locks.ts";
+import { mendFiles } from "../lib/pipeline/mend-files.ts";
 import { recoverStack, stateOf } from "../lib/pipeline/recover.ts";
 import { ensureStateProviders } from "../lib/pipeline/state-providers.ts";
 import { result, say, table } from "../lib/terminal.ts";
@@ -55,7 +56,13 @@ function allStacks(runner: PulumiRunner): string[] {
 async function reapOne(runner: PulumiRunner, stack: string, options: Options): Promise<Fate> {
   const fate = { stack, expires: null, why: null, lost: [] };
   const tags = tagsOf(runner, stack);
-  const { resources } = stateOf(runner, stack);
+  let resources: ReturnType<typeof stateOf>["resources"];
+  try {
+    resources = stateOf(runner, stack).resources;
+  } catch (error) {
+    // One state that cannot be read keeps no other stack from its end.
+    return { ...fate, fate: "failed", why: (error as CommandFailed).message };
+  }
   const { environment } = rawSettings(stack);
   const judged = judge({ stack, tags, resources, environment }, Date.now(), options.now === true);
   if (judged.verdict === "permanent") return { ...fate, fate: "permanent" };
@@ -64,15 +71,22 @@ async function reapOne(runner: PulumiRunner, stack: string, options: Options): P
   if (judged.verdict === "later") return { ...fate, fate: "later", expires };
   if (options.dryRun) return { ...fate, fate: "would be destroyed", expires };
   say(`fleet: ${stack} expires ${expires}: destroying it`);
+  let lost: string[] = [];
   try {
     await ensureStateProviders(runner, stack);
-    const { dropped } = await recoverStack(runner, stack, { lostAfterMs: options.lostAfter });
-    const lost = dropped.map(({ urn }) => urn);
+    const { dropped } = await recoverStack(runner, stack, {
+      lostAfterMs: options.lostAfter,
+      drop: true,
+    });
+    lost = dropped.map(({ urn }) => urn);
     await destroy(runner, stack);
     return { ...fate, fate: "destroyed", expires, lost };
   } catch (error) {
     const { message, why } = error as CommandFailed;
-    return { ...fate, fate: "failed", expires, why: why ? `${message}: ${why}` : message };
+    // What a killed run left may be what the rest cannot go without.
+    const may = lost.length === 0 ? "" : `; it may have left ${lost.join(", ")}`;
+    const said = `${why ? `${message}: ${why}` : message}${may}`;
+    return { ...fate, fate: "failed", expires, why: said, lost };
   }
 }
 
@@ -96,6 +110,7 @@ async function reap(options: Options): Promise<void> {
   }
   if (options.stack !== undefined) checkStackName(options.stack);
   const runner = await preparePulumi({ release: true });
+  mendFiles(runner.env);
   const all = allStacks(runner);
   const wanted = options.stack === undefined ? all : all.filter((name) => name === options.stack);
   const fates: Fate[] = [];

@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { duration, withJson, withStack } from "../lib/options.ts";
 import { LOST_AFTER_MS } from "../lib/pipeline/locks.ts";
+import { mendFiles } from "../lib/pipeline/mend-files.ts";
 import { holderWords, type Recovered, recoverStack } from "../lib/pipeline/recover.ts";
 import { ensureStateProviders } from "../lib/pipeline/state-providers.ts";
 import { result } from "../lib/terminal.ts";
@@ -11,6 +12,7 @@ interface Options {
   json?: boolean;
   lostAfter: number;
   made: (readonly [string, string])[];
+  drop?: boolean;
 }
 
 function span(text: string): number {
@@ -38,7 +40,7 @@ function words({ stack, holders, pending, dropped }: Recovered): string {
     ...(dropped.length === 0
       ? []
       : [
-          `! begun, and nobody knows whether it came about; looked for in the cloud by its name, it is told with --made URN=ID before the next up:`,
+          "! forgotten, since nobody knows whether they came about:",
           ...dropped.map(({ type, urn }) => `  ${type}  ${urn}`),
         ]),
   ].join("\n");
@@ -57,16 +59,18 @@ export function register(program: Command): void {
       LOST_AFTER_MS,
     )
     .option("--made <urn=id>", "a pending create that came about; may be repeated", madeAs, [])
+    .option("--drop", "forget pending creates whose id is not told")
     .addHelpText(
       "after",
       "\nExamples:\n  ./fleet recover --stack prod\n  ./fleet recover --stack pr-12 --lost-after 0s",
     )
-    .action(async ({ stack, json, lostAfter, made }: Options) => {
+    .action(async ({ stack, json, lostAfter, made, drop = false }: Options) => {
       checkStackName(stack);
       const runner = await preparePulumi({ release: true });
+      mendFiles(runner.env);
       requireStack(runner, stack);
       await ensureStateProviders(runner, stack);
-      const recovered = await recoverStack(runner, stack, { lostAfterMs: lostAfter, made });
+      const recovered = await recoverStack(runner, stack, { lostAfterMs: lostAfter, made, drop });
       result(Boolean(json), recovered, () => words(recovered));
     });
 }

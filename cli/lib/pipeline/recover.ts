@@ -1,6 +1,10 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { askPulumi, type PulumiRunner, runPulumi } from "../../pulumi.ts";
 import { CommandFailed } from "../errors.ts";
 import { age, say } from "../terminal.ts";
+import { knownId } from "./known-ids.ts";
 import { type Holder, holdersOf } from "./locks.ts";
 
 /** An operation that a run began and did not live to write down the end of. */
@@ -9,6 +13,8 @@ export interface Pending {
   readonly urn: string;
   readonly type: string;
   readonly name: string;
+  /** Of a create: under which id it is in the cloud if it came about; null where only the cloud knows. */
+  readonly id: string | null;
 }
 
 /** A resource as the state has it. */
@@ -39,8 +45,8 @@ export interface RecoverOptions {
   readonly lostAfterMs?: number;
   /** `URN=ID` of pending creates that came about. */
   readonly made?: readonly (readonly [urn: string, id: string])[];
-  /** Look at what the cloud has now. @default true */
-  readonly refresh?: boolean;
+  /** Forget pending creates whose id nobody told. @default false: then they stop the recovery */
+  readonly drop?: boolean;
 }
 
 /** The state as the backend has it. @throws CommandFailed when it cannot be read. */
@@ -56,14 +62,17 @@ export function stateOf(runner: PulumiRunner, stack: string): StackState {
   return readState(text);
 }
 
+/** Fields of an exported state that are read. */
+interface Exported {
+  readonly deployment?: {
+    readonly resources?: readonly Kept[];
+    readonly pending_operations?: readonly { readonly type: string; readonly resource: Kept }[];
+  };
+}
+
 /** Reads what `pulumi stack export` prints. */
 export function readState(text: string): StackState {
-  const { deployment } = JSON.parse(text) as {
-    deployment?: {
-      resources?: Kept[];
-      pending_operations?: { type: string; resource: { urn: string; type: string } }[];
-    };
-  };
+  const { deployment } = JSON.parse(text) as Exported;
   return {
     resources: deployment?.resources ?? [],
     pending: (deployment?.pending_operations ?? []).map(({ type, resource }) => ({
@@ -71,6 +80,7 @@ export function readState(text: string): StackState {
       urn: resource.urn,
       type: resource.type,
       name: resource.urn.split("::").at(-1) as string,
+      id: knownId(resource.type, resource.inputs ?? {}) ?? null,
     })),
   };
 }
@@ -89,12 +99,12 @@ export function holderWords({ pid, user, host, since, state }: Holder, now = Dat
 /**
  * Frees a stack that a killed run left held, and settles what that run began. Refuses while the run
  * may still be alive. What the cloud has is looked at, so that changes and deletes that came about are
- * known; a create without a known id is dropped unless `made` tells its id.
+ * known; a create whose id `made` does not tell stops it, or is dropped where that is wished.
  */
 export async function recoverStack(
   runner: PulumiRunner,
   stack: string,
-  { lostAfterMs, made = [], refresh = true }: RecoverOptions = {},
+  { lostAfterMs, made = [], drop = false }: RecoverOptions = {},
 ): Promise<Recovered> {
   const holders = holdersOf(runner, stack, lostAfterMs === undefined ? {} : { lostAfterMs });
   for (const holder of holders) say(`fleet: ${stack} is held by ${holderWords(holder)}`);
@@ -120,16 +130,16 @@ export async function recoverStack(
     );
   }
   const creates = pending.filter(({ op }) => op === "creating");
-  const dropped = creates.filter(({ urn }) => !known.has(urn));
+  const dropped = creates.filter(({ urn, id }) => !known.has(urn) && id === null);
+  const ids = new Map([
+    ...creates.flatMap(({ urn, id }) => (id === null ? [] : [[urn, id] as const])),
+    ...made,
+  ]);
   for (const { op, type, name } of pending) say(`fleet: pending: ${op} ${type} ${name}`);
-  if (pending.length > 0 && refresh) {
-    const ids = made.flatMap(([urn, id]) => [
-      "--import-pending-creates",
-      urn,
-      "--import-pending-creates",
-      id,
-    ]);
-    const args = ["refresh", "--yes", "--skip-preview", "--stack", stack, ...ids];
+  if (dropped.length > 0 && !drop) throw undecided(stack, dropped);
+  if (pending.length > 0) {
+    takeOver(runner, stack, ids);
+    const args = ["refresh", "--yes", "--skip-preview", "--stack", stack];
     const clear = dropped.length > 0 ? ["--clear-pending-creates"] : [];
     const code = await runPulumi(runner, [...args, ...clear], { toStderr: true });
     if (code !== 0) {
@@ -141,6 +151,50 @@ export async function recoverStack(
     }
   }
   return { stack, holders, pending, dropped };
+}
+
+/**
+ * Writes creates into the state as resources under these ids; the refresh that follows takes out again
+ * what is not there. Pulumi's own `--import-pending-creates` leaves them pending, and looks at nothing.
+ */
+function takeOver(runner: PulumiRunner, stack: string, ids: ReadonlyMap<string, string>): void {
+  const text = askPulumi(runner, ["stack", "export", "--stack", stack]);
+  const folder = mkdtempSync(join(tmpdir(), "openclaw-fleet-recover-"));
+  try {
+    const state = JSON.parse(text ?? "{}") as Exported;
+    const { resources = [], pending_operations: pending = [] } = state.deployment ?? {};
+    const begun = pending.filter(
+      ({ type, resource }) => type === "creating" && ids.has(resource.urn),
+    );
+    if (begun.length === 0) return;
+    const taken = begun.map(({ resource }) => ({
+      ...resource,
+      id: ids.get(resource.urn) as string,
+    }));
+    const deployment = {
+      ...state.deployment,
+      resources: [...resources, ...taken],
+      pending_operations: pending.filter((one) => !begun.includes(one)),
+    };
+    const file = join(folder, "state.json");
+    writeFileSync(file, JSON.stringify({ ...state, deployment }), { mode: 0o600 });
+    if (askPulumi(runner, ["stack", "import", "--stack", stack, "--file", file]) !== null) return;
+    throw new CommandFailed(
+      `The state of ${stack} did not take what was begun`,
+      taken.map(({ urn }) => urn).join(", "),
+      `./fleet recover --stack ${stack} --drop goes on without`,
+    );
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function undecided(stack: string, creates: readonly Pending[]): CommandFailed {
+  return new CommandFailed(
+    `${stack} is free, and of ${creates.length} resources nobody knows whether they came about`,
+    creates.map(({ urn }) => urn).join(", "),
+    `look for each in the cloud by its name. It is there: --made URN=ID takes it over. It is not: ./fleet recover --stack ${stack} --drop`,
+  );
 }
 
 function mayBeAlive(stack: string, living: readonly Holder[]): CommandFailed {

@@ -31,7 +31,15 @@ export function stagedSettings(base: string, name: string, wish: Staging): strin
   ];
   if (setting("keepData") !== undefined) changes.push([["keepData"], false]);
   const domain = setting("domain");
-  if (typeof domain === "string") changes.push([["domain"], `${wish.stack}.${domain}`]);
+  if (typeof domain === "string") {
+    changes.push([["domain"], `${wish.stack}.${domain}`]);
+    // The zone is the other stack's: by itself it would be one label less than the new name.
+    const { zoneName } = (setting("dns") ?? {}) as { zoneName?: unknown };
+    const onAws = setting("target") === "ec2" || setting("target") === "eks";
+    if (onAws && zoneName === undefined) {
+      changes.push([["dns", "zoneName"], domain.split(".").slice(1).join(".")]);
+    }
+  }
   if (wish.preset !== undefined) changes.push([["preset"], wish.preset]);
   if (wish.port !== undefined) changes.push([["port"], wish.port]);
   const text = changes.reduce((text, [path, value]) => spliceSetting(text, path, value), base);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { type Candidate, EXPIRES_TAG, judge } from "../../../cli/lib/pipeline/ephemeral.ts";
+import { knownId } from "../../../cli/lib/pipeline/known-ids.ts";
 import { parseLocks } from "../../../cli/lib/pipeline/locks.ts";
 import { readState } from "../../../cli/lib/pipeline/recover.ts";
 
@@ -86,6 +87,13 @@ test("locks are read from Pulumi's words, of any backend", () => {
   expect(parseLocks("error: stack 'organization/openclaw-fleet/pr-1' already exists")).toEqual([]);
 });
 
+test("ids that are made of what was asked for are known before anybody tells them", () => {
+  expect(knownId("aws:s3/bucketPolicy:BucketPolicy", { bucket: "b-1" })).toBe("b-1");
+  expect(knownId("aws:iam/rolePolicy:RolePolicy", { role: "r", name: "n" })).toBe("r:n");
+  expect(knownId("aws:iam/rolePolicy:RolePolicy", { role: "r" })).toBeUndefined();
+  expect(knownId("aws:ec2/vpc:Vpc", { cidrBlock: "10.0.0.0/16" })).toBeUndefined();
+});
+
 test("what a run began is read from the state", () => {
   const state = {
     deployment: {
@@ -96,7 +104,7 @@ test("what a run began is read from the state", () => {
     },
   };
   expect(readState(JSON.stringify(state)).pending).toEqual([
-    { op: "creating", urn: urn("b"), type: "aws:s3/bucket:Bucket", name: "b" },
+    { op: "creating", urn: urn("b"), type: "aws:s3/bucket:Bucket", name: "b", id: null },
   ]);
   expect(readState('{"deployment":{}}')).toEqual({ resources: [], pending: [] });
 });

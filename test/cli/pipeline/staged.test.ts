@@ -34,6 +34,7 @@ describe("the settings of a stack for a while", () => {
     expect(settings).toMatchObject({
       environment: "staging",
       domain: "pr-12.staging.chat.example.com",
+      dns: { zoneName: "chat.example.com" },
       ephemeral: { expires },
       keepData: false,
       preset: "solo",
@@ -42,6 +43,15 @@ describe("the settings of a stack for a while", () => {
     expect(text).toContain("encryptionsalt: v1:abc");
     expect(text).toContain("secure: v1:xyz");
     expect(text).not.toContain("Sample");
+  });
+
+  test("keep the zone that the other stack names", () => {
+    const base = BASE.replace(
+      "config:",
+      "config:\n  openclaw-fleet:dns:\n    zoneName: example.com",
+    );
+    const text = stagedSettings(base, "Pulumi.staging.yaml", { stack: "pr-12", expires });
+    expect(settingsOf(text, "x").dns.zoneName).toBe("example.com");
   });
 
   test("are taken from a file with next to nothing in it", () => {

@@ -87,7 +87,11 @@ export class Pipeline {
       child.once("close", (code) => resolve({ code, stdout, stderr })),
     );
     const killAll = () => {
-      if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+      try {
+        if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+      } catch {
+        // Ended by itself.
+      }
     };
     return { done, killAll, seen: () => stdout + stderr };
   }

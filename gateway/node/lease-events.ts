@@ -6,6 +6,9 @@ import type { Logger } from "../observe/log.ts";
 import type { LiveFleetView } from "../supervisor/fleet-view.ts";
 import type { Supervisor } from "../supervisor/supervisor.ts";
 
+/** How often a store that stays away is told of. */
+const TELL_AGAIN_MS = 30_000;
+
 /**
  * Brings what the lease thread says to those who route, and to those who decide. The latter hear nothing
  * before `begin`: from their first sight of a store they count for how long a shard has been free, and a
@@ -25,7 +28,10 @@ export function followLeases(
   const renewed = ({ sentAt, held, kept, lost, view }: LeaseAgentEvents["renewed"][0]) => {
     supervisor.feed({ type: "renewed", now: bootClock.now(), sentAt, held, kept, lost, view });
   };
+  // Tried several times a second; a person needs to know that it began, what changed, and that it goes on.
+  let told = { why: "", at: Number.NEGATIVE_INFINITY };
   leases.on("renewed", (event) => {
+    told = { why: "", at: Number.NEGATIVE_INFINITY };
     fleet.viewed(event.view);
     if (begun) renewed(event);
     else waiting = event;
@@ -36,6 +42,9 @@ export function followLeases(
   });
   leases.on("unavailable", (why) => {
     fleet.storeFailed(why);
+    const now = bootClock.now();
+    if (why === told.why && now - told.at < TELL_AGAIN_MS) return;
+    told = { why, at: now };
     log.warn(`the lease store does not answer: ${why}`);
   });
   leases.on("keeper-lost", (why) => {

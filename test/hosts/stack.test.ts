@@ -1,0 +1,157 @@
+import { dirname } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { FleetStatus } from "../../gateway/contract.ts";
+import { ask } from "../../plugin/host/ask.ts";
+import { cacheDir } from "../../toolchain/paths.ts";
+import { makeProject, type Project, PULUMI } from "../engine/fixtures/project.ts";
+import { eventually } from "../support/eventually.ts";
+import { TestHosts } from "./support/lab.ts";
+import { whyNoHosts } from "./support/programs.ts";
+
+const OPENCLAW = process.env.OPENCLAW_FLEET_OPENCLAW;
+const NAMES = ["a", "b", "c"];
+/** Gateways boot in ten seconds on an idle machine, and wait for each other on a busy one. */
+const WAIT_MS = 240_000;
+const UP_MS = 900_000;
+
+interface Outputs {
+  endpoint: string;
+  token: string;
+  adminToken: string;
+  caCertificate: string;
+}
+
+/** Everything real: Pulumi's engine, hosts, etcd, Redis, Nginx with TLS, OpenClaw. */
+describe.skipIf(!PULUMI || !OPENCLAW || whyNoHosts() !== null)("a stack of three hosts", () => {
+  let lab: TestHosts;
+  let project: Project;
+  let outputs: Outputs;
+  let before: string;
+  const env = { XDG_CACHE_HOME: dirname(cacheDir()) };
+  const must = async (...args: string[]) => {
+    const run = await project.pulumi(args, env);
+    expect(run.code, run.text).toBe(0);
+    return run.text;
+  };
+  /** What a fleet leaves on a host besides logs. */
+  const traces = async () => {
+    const found = await Promise.all(
+      lab.hosts.map(async (host) => {
+        const script =
+          "ls -d /opt/* /etc/*openclaw* /var/lib/*openclaw* /etc/systemd/system/*openclaw* 2>/dev/null; getent passwd";
+        return (await host.run(["sh", "-c", script], { check: false })).stdout;
+      }),
+    );
+    return found.join("\n");
+  };
+  const call = async (path: string, token: string, body?: object) => {
+    const answer = await ask(new URL(path, outputs.endpoint), {
+      method: body ? "POST" : "GET",
+      token,
+      ...(body ? { body } : {}),
+      ca: outputs.caCertificate,
+      timeoutMs: 120_000,
+      signal: new AbortController().signal,
+    });
+    expect(answer.fault, JSON.stringify(answer.body)).toBe("");
+    return answer.body;
+  };
+  const status = async () => (await call("/api/v1/fleet", outputs.adminToken)) as FleetStatus;
+  const chat = async (session: string) =>
+    (await call("/api/v1/chat", outputs.token, { session, message: "hello" })) as {
+      reply: string;
+      shard: string;
+    };
+
+  beforeAll(async () => {
+    lab = await TestHosts.create({ hosts: NAMES });
+    project = await makeProject();
+    const { identityFile } = lab;
+    project.settings([
+      "openclaw-fleet:target: hosts",
+      "openclaw-fleet:preset: small",
+      "openclaw-fleet:environment: staging",
+      "openclaw-fleet:shards: 2",
+      "openclaw-fleet:front: { certificate: fleet }",
+      "openclaw-fleet:hosts:",
+      ...lab.hosts.map(
+        ({ name, address }) =>
+          `  - { name: ${name}, address: ${address}, user: root, identityFile: ${identityFile} }`,
+      ),
+    ]);
+    await must("stack", "init", "test");
+    before = await traces();
+  });
+  afterAll(async () => {
+    project?.remove();
+    await lab?.close();
+  });
+
+  test("up makes a fleet of bare hosts, and a chat is answered through TLS", {
+    timeout: UP_MS,
+  }, async () => {
+    await must("up", "--yes");
+    const { stdout } = await project.pulumi(["stack", "output", "--json", "--show-secrets"]);
+    outputs = JSON.parse(stdout) as Outputs;
+    expect(outputs.endpoint).toBe(`https://${lab.host("a").address}`);
+    expect((await chat("first")).reply).toContain("hello");
+    const { nodes, shards, store } = await status();
+    expect(nodes.map(({ id }) => id).sort()).toEqual(NAMES);
+    expect(shards.map(({ state }) => state)).toEqual(["serving", "serving"]);
+    expect(store).toMatchObject({ kind: "etcd", ok: true });
+  });
+
+  test("no token and no key is readable in the state", async () => {
+    const { stdout } = await project.pulumi(["stack", "export"]);
+    for (const secret of [outputs.token, outputs.adminToken, "PRIVATE KEY"]) {
+      expect(stdout).not.toContain(secret);
+    }
+  });
+
+  test("up again changes nothing", { timeout: UP_MS }, async () => {
+    expect(await must("up", "--yes")).toMatch(/Resources:\s+\d+ unchanged/);
+  });
+
+  test("refresh sees a file that was edited by hand, and up puts it back", {
+    timeout: UP_MS,
+  }, async () => {
+    const path = "/etc/openclaw-fleet/nginx.conf";
+    const read = async () => (await lab.host("b").run(["cat", path])).stdout;
+    const planned = await read();
+    await lab.host("b").run(["sh", "-c", `echo '# mine' >> ${path}`]);
+    expect(await must("refresh", "--yes", "--diff")).toContain(path);
+    await must("up", "--yes");
+    expect(await read()).toBe(planned);
+    await must("up", "--yes", "--expect-no-changes");
+  });
+
+  test("a host that loses its power takes no conversation with it", {
+    timeout: UP_MS,
+  }, async () => {
+    const { shard } = await chat("kept");
+    const { owner } = (await status()).shards.find(({ id }) => id === shard) ?? {};
+    // The front that is asked must stay: it is the first host's.
+    const victim = owner === "a" ? null : (owner as string);
+    if (victim === null) await call("/api/v1/fleet/move", outputs.adminToken, { shard, to: "b" });
+    const lost = victim ?? "b";
+    await eventually(async () => {
+      const found = (await status()).shards.find(({ id }) => id === shard);
+      expect(found).toMatchObject({ owner: lost, state: "serving" });
+    }, WAIT_MS);
+    await lab.host(lost).powerOff();
+    const again = await eventually(() => chat("kept"), WAIT_MS);
+    expect(again.shard).toBe(shard);
+    const now = (await status()).shards.find(({ id }) => id === shard);
+    expect(now?.owner).not.toBe(lost);
+    expect(now?.epoch).toBeGreaterThan(1);
+    await lab.host(lost).start();
+    await eventually(async () => {
+      expect((await status()).nodes.find(({ id }) => id === lost)?.state).toBe("active");
+    }, WAIT_MS);
+  });
+
+  test("destroy leaves no trace", { timeout: UP_MS }, async () => {
+    await must("destroy", "--yes");
+    expect(await traces()).toBe(before);
+  });
+});

@@ -25,18 +25,17 @@ export function register(program: Command): void {
     )
     .argument("[part]", "what to run")
     .argument("[vitest options...]", "further options, handed on")
-    .option(
-      "--full",
-      "with engine: every preset, order, mutation and failure, which otherwise take turns by date",
-    )
+    .option("--full", "with engine or hosts: everything that otherwise takes turns by date")
     .allowUnknownOption()
     .addHelpText(
       "after",
       "\nExamples:\n  ./fleet test\n  ./fleet test unit -t lease\n  ./fleet test engine --full",
     )
     .action(async (part: string | undefined, extra: string[], { full }: { full?: boolean }) => {
-      if (full && part !== "engine") {
-        throw new UsageError("--full goes with the part engine: ./fleet test engine --full");
+      if (full && part !== "engine" && part !== "hosts") {
+        throw new UsageError(
+          "--full goes with a part that takes turns: ./fleet test engine --full, or hosts --full",
+        );
       }
       const steps = stepsOf(part, full);
       if (!steps) {

@@ -4,6 +4,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { readState } from "../../../cli/lib/pipeline/recover.ts";
+import { delayOf } from "../../standin/faults.ts";
 import { leftOver } from "../../standin/mutate.ts";
 import { eventually } from "../../support/eventually.ts";
 import { DAY } from "../../support/share.ts";
@@ -11,6 +12,10 @@ import { furnish, settingsObject } from "../aws/stacks.ts";
 import { PULUMI } from "../fixtures/project.ts";
 import { Pipeline } from "./cli.ts";
 import { S3 } from "./s3.ts";
+
+/** Longest delay of a create, and least delay of the slow one. */
+const OTHERS_MS = 1_500;
+const LONG_MS = 90_000;
 
 const inHours = (hours: number) => new Date(Date.now() + hours * 3_600_000).toISOString();
 const hoursAgo = (hours: number) => inHours(-hours);
@@ -40,14 +45,25 @@ describe.skipIf(!PULUMI)("a run killed in the middle of up, on AWS", () => {
   test("is refused while it lives; recovered when it is dead; then reap leaves nothing", async () => {
     settings(hoursAgo(1));
     // One create takes so long that the run is killed in it, with everything else at rest.
-    const slow = { STANDIN_SLOW: `${stack}-network-vpc`, STANDIN_DELAY_MS: "3000" };
+    const network = `openclaw-fleet:base:Base$openclaw-fleet:base:Network$aws:ec2/vpc:Vpc`;
+    const urn = `urn:pulumi:${stack}::openclaw-fleet::${network}::${stack}-network-vpc`;
+    let seed = 1;
+    while (delayOf(String(seed), "create", urn, OTHERS_MS) * 100 < LONG_MS) seed += 1;
+    const slow = {
+      STANDIN_SLOW: `${stack}-network-vpc`,
+      STANDIN_DELAY_MS: String(OTHERS_MS),
+      STANDIN_SEED: String(seed),
+    };
     const up = pipeline.start(["up", "--yes", "--skip-preview", "--stack", stack], slow);
+    let made = -1;
+    let since = performance.now();
     await eventually(() => {
-      const waiting = pending();
-      expect(
-        waiting.filter((urn) => urn.endsWith("-network-vpc")),
-        up.seen(),
-      ).toHaveLength(1);
+      const now = pipeline.account((world) => world.log.length);
+      if (now !== made) since = performance.now();
+      made = now;
+      expect(pending(), up.seen()).toEqual([urn]);
+      // Longer than any other create takes: nothing else is on its way.
+      expect(performance.now() - since).toBeGreaterThan(5 * OTHERS_MS);
     }, 120_000);
 
     const alive = await pipeline.run(["recover", "--stack", stack]);
@@ -57,7 +73,6 @@ describe.skipIf(!PULUMI)("a run killed in the middle of up, on AWS", () => {
         `${stack} is being changed by another run[\\s\\S]*of \\w+ on ${hostname()}, since .*: it runs`,
       ),
     );
-    await eventually(() => expect(pending()).toHaveLength(1), 60_000);
     up.killAll();
     expect((await up.done).code).not.toBe(0);
 

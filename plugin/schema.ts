@@ -87,6 +87,7 @@ const HOST_FLEET_INPUTS = {
   hosts: map,
   unit: text,
   releases: { type: "object", additionalProperties: text },
+  founding: any,
 };
 
 /** Names and kinds of this provider's resources, as Pulumi's tools ask for them. */
@@ -125,8 +126,8 @@ export function providerSchema(version: string): Record<string, unknown> {
         description:
           "There when every shard serves and a chat was answered through the front door.",
         inputProperties: HOST_FLEET_INPUTS,
-        requiredInputs: Object.keys(HOST_FLEET_INPUTS),
-        properties: { ...HOST_FLEET_INPUTS, state: text },
+        requiredInputs: Object.keys(HOST_FLEET_INPUTS).filter((name) => name !== "founding"),
+        properties: { ...HOST_FLEET_INPUTS, state: text, founded: flag },
       },
       "openclaw:host:Release": {
         description: "One host as its plan says: packages, users, files and units.",

@@ -5,6 +5,7 @@ import { ask } from "../../plugin/host/ask.ts";
 import { cacheDir } from "../../toolchain/paths.ts";
 import { makeProject, type Project, PULUMI } from "../engine/fixtures/project.ts";
 import { eventually } from "../support/eventually.ts";
+import { FULL } from "../support/share.ts";
 import { TestHosts } from "./support/lab.ts";
 import { whyNoHosts } from "./support/programs.ts";
 
@@ -112,43 +113,51 @@ describe.skipIf(!PULUMI || !OPENCLAW || whyNoHosts() !== null)("a stack of three
     expect(await must("up", "--yes")).toMatch(/Resources:\s+\d+ unchanged/);
   });
 
-  test("refresh sees a file that was edited by hand, and up puts it back", {
-    timeout: UP_MS,
-  }, async () => {
-    const path = "/etc/openclaw-fleet/nginx.conf";
-    const read = async () => (await lab.host("b").run(["cat", path])).stdout;
-    const planned = await read();
-    await lab.host("b").run(["sh", "-c", `echo '# mine' >> ${path}`]);
-    expect(await must("refresh", "--yes", "--diff")).toContain(path);
-    await must("up", "--yes");
-    expect(await read()).toBe(planned);
-    await must("up", "--yes", "--expect-no-changes");
-  });
+  test.skipIf(!FULL)(
+    "refresh sees a file that was edited by hand, and up puts it back",
+    {
+      timeout: UP_MS,
+    },
+    async () => {
+      const path = "/etc/openclaw-fleet/nginx.conf";
+      const read = async () => (await lab.host("b").run(["cat", path])).stdout;
+      const planned = await read();
+      await lab.host("b").run(["sh", "-c", `echo '# mine' >> ${path}`]);
+      expect(await must("refresh", "--yes", "--diff")).toContain(path);
+      await must("up", "--yes");
+      expect(await read()).toBe(planned);
+      await must("up", "--yes", "--expect-no-changes");
+    },
+  );
 
-  test("a host that loses its power takes no conversation with it", {
-    timeout: UP_MS,
-  }, async () => {
-    const { shard } = await chat("kept");
-    const { owner } = (await status()).shards.find(({ id }) => id === shard) ?? {};
-    // The front that is asked must stay: it is the first host's.
-    const victim = owner === "a" ? null : (owner as string);
-    if (victim === null) await call("/api/v1/fleet/move", outputs.adminToken, { shard, to: "b" });
-    const lost = victim ?? "b";
-    await eventually(async () => {
-      const found = (await status()).shards.find(({ id }) => id === shard);
-      expect(found).toMatchObject({ owner: lost, state: "serving" });
-    }, WAIT_MS);
-    await lab.host(lost).powerOff();
-    const again = await eventually(() => chat("kept"), WAIT_MS);
-    expect(again.shard).toBe(shard);
-    const now = (await status()).shards.find(({ id }) => id === shard);
-    expect(now?.owner).not.toBe(lost);
-    expect(now?.epoch).toBeGreaterThan(1);
-    await lab.host(lost).start();
-    await eventually(async () => {
-      expect((await status()).nodes.find(({ id }) => id === lost)?.state).toBe("active");
-    }, WAIT_MS);
-  });
+  test.skipIf(!FULL)(
+    "a host that loses its power takes no conversation with it",
+    {
+      timeout: UP_MS,
+    },
+    async () => {
+      const { shard } = await chat("kept");
+      const { owner } = (await status()).shards.find(({ id }) => id === shard) ?? {};
+      // The front that is asked must stay: it is the first host's.
+      const victim = owner === "a" ? null : (owner as string);
+      if (victim === null) await call("/api/v1/fleet/move", outputs.adminToken, { shard, to: "b" });
+      const lost = victim ?? "b";
+      await eventually(async () => {
+        const found = (await status()).shards.find(({ id }) => id === shard);
+        expect(found).toMatchObject({ owner: lost, state: "serving" });
+      }, WAIT_MS);
+      await lab.host(lost).powerOff();
+      const again = await eventually(() => chat("kept"), WAIT_MS);
+      expect(again.shard).toBe(shard);
+      const now = (await status()).shards.find(({ id }) => id === shard);
+      expect(now?.owner).not.toBe(lost);
+      expect(now?.epoch).toBeGreaterThan(1);
+      await lab.host(lost).start();
+      await eventually(async () => {
+        expect((await status()).nodes.find(({ id }) => id === lost)?.state).toBe("active");
+      }, WAIT_MS);
+    },
+  );
 
   test("destroy leaves no trace", { timeout: UP_MS }, async () => {
     await must("destroy", "--yes");

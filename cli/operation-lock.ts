@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { processStart } from "../gateway/keeper/process.ts";
 import { CommandFailed } from "./lib/errors.ts";
 import { age, say } from "./lib/terminal.ts";
 
@@ -79,6 +80,8 @@ export function holderState(lock: OperationLock, self = hostname()): HolderState
     if ((error as NodeJS.ErrnoException).code === "ESRCH") return "dead";
   }
   if (process.platform !== "linux") return "alive";
+  // What a killed run leaves in a container whose first process takes no orphans stays in the list.
+  if (processStart(lock.pid) === null) return "dead";
   const command = commandOf(lock.pid);
   return command === null || /pulumi/i.test(command) ? "alive" : "dead";
 }

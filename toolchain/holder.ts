@@ -24,11 +24,13 @@ export function holderLives(holder: string): boolean {
   return start === "" || start === startOf(pid);
 }
 
+/** Empty for a process that has ended too, though nobody has asked how (a zombie). */
 function startOf(pid: number): string {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     // The second field is the command in brackets and may hold blanks; start time is field 22.
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return fields[0] === "Z" ? "" : (fields[19] ?? "");
   } catch {
     return "";
   }

@@ -4,6 +4,7 @@ import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { awaitFree, holderState, lockFolder, readLocks } from "../../cli/operation-lock.ts";
+import { zombie } from "../support/zombie.ts";
 
 let base: string;
 let folder: string;
@@ -53,6 +54,16 @@ test("a run that died leaves nothing that a person must clear away", async () =>
   await awaitFree(folder, "up", "dev", 0);
   expect(existsSync(path)).toBe(false);
 });
+
+test.runIf(process.platform === "linux")(
+  "a run that ended is dead also where nobody asked how it ended",
+  async () => {
+    const { pid, parent } = await zombie();
+    children.push(parent);
+    lock("one", pid);
+    expect(readLocks(folder).map((each) => holderState(each))).toEqual(["dead"]);
+  },
+);
 
 test("a number that another program has got since is a dead run's", async () => {
   lock("one", process.pid);

@@ -12,10 +12,12 @@ import {
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { processStat } from "../../gateway/keeper/process.ts";
 import { cacheEntry } from "../../toolchain/cache.ts";
 import { holderLives, holderOf } from "../../toolchain/holder.ts";
 import type { Progress } from "../../toolchain/progress.ts";
 import { eventually } from "../support/eventually.ts";
+import { zombie } from "../support/zombie.ts";
 
 let root: string;
 let lines: string[];
@@ -126,6 +128,15 @@ test("a pid that another process has now is not the holder", () => {
   expect(holderLives("nonsense")).toBe(false);
   expect(holderLives("another-host:1:1")).toBe(true);
 });
+
+test.runIf(process.platform === "linux")(
+  "a process that ended is no holder, asked how it ended or not",
+  async () => {
+    const { pid, parent } = await zombie();
+    children.push(parent);
+    expect(holderLives(`${hostname()}:${pid}:${processStat(pid)?.start}`)).toBe(false);
+  },
+);
 
 test("a lock with a dead holder is broken", async () => {
   mkdirSync(join(root, "locks"), { recursive: true });

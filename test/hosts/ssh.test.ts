@@ -154,11 +154,14 @@ describe.skipIf(whyNoHosts() !== null)("a host over SSH", () => {
 
   test("a host that loses power breaks the command off, and is reached again later", async () => {
     const b = shell(lab.connection("b"));
-    const message = failure(
-      b.exec(["sh", "-c", "echo here; sleep 600"], { onLine: () => void lab.host("b").powerOff() }),
-    );
+    let off = Promise.resolve();
+    const onLine = () => {
+      off = lab.host("b").powerOff();
+    };
+    const message = failure(b.exec(["sh", "-c", "echo here; sleep 600"], { onLine }));
     // Nobody answers for the host any more: its address is given to nobody.
     expect(await message).toMatch(/host b: the connection broke off[\s\S]*do: /);
+    await off;
     expect(await failure(b.exec(["true"]))).toMatch(/host b: .* cannot be reached/);
     await lab.host("b").start();
     expect((await b.exec(["echo", "back"])).stdout).toBe("back\n");

@@ -9,7 +9,7 @@ import { type HostPart, type PartFiles, packPart } from "./host-part.ts";
 import { ensureOpenclaw, openclawKey } from "./openclaw.ts";
 import { cacheDir } from "./paths.ts";
 import { ETCD, NODE, OPENCLAW } from "./pins.ts";
-import { ensureRuntime } from "./release.ts";
+import { ensureRuntime, releaseName } from "./release.ts";
 import { entriesOf, type TarEntry } from "./tar.ts";
 import { type EnsureOptions, withDefaults } from "./tool.ts";
 
@@ -21,6 +21,8 @@ export type HostArch = (typeof HOST_ARCHS)[number];
 export interface HostReleaseFacts {
   /** Names what goes in: versions, lockfiles, sources. The same everywhere for the same clone. */
   readonly id: string;
+  /** What leases call it, see {@link releaseName}: the same for every processor. */
+  readonly release: string;
   readonly arch: HostArch;
   readonly versions: { readonly node: string; readonly openclaw: string; readonly etcd: string };
   /** The cache's key of each part, by its name. */
@@ -64,6 +66,7 @@ export async function hostReleaseFacts(
   const openclaw = own?.version ?? OPENCLAW.version;
   return {
     id: `${openclaw}-${digest}`,
+    release: releaseName(openclaw, runtime),
     arch,
     versions: { node: NODE.version, openclaw, etcd: ETCD.version },
     keys,

@@ -25,12 +25,19 @@ export async function ensureRelease(options: EnsureOptions = {}): Promise<Releas
   }
   const [openclaw, runtime] = await Promise.all([ensureOpenclaw(options), ensureRuntime(options)]);
   return {
-    id: `${openclaw.version}+${basename(runtime).slice(0, 8)}`,
+    id: releaseName(openclaw.version, basename(runtime)),
     node: process.execPath,
     openclaw: openclaw.path,
     runtime,
   };
 }
+
+/**
+ * What a node runs, as leases and `status` call it: `2026.9.6+1a2b3c4d`. Before the + stands the OpenClaw that a
+ * shard's next owner must have; two processors with the same sources have the same name.
+ */
+export const releaseName = (openclaw: string, runtime: string): string =>
+  `${openclaw}+${runtime.slice(0, 8)}`;
 
 /** The folder of the bundled runtime, made when a source changed. */
 export async function ensureRuntime(options: EnsureOptions = {}): Promise<string> {

@@ -34,7 +34,7 @@ async function compose(options: Options): Promise<void> {
   );
   const plan = planCompose({
     ...made.need,
-    releaseId: release.id,
+    releaseId: release.release,
     archives: Object.keys(archives),
   });
   const folder = resolve(options.out ?? `openclaw-${stack}`);
@@ -43,7 +43,7 @@ async function compose(options: Options): Promise<void> {
     values: made.known,
     random: (name) => /^token\.(client|admin|peer)$/.test(name),
   });
-  const facts = { folder, release: release.id, memoryMiB: made.need.limitMiB, secrets };
+  const facts = { folder, release: release.release, memoryMiB: made.need.limitMiB, secrets };
   result(Boolean(options.json), facts, () => text(folder, plan, facts));
 }
 

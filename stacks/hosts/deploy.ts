@@ -8,7 +8,6 @@ import { NODE_UNIT } from "../../components/node/unit.ts";
 import type { ReleaseInputs } from "../../plugin/host/release-inputs.ts";
 import type { HostConnection } from "../../plugin/host/shell.ts";
 import { Credentials, HostArtifact, HostFleet, HostRelease } from "../../plugin/resources.ts";
-import { hostReleaseFacts } from "../../toolchain/host-release.ts";
 import type { StackOutputs } from "../outputs.ts";
 import { ownRecord } from "../own-record.ts";
 import type { AgentPlace } from "../placement.ts";
@@ -18,6 +17,7 @@ import type { Settings } from "../settings.ts";
 import { gatherHosts } from "./input.ts";
 import { hostNeeds } from "./needs.ts";
 import { type HostsInput, pathsOf, planHost } from "./parts.ts";
+import { artifactOf, releaseOnHosts } from "./releases.ts";
 import type { HostSettings } from "./settings.ts";
 
 export interface HostsArgs {
@@ -40,9 +40,7 @@ interface Recorded {
 export async function deployHosts({ stack, settings, isSecret }: HostsArgs): Promise<StackOutputs> {
   const { agents, several } = await ownRecord<Recorded>();
   const { fleet: sizing, cost } = planStack(stack, settings, agents);
-  // The same parts for every processor: only what is inside them differs.
-  const facts = await hostReleaseFacts("x64");
-  const release = { folder: facts.id, id: facts.id };
+  const release = await releaseOnHosts(settings.hosts);
   const gathered = gatherHosts({ stack, settings, sizing, release, isSecret });
   const { input } = gathered;
   const { plan } = input;
@@ -74,7 +72,7 @@ export async function deployHosts({ stack, settings, isSecret }: HostsArgs): Pro
   for (const host of settings.hosts) {
     const self = { ...facetsOf(host), arch: host.arch };
     const made = planHost(input, self);
-    const { id } = await hostReleaseFacts(host.arch);
+    const id = artifactOf(release, host.name);
     const artifact = new HostArtifact(`release-${host.name}`, {
       host: connectionOf(host),
       artifact: id,
@@ -158,7 +156,7 @@ function foundingOf(input: HostsInput): { host: string; argv: string[] } | null 
   const { plan, fleet } = input;
   const host = plan.hosts.find(({ name }) => etcdMembers(plan.hosts).includes(name));
   if (!plan.several || !host) return null;
-  const argv = etcdProgram(pathsOf(input), "found");
+  const argv = etcdProgram(pathsOf(input, host.name), "found");
   return { host: host.name, argv: [...argv, leasePrefix(fleet)] };
 }
 

@@ -20,6 +20,7 @@ import type { MonitoringSettings } from "../../components/watch/settings.ts";
 import type { FleetConfig } from "../../gateway/config.ts";
 import type { FleetPlan } from "../presets.ts";
 import type { HostsPlan } from "./plan.ts";
+import { artifactOf, type ReleaseOnHosts } from "./releases.ts";
 
 /** What the plan of each host is made from, the same for all of them. No secret is in it. */
 export interface HostsInput {
@@ -33,8 +34,7 @@ export interface HostsInput {
   readonly monitoring: MonitoringSettings;
   /** Address of somebody's own Redis, a mark; missing: the fleet's. */
   readonly ownRedis?: string | undefined;
-  /** The release artifact: folder of the unpacked files, and what nodes show as their version. */
-  readonly release: { readonly folder: string; readonly id: string };
+  readonly release: ReleaseOnHosts;
 }
 
 /** Everything that one host is to be. Pure. */
@@ -44,7 +44,7 @@ export function planHost(input: HostsInput, self: HostFacts): HostPlan {
     fleet: input.fleet,
     self,
     hosts: plan.hosts,
-    paths: pathsOf(input),
+    paths: pathsOf(input, self.name),
     ports: HOST_PORTS,
   };
   const parts: HostPart[] = [];
@@ -65,17 +65,17 @@ export function planHost(input: HostsInput, self: HostFacts): HostPlan {
   return mergeParts(parts);
 }
 
-/** Where things lie on the hosts. */
-export function pathsOf({ release }: Pick<HostsInput, "release">): HostPaths {
+/** Where things lie on a host. */
+export function pathsOf({ release }: Pick<HostsInput, "release">, host: string): HostPaths {
   const { releases, data, etc, tls } = HOST_PATHS;
-  return { release: `${releases}/${release.folder}`, data, etc, tls };
+  return { release: `${releases}/${artifactOf(release, host)}`, data, etc, tls };
 }
 
 function node(context: HostContext, input: HostsInput): HostPart {
   const { plan, sizing, config } = input;
   const url = input.ownRedis ?? (plan.redis ? redisUrl(context, plan.redis) : undefined);
   return planNode(context, {
-    releaseId: input.release.id,
+    releaseId: input.release.name,
     cores: sizing.node.cores,
     fleet: config,
     etcdEndpoints: plan.several

@@ -52,7 +52,7 @@ describe.skipIf(whyNoHosts() !== null || !hasItsTurn("artifact"))("a release on 
     });
     const versions = { node: "24", openclaw: "1", etcd: "3" };
     const keys = { bin: "", openclaw: "", runtime: "" };
-    return { id, arch: "x64", versions, keys, parts: await Promise.all(parts) };
+    return { id, release: id, arch: "x64", versions, keys, parts: await Promise.all(parts) };
   }
 
   const open: OpenShell = (connection) => openSsh(connection, { configFile: "none" });

@@ -98,7 +98,10 @@ describe("a release for hosts", () => {
     const options = { env: { ...process.env, OPENCLAW_FLEET_OPENCLAW: "" }, progress };
     const x64 = await hostReleaseFacts("x64", options);
     expect(await hostReleaseFacts("x64", options)).toEqual(x64);
-    expect((await hostReleaseFacts("arm64", options)).id).not.toBe(x64.id);
+    const arm64 = await hostReleaseFacts("arm64", options);
+    expect([arm64.id === x64.id, arm64.release === x64.release]).toEqual([false, true]);
+    // A lease is taken over by what has the same words before the +.
+    expect(x64.release).toMatch(/^2\d+\.\d+\.\d+\+[0-9a-f]{8}$/);
     expect(x64.id).toMatch(/^2\d+\.\d+\.\d+-[0-9a-f]{12}$/);
   });
 });

@@ -36,7 +36,10 @@ const SHAPES = {
 
 function gather(more: object): Gathered {
   const settings = settingsSchema.parse({ target: "hosts", environment: "staging", ...more });
-  const release = { folder: "r1", id: "2026.9.6+r1" };
+  const artifacts = Object.fromEntries(
+    settings.hosts.map(({ name, arch }) => [name, `2026.9.6-${arch}`]),
+  );
+  const release = { name: "2026.9.6+r1", artifacts };
   const sizing = planFleet(settings);
   return gatherHosts({ stack: "vps", settings, sizing, release, isSecret: isSecretName });
 }
@@ -122,4 +125,21 @@ test("a host taken away changes nothing of the others' but what names it", () =>
   );
   // The way to the gone host: the front's upstreams, replicas, and the count of nodes.
   expect(changed.filter((path) => /redis|sentinel|etcd|tls/.test(path))).toEqual([]);
+});
+
+test("hosts with two processors: each has its own release's paths, and all show one version", () => {
+  const hosts = hostsOf(6).map((host, i) => ({ ...host, arch: i % 2 === 0 ? "arm64" : "x64" }));
+  for (const front of ["nginx", "caddy"]) {
+    const made = plansOf(gather({ preset: "enterprise", hosts, front: { kind: front } }));
+    const releases = made.map(({ plan }) => {
+      const folders = JSON.stringify(plan).match(/(?<=\/releases\/)[\w.-]+/g) ?? [];
+      return [...new Set(folders)];
+    });
+    expect(releases).toEqual(hosts.map(({ arch }) => [`2026.9.6-${arch}`]));
+    const shown = made.map(({ host, plan }) => {
+      const file = plan.files[`/var/lib/openclaw-fleet/nodes/${host.name}/node.json`];
+      return nodeConfig.parse(JSON.parse(file?.content ?? "")).release.id;
+    });
+    expect(new Set(shown)).toEqual(new Set(["2026.9.6+r1"]));
+  }
 });

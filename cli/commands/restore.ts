@@ -6,7 +6,7 @@ import { type FleetAccess, fleetAccess } from "../lib/fleet.ts";
 import { agree, momentAt, moments, replaced, timeOf, utc } from "../lib/moments.ts";
 import { known } from "../lib/nearest.ts";
 import { withJson, withStack } from "../lib/options.ts";
-import { result, say, table } from "../lib/terminal.ts";
+import { age, result, say, table } from "../lib/terminal.ts";
 import { fleetStatus } from "./status.ts";
 
 interface Options {
@@ -76,13 +76,20 @@ async function restore(shard: string | undefined, options: Options): Promise<voi
   );
 }
 
+const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`;
+
+/** What was tried, and what of it failed. Plain data. */
+interface Drilled {
+  shards: ({ shard: string } & DrillResult)[];
+  faults: { shard: string; message: string }[];
+}
+
 async function drill(access: FleetAccess, shards: string[], json: boolean): Promise<void> {
-  const done: ({ shard: string } & DrillResult)[] = [];
-  const faults: string[] = [];
+  const drilled: Drilled = { shards: [], faults: [] };
   for (const shard of shards) {
     say(`${shard}: restoring into a scratch directory`);
     try {
-      done.push(
+      drilled.shards.push(
         await callJson<{ shard: string } & DrillResult>(access, "/api/v1/fleet/restore", {
           as: "admin",
           method: "POST",
@@ -92,27 +99,42 @@ async function drill(access: FleetAccess, shards: string[], json: boolean): Prom
       );
     } catch (error) {
       if (!(error instanceof CommandFailed)) throw error;
-      faults.push(`${shard}: ${error.message}`);
+      drilled.faults.push({ shard, message: error.message });
     }
   }
-  result(json, { shards: done, faults }, () =>
-    table(
-      ["SHARD", "MOMENT (UTC)", "RESTORED", "TOOK"],
-      done.map(({ shard, point, bytes, tookMs }) => [
-        shard,
-        utc(point.at),
-        `${(bytes / 2 ** 20).toFixed(1)} MiB, whole`,
-        `${(tookMs / 1_000).toFixed(1)} s`,
-      ]),
-    ),
-  );
+  result(json, drilled, () => drillText(drilled));
+  const { faults } = drilled;
   if (faults.length > 0) {
     throw new CommandFailed(
       `${faults.length} of ${shards.length} shards could not be restored`,
-      faults.join("; "),
-      "the shards themselves are well; ./fleet logs tells what their replicas lack",
+      faults.map(({ shard, message }) => `${shard}: ${message}`).join("; "),
+      `the shards themselves are well; ./fleet backups SHARD --stack ${access.stack} lists their other moments, ./fleet logs tells what their replicas lack`,
     );
   }
+}
+
+/** A line a shard that came back whole, and how long all took. */
+export function drillText({ shards }: Pick<Drilled, "shards">): string {
+  if (shards.length === 0) return "No shard was restored.";
+  const rows = shards.map(({ shard, point, ageMs, bytes, sessions, tookMs }) => [
+    shard,
+    utc(point.at),
+    age(ageMs),
+    point.site ?? "target",
+    `${(bytes / 2 ** 20).toFixed(1)} MiB`,
+    `${point.databases} whole`,
+    sessions === null ? "unknown" : String(sessions),
+    seconds(tookMs),
+  ]);
+  const total = shards.reduce((sum, { tookMs }) => sum + tookMs, 0);
+  return [
+    table(
+      ["SHARD", "MOMENT (UTC)", "AGE", "KEPT AT", "SIZE", "DATABASES", "SESSIONS", "TOOK"],
+      rows,
+    ),
+    "",
+    `${shards.length} restored, checked and removed again in ${seconds(total)}.`,
+  ].join("\n");
 }
 
 export function register(program: Command): void {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { bootClock } from "../clock.ts";
 import type { NodeId, ShardId } from "../contract.ts";
 import { epochOf, type Manifest, type Place, parseDirectory } from "./manifest.ts";
-import { ReplicaReader } from "./reader.ts";
+import { DamagedReplica, ReplicaReader } from "./reader.ts";
 import { restoreManifest } from "./restore.ts";
 import { placeKey, readableTo } from "./rules.ts";
 import { type ReplicaTarget, TargetUnavailable } from "./target.ts";
@@ -84,22 +84,56 @@ export function parsePlace(text: string): Place {
   return { directory: text.slice(0, at), seq: Number(text.slice(at + 1)) };
 }
 
-/** Restores the newest moment of a shard beside everything, checks it, and removes it again. */
+export interface DrillOptions {
+  fleet: string;
+  shard: ShardId;
+  /** Folder of its own, made and removed again: nothing else lies in it. */
+  scratch: string;
+  /** Conversations in restored databases; null: not to be told. */
+  countSessions: (stateDir: string, databases: readonly string[]) => number | null;
+  /** Bytes that are free where `scratch` is. */
+  freeBytes: () => Promise<number>;
+  /** Wall clock, ms. @default Date.now */
+  now?: () => number;
+}
+
+/** Of what is free a drill takes at most this part: what serves lies on the same disk. */
+const MOST_OF_FREE = 0.5;
+
+/**
+ * Restores the newest moment of a shard beside everything, checks it, and removes it again. Throws when there is none,
+ * when it is not whole, or when there is no room for it.
+ */
 export async function drillRestore(
   sites: readonly Named[],
-  { fleet, shard, scratch }: { fleet: string; shard: ShardId; scratch: string },
+  { fleet, shard, scratch, countSessions, freeBytes, now = Date.now }: DrillOptions,
 ): Promise<DrillResult> {
   const [point] = await pointsInTime(sites, fleet, shard);
   if (!point) throw new Error(`${shard} has no replica yet`);
   const target = sites.find(([site]) => site === point.site)?.[1] as ReplicaTarget;
-  const into = join(scratch, `drill-${shard}`);
+  const ageMs = Math.max(0, now() - Date.parse(point.at));
+  const into = join(scratch, shard);
   await mkdir(scratch, { recursive: true, mode: 0o700 });
   const began = bootClock.now();
   try {
+    const free = await freeBytes();
+    if (point.bytes > free * MOST_OF_FREE) {
+      throw new Error(
+        `${shard} has ${mib(point.bytes)} of databases, and only ${mib(free)} are free on the node that tries: at most half of it is used`,
+      );
+    }
     const reader = new ReplicaReader(target, fleet, shard);
-    const { bytes } = await restoreManifest(reader, parsePlace(point.place), into);
-    return { point, bytes, tookMs: Math.round(bootClock.now() - began) };
+    const { bytes, manifest } = await restoreManifest(reader, parsePlace(point.place), into);
+    const tookMs = Math.round(bootClock.now() - began);
+    const databases = manifest.databases.map(({ path }) => path);
+    return { point, ageMs, bytes, sessions: countSessions(into, databases), tookMs };
+  } catch (error) {
+    if (!(error instanceof DamagedReplica)) throw error;
+    const where = point.site === null ? "" : `, kept on ${point.site}`;
+    throw new Error(`the moment of ${point.at}${where} is not whole: ${error.message}`);
   } finally {
-    await rm(into, { recursive: true, force: true });
+    await rm(scratch, { recursive: true, force: true });
   }
 }
+
+const mib = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;

@@ -50,8 +50,13 @@ export interface PointInTime {
 /** A restore that was tried and thrown away. */
 export interface DrillResult {
   point: PointInTime;
+  /** How old the moment was when the drill began, by the clocks of who wrote it and who tried it. */
+  ageMs: number;
   /** Written and checked, bytes. */
   bytes: number;
+  /** Conversations in it; null: this OpenClaw keeps them otherwise than is known here. */
+  sessions: number | null;
+  /** From the first chunk to the last check. */
   tookMs: number;
 }
 

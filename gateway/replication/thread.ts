@@ -2,10 +2,12 @@
  * The replication thread: hashing, packing and sending never delay a request or a renewal. Started by
  * ReplicationAgent; everything in it is made elsewhere.
  */
+import { rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { parentPort, workerData } from "node:worker_threads";
 import { bootClock } from "../clock.ts";
 import type { ShardId } from "../contract.ts";
+import { storedSessions } from "../openclaw/stored-sessions.ts";
 import { systemTimers } from "../shard/timers.ts";
 import { LocalStateStore } from "../state/local.ts";
 import { drillRestore, pointsInTime } from "./history.ts";
@@ -31,6 +33,9 @@ const log = (
 
 const sites = openSites(replication, { fleet, node, clock: bootClock, timers: systemTimers });
 const stagingDir = join(dataDir, "nodes", node, "staging");
+/** Restores that are tried. What a drill left that was killed goes with the next start. */
+const drillDir = join(dataDir, "nodes", node, "drill");
+let drills: Promise<unknown> = rm(drillDir, { recursive: true, force: true });
 const told = new Map<ShardId, string>();
 const state = new ReplicatedState({
   fleet,
@@ -85,7 +90,15 @@ const calls: {
     return undefined;
   },
   points: (shard) => pointsInTime(sites.all(shard), fleet, shard),
-  drill: (shard) => drillRestore(sites.all(shard), { fleet, shard, scratch: stagingDir }),
+  // One at a time: each takes room on the disk.
+  drill: (shard) => {
+    const drill = drills.then(() => {
+      const more = { countSessions: storedSessions, freeBytes: freeHere };
+      return drillRestore(sites.all(shard), { fleet, shard, scratch: drillDir, ...more });
+    });
+    drills = drill.catch(() => {});
+    return drill;
+  },
   adopt: async (shard, epoch, directory) => {
     await state.adopt(shard, epoch, directory);
     return undefined;
@@ -95,6 +108,11 @@ const calls: {
     return undefined;
   },
 };
+
+async function freeHere(): Promise<number> {
+  const { bavail, bsize } = await statfs(dataDir);
+  return bavail * bsize;
+}
 
 /** A call's first argument is a shard, or the marker of one. */
 function tellOf(first: unknown): void {

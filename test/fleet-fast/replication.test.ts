@@ -148,7 +148,7 @@ test("a shard goes back to a moment, and its present one stays to be gone back t
     admin: true,
     body: { shard: "s1", drill: true },
   });
-  expect(await drill.json()).toMatchObject({ shard: "s1", point: { site: null } });
+  expect(await drill.json()).toMatchObject({ shard: "s1", sessions: 0, point: { site: null } });
 });
 
 test("a directory is adopted into an empty shard alone, from any node", async () => {

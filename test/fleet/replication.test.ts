@@ -1,4 +1,4 @@
-import { renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import type { FleetStatus } from "../../gateway/contract.ts";
@@ -95,6 +95,15 @@ test(
     });
     expect(await said(made)).toEqual(["the first", "the second", "the third", "the fourth"]);
     expect(await history(made)).not.toContain("history lost");
+
+    const tried = await made.fetch("/api/v1/fleet/restore", {
+      admin: true,
+      body: { shard: "s1", drill: true },
+    });
+    expect(await tried.json()).toMatchObject({ shard: "s1", sessions: 1 });
+    for (const node of made.nodes) {
+      expect(existsSync(join(made.diskOf(node), "nodes", node, "drill"))).toBe(false);
+    }
   },
   TEST_MS,
 );

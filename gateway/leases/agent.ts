@@ -52,6 +52,8 @@ export interface LeaseAgentEvents {
 }
 
 interface Grant extends HeldShard {
+  /** What it runs, published with each renewal; missing: as it was acquired. */
+  release?: string;
   slot: number;
   grant: number;
   storeId: string | undefined;
@@ -139,6 +141,14 @@ export class LeaseAgent extends EventEmitter<LeaseAgentEvents> {
     this.#postHeld();
   }
 
+  /** Says with the next renewal that a held shard runs another release from now on. */
+  setRelease(shard: ShardId, epoch: number, release: string): void {
+    const grant = this.#grants.get(shard);
+    if (grant?.epoch !== epoch) return;
+    grant.release = release;
+    this.#postHeld();
+  }
+
   /** The held set as it is now. */
   held(): HeldShard[] {
     return [...this.#grants.values()].map(({ shard, epoch, position }) => ({
@@ -177,7 +187,9 @@ export class LeaseAgent extends EventEmitter<LeaseAgentEvents> {
       const grant = { slot, grant: this.#nextGrant++, storeId };
       this.#deadlines.grant(slot, grant.grant, sentAt + this.#timings.holdMs);
       const { shard, epoch, position } = lease;
-      this.#grants.set(shard, { shard, epoch, position, ...grant });
+      // Also for a store that forgets it meanwhile.
+      const release = lease.release === null ? {} : { release: lease.release };
+      this.#grants.set(shard, { shard, epoch, position, ...release, ...grant });
       taken = true;
       this.#postHeld();
       return { lease, sentAt };

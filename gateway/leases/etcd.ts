@@ -84,7 +84,7 @@ export class EtcdLeaseStore implements LeaseStore {
           owner: node.id,
           incarnation: node.incarnation,
           epoch: lease.epoch,
-          release: verdict === "kept" && row ? row.value.release : node.release,
+          release: lease.release ?? (verdict === "kept" && row ? row.value.release : node.release),
           position: lease.position,
           bootId: node.bootId,
           handTo: null,

@@ -74,10 +74,11 @@ export class Renewer {
       const { kept, lost, view } = await withTimeout(
         store.renew({
           node: { ...report, beat: 0 },
-          held: held.map(({ shard, epoch, position, slot, grant, storeId }) => ({
+          held: held.map(({ shard, epoch, position, release, slot, grant, storeId }) => ({
             shard,
             epoch,
             position,
+            ...(release === undefined ? {} : { release }),
             until: deadlines.deadline(slot),
             storeId: this.#confirmed.get(grant) ?? storeId,
           })),

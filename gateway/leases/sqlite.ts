@@ -92,7 +92,7 @@ export class SqliteLeaseStore implements LeaseStore {
           incarnation: node.incarnation,
           epoch: lease.epoch,
           beat: (row?.beat ?? 0) + 1,
-          release: verdict === "kept" && row ? row.release : node.release,
+          release: lease.release ?? (verdict === "kept" && row ? row.release : node.release),
           position: lease.position,
           bootId: node.bootId,
           handTo: null,

@@ -92,6 +92,8 @@ export interface HeldLease {
   shard: ShardId;
   epoch: number;
   position: string | null;
+  /** What the shard runs from now on. Missing: what the store says. */
+  release?: string;
   /**
    * The caller's deadline for it on Clock.now(). Once it has passed, others may have taken the shard
    * in a store that has since been lost as well, so an absent or older row is then `lost` instead of

@@ -53,6 +53,7 @@ export interface HeldSlot {
   shard: ShardId;
   epoch: number;
   position: string | null;
+  release?: string;
   slot: number;
   grant: number;
   /** Store in which it was acquired. */

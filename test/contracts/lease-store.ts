@@ -99,6 +99,20 @@ export function leaseStoreContract(name: string, makeWorld: () => Promise<LeaseW
       expect((await b.read()).leases.s1).toEqual(second.view.leases.s1);
     });
 
+    it("keeps the release of a lease until its owner says another, and after it was given up", async () => {
+      await a.acquire({ ...acquireRequest("n1", 1, null), release: "r0" });
+      const renew = async (release?: string) => {
+        const held = [{ ...heldBy(1), ...(release ? { release } : {}) }];
+        return (await a.renew({ node: nodeRecord("n1"), held })).view.leases.s1?.release;
+      };
+      expect(await renew()).toBe("r0");
+      expect(await renew("r2")).toBe("r2");
+      expect(await renew()).toBe("r2");
+      const end = { position: null, handTo: null, reason: "" };
+      await a.release({ shard: "s1", node: "n1", incarnation: "inc-n1", epoch: 1, ...end });
+      expect((await b.read()).leases.s1).toMatchObject({ owner: null, release: "r2" });
+    });
+
     it("reports a lease that another node or incarnation has as lost and leaves it alone", async () => {
       await a.acquire(acquireRequest("n1", 5, null));
       const row = (await a.read()).leases.s1;

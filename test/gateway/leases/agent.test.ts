@@ -84,6 +84,16 @@ describe("the lease thread", () => {
     expect(view.nodes.n1?.beat).toBeGreaterThanOrEqual(3);
   });
 
+  it("publishes what a held shard runs, and of an epoch that is over nothing", async () => {
+    agent.start();
+    agent.setReport(report);
+    await agent.acquire(acquireRequest("n1", 3, null));
+    agent.setRelease("s1", 2, "r9");
+    agent.setRelease("s1", 3, "r2");
+    await renewals(2);
+    expect((await agent.read()).leases.s1?.release).toBe("r2");
+  });
+
   it("publishes positions, and refuses to hold what it never acquired", async () => {
     agent.start();
     agent.setReport(report);

@@ -1,14 +1,20 @@
-import { copyFileSync } from "node:fs";
 import { arch, platform } from "node:os";
 import { join } from "node:path";
 import { type CacheOptions, cacheEntry } from "./cache.ts";
-import { onPath, runLogged } from "./command.ts";
 import { ToolchainError } from "./errors.ts";
+import { type GoBuild, goBuild, usualGo } from "./go-build.ts";
 import { cacheDir, PROJECT_ROOT } from "./paths.ts";
 import { ACTIONLINT } from "./pins.ts";
 import { createProgress } from "./progress.ts";
 
-const PACKAGE = "github.com/rhysd/actionlint/cmd/actionlint";
+const BUILD: GoBuild = {
+  name: "actionlint",
+  version: ACTIONLINT.version,
+  lock: join(PROJECT_ROOT, "toolchain", "actionlint"),
+  packages: ["github.com/rhysd/actionlint/cmd/actionlint"],
+  output: "actionlint",
+  instead: "name a built actionlint in OPENCLAW_FLEET_ACTIONLINT",
+};
 
 /**
  * Path of actionlint, which reads workflows as GitHub does: `OPENCLAW_FLEET_ACTIONLINT`, or the pinned
@@ -17,27 +23,21 @@ const PACKAGE = "github.com/rhysd/actionlint/cmd/actionlint";
 export async function ensureActionlint(env: NodeJS.ProcessEnv = process.env): Promise<string> {
   const named = env.OPENCLAW_FLEET_ACTIONLINT;
   if (named) return named;
-  const go = onPath("go", env) ?? onPath("go", { ...env, PATH: "/usr/local/go/bin" });
+  const go = usualGo(env);
   if (!go) {
     throw new ToolchainError(
       `actionlint ${ACTIONLINT.version} cannot be built`,
       "there is no Go on PATH",
-      "install Go, or name a built actionlint in OPENCLAW_FLEET_ACTIONLINT",
+      `install Go, or ${BUILD.instead}`,
     );
   }
   const options: CacheOptions = { progress: createProgress(), root: cacheDir(env) };
   const key = `${ACTIONLINT.version}-${platform()}-${arch()}`;
-  const folder = await cacheEntry("actionlint", key, (work) => build(go, work, env), options);
+  const folder = await cacheEntry(
+    "actionlint",
+    key,
+    (work) => goBuild(BUILD, go, work, { env }),
+    options,
+  );
   return join(folder, "actionlint");
-}
-
-async function build(go: string, folder: string, env: NodeJS.ProcessEnv): Promise<void> {
-  for (const name of ["go.mod", "go.sum"]) {
-    copyFileSync(join(PROJECT_ROOT, "toolchain", "actionlint", name), join(folder, name));
-  }
-  const args = ["build", "-trimpath", "-buildvcs=false", "-o", "actionlint", PACKAGE];
-  await runLogged(go, args, {
-    cwd: folder,
-    env: { ...env, CGO_ENABLED: "0", GOFLAGS: "-mod=readonly", GOWORK: "off" },
-  });
 }

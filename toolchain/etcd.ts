@@ -1,14 +1,13 @@
-import { copyFileSync, existsSync, renameSync, rmSync } from "node:fs";
+import { existsSync, renameSync } from "node:fs";
 import { arch as machineArch, platform } from "node:os";
 import { join } from "node:path";
 import { type CacheOptions, cacheEntry } from "./cache.ts";
-import { ask, onPath, runLogged } from "./command.ts";
-import { downloadChecked } from "./download.ts";
+import { ask, onPath } from "./command.ts";
+import { downloadOrBuild } from "./download-or-build.ts";
 import { ToolchainError } from "./errors.ts";
 import { cacheDir, PROJECT_ROOT } from "./paths.ts";
 import { atLeast, ETCD, parseVersion } from "./pins.ts";
-import type { Progress } from "./progress.ts";
-import { type EnsureOptions, readOrigin, type Tool, withDefaults, writeOrigin } from "./tool.ts";
+import { type EnsureOptions, readOrigin, type Tool, withDefaults } from "./tool.ts";
 
 /** The programs of one etcd, all of the same version. */
 export interface EtcdTools extends Tool {
@@ -97,106 +96,24 @@ async function obtain(
   goArch: string,
   options: EnsureOptions & CacheOptions,
 ): Promise<void> {
-  const env = options.env ?? process.env;
-  let refusal: string;
-  try {
-    await download(folder, goArch, options.progress);
-    writeOrigin(folder, { source: "download", why: "official release, checked" });
-    return;
-  } catch (error) {
-    refusal = error instanceof Error ? error.message : String(error);
-  }
-  const go = onPath("go", env);
-  if (!go) {
-    throw new ToolchainError(
-      "no etcd could be had",
-      `the official download failed (${refusal}), and there is no Go to build it with`,
-      `install etcd ${ETCD.lowest} or newer, or Go ${ETCD.go}, then run this again`,
-    );
-  }
-  await build(go, folder, goArch, options);
-  writeOrigin(folder, {
-    source: "build",
-    why: `the official download failed (${refusal}); built from Go modules`,
-  });
-}
-
-async function download(folder: string, goArch: string, progress: Progress): Promise<void> {
-  const step = progress.step(`etcd ${ETCD.version}`, "trying the official download");
-  const file = join(folder, "etcd.tar.gz");
-  try {
-    await downloadChecked({
-      url: ETCD.download(goArch),
-      checksums: ETCD.checksums,
-      file,
-      onBytes: (received) => step.note(`${(received / 2 ** 20).toFixed(0)} MB`),
-    });
-    const wanted = Object.keys(PROGRAMS).map((name) => `--wildcards=*/${name}`);
-    await runLogged("tar", ["-xzf", file, "--strip-components=1", ...wanted], { cwd: folder });
-    rmSync(file);
-    step.done("downloaded, checksum matches, unpacked");
-  } catch (error) {
-    rmSync(file, { force: true });
-    step.failed(`no download: ${error instanceof Error ? error.message : error}`);
-    throw error;
-  }
-}
-
-/** About 4 min on 2 loaded cores with nothing cached. Go's own caches keep what an interrupted run did. */
-async function build(
-  go: string,
-  folder: string,
-  goArch: string,
-  { progress, env = process.env }: EnsureOptions & CacheOptions,
-): Promise<void> {
-  const version = ask(go, ["env", "GOVERSION"], env) ?? "";
-  const step = progress.step(`etcd ${ETCD.version}`, `building with ${version || "Go"}`);
-  const numbers = parseVersion(`${version.replace(/^go/, "")}.0`);
-  if (numbers?.[0] !== 1 || numbers[1] < 21) {
-    step.failed(`Go is ${version || "broken"}`);
-    throw new ToolchainError(
-      `the Go on PATH (${go}) is ${version || "broken"}`,
-      "etcd needs Go 1.21, which then fetches the one it wants, or newer",
-      `install Go ${ETCD.go} or newer, or etcd ${ETCD.lowest} or newer`,
-    );
-  }
-  for (const name of ["go.mod", "go.sum"]) {
-    copyFileSync(join(PROJECT_ROOT, "toolchain", "etcd", name), join(folder, name));
-  }
-  let fetched = 0;
-  let compiled = 0;
-  const args = ["build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", "."];
-  const packages = Object.values(PROGRAMS).map((name) => `go.etcd.io/etcd/${name}/v3`);
-  try {
-    await runLogged(go, [...args, ...packages], {
-      cwd: folder,
-      env: {
-        ...env,
-        CGO_ENABLED: "0",
-        GOOS: "linux",
-        GOARCH: goArch,
-        GOFLAGS: "-mod=readonly",
-        GOWORK: "off",
-      },
-      onLine: (line) => {
-        if (line.startsWith("go: downloading")) fetched += 1;
-        else compiled += 1;
-        step.note(
-          `${fetched} modules fetched, ${compiled} of about ${ETCD.goPackages} packages compiled`,
-        );
-      },
-    });
-  } catch (error) {
-    step.failed("the build failed");
-    throw new ToolchainError(
-      `etcd ${ETCD.version} could not be built`,
-      error instanceof Error ? error.message : String(error),
-      `see Go's words above, or install etcd ${ETCD.lowest} or newer`,
-    );
-  }
+  const etcd = {
+    name: "etcd",
+    version: ETCD.version,
+    url: ETCD.download(goArch),
+    checksums: ETCD.checksums,
+    files: Object.keys(PROGRAMS),
+    lock: join(PROJECT_ROOT, "toolchain", "etcd"),
+    packages: Object.values(PROGRAMS).map((name) => `go.etcd.io/etcd/${name}/v3`),
+    output: ".",
+    flags: ["-ldflags", "-s -w"],
+    target: { GOOS: "linux", GOARCH: goArch },
+    go: ETCD.go,
+    goPackages: ETCD.goPackages,
+    instead: `install etcd ${ETCD.lowest} or newer`,
+  };
+  const source = await downloadOrBuild(etcd, folder, options);
   // Go names a program after its folder.
-  renameSync(join(folder, PROGRAMS.etcd), join(folder, "etcd"));
-  step.done(`built, ${compiled} packages`);
+  if (source === "build") renameSync(join(folder, PROGRAMS.etcd), join(folder, "etcd"));
 }
 
 function etcdVersion(path: string, env: NodeJS.ProcessEnv): string | null {

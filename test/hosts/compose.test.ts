@@ -64,7 +64,11 @@ describe.skipIf(whyNoHosts() !== null || !hasItsTurn("compose"))("the container'
     const release = await ensureHostRelease(process.arch as HostArch);
     const archives = Object.fromEntries(release.parts.map((p) => [`${p.name}.tar.gz`, p.archive]));
     const { need } = composeNeed("box", from);
-    const plan = planCompose({ ...need, releaseId: release.id, archives: Object.keys(archives) });
+    const plan = planCompose({
+      ...need,
+      releaseId: release.release,
+      archives: Object.keys(archives),
+    });
     writeFolder(folder, plan, archives);
     writeSecrets(folder, plan.secrets, { values: {}, random: () => true });
     mkdirSync(join(scratch, "data"));

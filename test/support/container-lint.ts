@@ -3,35 +3,35 @@ import { createHash } from "node:crypto";
 import { copyFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { cacheEntry } from "../../toolchain/cache.ts";
-import { onPath, runLogged } from "../../toolchain/command.ts";
+import { type GoBuild, goBuild, usualGo } from "../../toolchain/go-build.ts";
 import { createProgress } from "../../toolchain/progress.ts";
 
 const SOURCES = join(import.meta.dirname, "container-lint");
 const FILES = ["go.mod", "go.sum", "main.go"];
+const BUILD: GoBuild = {
+  name: "container-lint",
+  version: "of this clone",
+  lock: SOURCES,
+  packages: ["."],
+  output: "container-lint",
+  instead: "take Go off PATH, and its test is left out",
+};
 
 /**
  * Reads a compose file and a Dockerfile as Docker does: Compose's own loader with its schema, and BuildKit's
  * parser with the checks of `docker build --check`. Built with Go once; null without Go.
  */
 export async function containerLint(): Promise<ContainerLint | null> {
-  const { env } = process;
-  const go = onPath("go", env) ?? onPath("go", { ...env, PATH: "/usr/local/go/bin" });
+  const go = usualGo();
   if (!go) return null;
   const hash = createHash("sha256");
   for (const name of FILES) hash.update(readFileSync(join(SOURCES, name)));
   const key = `${process.arch}-${hash.digest("hex").slice(0, 12)}`;
-  const folder = await cacheEntry(
-    "container-lint",
-    key,
-    async (work) => {
-      for (const name of FILES) copyFileSync(join(SOURCES, name), join(work, name));
-      await runLogged(go, ["build", "-trimpath", "-buildvcs=false", "-o", "container-lint", "."], {
-        cwd: work,
-        env: { ...env, CGO_ENABLED: "0", GOFLAGS: "-mod=readonly", GOWORK: "off" },
-      });
-    },
-    { progress: createProgress() },
-  );
+  const build = async (work: string) => {
+    copyFileSync(join(SOURCES, "main.go"), join(work, "main.go"));
+    await goBuild(BUILD, go, work);
+  };
+  const folder = await cacheEntry("container-lint", key, build, { progress: createProgress() });
   return new ContainerLint(join(folder, "container-lint"));
 }
 

@@ -1,51 +1,44 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cacheEntry } from "../../../toolchain/cache.ts";
-import { runLogged } from "../../../toolchain/command.ts";
+import { type GoBuild, goBuild, usualGo } from "../../../toolchain/go-build.ts";
 import { createProgress } from "../../../toolchain/progress.ts";
 import { onPath } from "../debian-package.ts";
 import { eventually } from "../eventually.ts";
 
-/** A version in the name of the cache's entry: another one is built anew. */
-const VERSION = "1.8.0";
-const PACKAGE = "github.com/versity/versitygw/cmd/versitygw";
+const BUILD: GoBuild = {
+  name: "versitygw",
+  // In the name of the cache's entry: another one is built anew.
+  version: "1.8.0",
+  lock: import.meta.dirname,
+  packages: ["github.com/versity/versitygw/cmd/versitygw"],
+  output: "versitygw",
+  flags: ["-ldflags", "-s -w"],
+  instead: "install versitygw",
+};
 
 /** Versity's S3 gateway: on PATH, or built from Go modules into the project's cache. */
 async function program(): Promise<string> {
   const found = onPath("versitygw");
   if (found) return found;
-  const entry = await cacheEntry("versitygw", `${VERSION}-${process.arch}`, build, {
+  const entry = await cacheEntry("versitygw", `${BUILD.version}-${process.arch}`, build, {
     progress: createProgress(),
   });
   return join(entry, "versitygw");
 }
 
 async function build(folder: string): Promise<void> {
-  const go = onPath("go") ?? ["/usr/local/go/bin/go"].find((path) => existsSync(path));
+  const go = usualGo();
   if (!go) {
     throw new Error(
       "a test needs an S3 server, and there is no Go to build one with. Install Go, or versitygw",
     );
   }
-  for (const name of ["go.mod", "go.sum"]) {
-    copyFileSync(join(import.meta.dirname, name), join(folder, name));
-  }
-  await runLogged(go, ["build", "-trimpath", "-ldflags", "-s -w", "-o", "versitygw", PACKAGE], {
-    cwd: folder,
-    env: { ...process.env, CGO_ENABLED: "0", GOFLAGS: "-mod=readonly", GOWORK: "off" },
-  });
+  await goBuild(BUILD, go, folder);
 }
 
 /** A real S3 server on loopback that checks signatures, with one bucket. */

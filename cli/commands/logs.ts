@@ -1,12 +1,10 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { CommandFailed } from "../lib/errors.ts";
 import { fleetAccess } from "../lib/fleet.ts";
-import { hostsOf, readJournals } from "../lib/host-logs.ts";
+import { readJournals, recordedHosts } from "../lib/host-logs.ts";
 import { type LogLine, LogTail, lineText, nodeLogs } from "../lib/log-lines.ts";
 import { didYouMean } from "../lib/nearest.ts";
 import { withJson, withStack } from "../lib/options.ts";
-import { outputsOf } from "../lib/stack-outputs.ts";
-import { checkStackName, preparePulumi, requireStack } from "../pulumi.ts";
 import { rawSettings } from "../settings.ts";
 
 interface Options {
@@ -58,12 +56,7 @@ async function logs(name: string | undefined, options: Options): Promise<void> {
 /** Each host's journal is read there, over SSH; lines of several hosts are put in order of time. */
 async function onHosts(name: string | undefined, options: Options): Promise<void> {
   const { stack, lines: count, follow = false } = options;
-  checkStackName(stack);
-  const runner = await preparePulumi({ release: false });
-  requireStack(runner, stack);
-  const outputs = outputsOf(runner, stack);
-  const hosts = hostsOf(outputs);
-  const shards = Array.isArray(outputs.shards) ? (outputs.shards as string[]) : [];
+  const { hosts, shards } = await recordedHosts(stack);
   const isNode = hosts.some((host) => host.name === name);
   if (name !== undefined && !isNode && !shards.includes(name)) {
     throw unknownName(

@@ -3,39 +3,26 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
-import { redact, redactText } from "../../gateway/observe/log.ts";
+import { redact } from "../../gateway/observe/log.ts";
 import { CommandFailed } from "../lib/errors.ts";
 import { fleetAccess } from "../lib/fleet.ts";
+import { recordedHosts } from "../lib/host-logs.ts";
 import { nodeLogs } from "../lib/log-lines.ts";
 import { withStack } from "../lib/options.ts";
+import { clean, hostParts, type Part, secretsOf } from "../lib/support-parts.ts";
 import { say } from "../lib/terminal.ts";
+import { rawSettings } from "../settings.ts";
 import { fleetStatus } from "./status.ts";
 
 /** The newest part of each log: enough for hours of an ordinary day. */
 const LOG_BYTES = 4 * 2 ** 20;
 
-interface Part {
-  name: string;
-  text: () => Promise<string> | string;
-}
-
-/** Everything is redacted by shape once more, and known tokens by value: logs hold what programs wrote. */
-function clean(text: string, secrets: string[]): string {
-  let safe = redactText(text);
-  for (const secret of secrets) safe = safe.replaceAll(secret, "[redacted]");
-  return safe.replace(/\b(sk|xox[a-z]|ghp|gho|AKIA)[-_A-Za-z0-9]{12,}/g, "[redacted]");
-}
-
-function secretsOf(value: unknown): string[] {
-  if (typeof value === "string") return value.length >= 16 ? [value] : [];
-  if (typeof value !== "object" || value === null) return [];
-  return Object.values(value).flatMap(secretsOf);
-}
-
 async function support(options: { stack: string; out?: string }): Promise<void> {
   const access = await fleetAccess(options.stack);
   const { config, dataDir } = access;
   const secrets = [
+    access.token,
+    access.adminToken,
     ...secretsOf(config?.tokens),
     ...secretsOf(config?.models === "demo" ? null : config?.models.providers),
     ...(config?.agents ?? []).flatMap((agent) => [
@@ -44,21 +31,19 @@ async function support(options: { stack: string; out?: string }): Promise<void> 
     ]),
   ];
   const parts: Part[] = [
-    { name: "status.json", text: async () => JSON.stringify(await fleetStatus(access), null, 2) },
-    { name: "fleet.json", text: () => JSON.stringify(redact(config), null, 2) },
+    { name: "status.json", text: async () => asText(await fleetStatus(access)) },
+    config === null
+      ? { name: "settings.json", text: () => asText(redact(rawSettings(options.stack))) }
+      : { name: "fleet.json", text: () => asText(redact(config)) },
     {
       name: "versions.json",
-      text: () =>
-        JSON.stringify(
-          { node: process.version, platform: process.platform, arch: process.arch },
-          null,
-          2,
-        ),
+      text: () => asText({ node: process.version, platform: process.platform, arch: process.arch }),
     },
     ...[...nodeLogs(dataDir ?? "")].map(([id, path]) => ({
       name: `node-${id}.log`,
       text: () => readFileSync(path).subarray(-LOG_BYTES).toString("utf8"),
     })),
+    ...(dataDir === null ? await onHosts(options.stack) : []),
   ];
   const stamp = new Date().toISOString().slice(0, 19).replaceAll(":", "");
   const out = resolve(options.out ?? `fleet-support-${options.stack}-${stamp}.tar.gz`);
@@ -95,6 +80,14 @@ async function support(options: { stack: string; out?: string }): Promise<void> 
   } finally {
     rmSync(join(folder, ".."), { recursive: true, force: true });
   }
+}
+
+const asText = (value: unknown): string => JSON.stringify(value, null, 2);
+
+async function onHosts(stack: string): Promise<Part[]> {
+  const { hosts } = await recordedHosts(stack);
+  const { openSsh } = await import("../../plugin/host/ssh.ts");
+  return hostParts(hosts, openSsh);
 }
 
 export function register(program: Command): void {

@@ -1,12 +1,27 @@
 import { NODE_UNIT } from "../../components/node/unit.ts";
 import { hostConnection } from "../../plugin/host/connection.ts";
 import { type HostConnection, HostUnreachable, type OpenShell } from "../../plugin/host/shell.ts";
+import { checkStackName, preparePulumi, requireStack } from "../pulumi.ts";
+import { CommandFailed } from "./errors.ts";
 import { type LogLine, parseLine } from "./log-lines.ts";
+import { outputsOf } from "./stack-outputs.ts";
 import { say } from "./terminal.ts";
 
 /** The hosts of a stack as its outputs name them. */
 export function hostsOf(outputs: Readonly<Record<string, unknown>>): HostConnection[] {
   return hostConnection.array().catch([]).parse(outputs.hosts);
+}
+
+/** Hosts and shards of a stack, as its last `up` wrote them down. */
+export async function recordedHosts(
+  stack: string,
+): Promise<{ hosts: HostConnection[]; shards: string[] }> {
+  checkStackName(stack);
+  const runner = await preparePulumi({ release: false });
+  requireStack(runner, stack);
+  const outputs = outputsOf(runner, stack);
+  const shards = Array.isArray(outputs.shards) ? (outputs.shards as string[]) : [];
+  return { hosts: hostsOf(outputs), shards };
 }
 
 export interface JournalOptions {
@@ -51,4 +66,34 @@ export async function readJournals(
     }),
   );
   return reached.filter(Boolean).length;
+}
+
+/** Journals of the fleet's other programs: etcd, Redis, the front, monitoring, and what the node's failure says. */
+const FLEET_UNITS = "openclaw-fleet-*";
+
+/**
+ * The newest lines of one host's journal as text: the node's own as it wrote them, or those of all units of the
+ * fleet with time and program before each. Throws CommandFailed or HostUnreachable when they cannot be had.
+ */
+export async function journalText(
+  host: HostConnection,
+  open: OpenShell,
+  { lines, of }: { lines: number; of: "node" | "fleet" },
+): Promise<string> {
+  const [unit, output] = of === "node" ? [NODE_UNIT, "cat"] : [FLEET_UNITS, "short-iso"];
+  const argv = [
+    "journalctl",
+    `--unit=${unit}`,
+    `--lines=${lines}`,
+    `--output=${output}`,
+    "--quiet",
+  ];
+  const shell = open(host);
+  try {
+    const { code, stdout, stderr } = await shell.exec(argv);
+    if (code === 0) return stdout;
+    throw new CommandFailed(`journalctl on ${host.name} ended with ${code}`, stderr.trim());
+  } finally {
+    await shell.close();
+  }
 }

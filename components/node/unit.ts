@@ -25,7 +25,9 @@ export interface NodeUnit {
  * What is left out of the usual hardening, and why: `MemoryDenyWriteExecute` (V8 compiles at run time),
  * `ProtectControlGroups` and `PrivateUsers` (cages are cgroups that the node makes itself), `RestrictNamespaces`
  * without exceptions (the browser tool's sandbox is made of namespaces), an allow list of system calls
- * (agents run programs that nobody knows beforehand; what no such program needs is refused).
+ * (agents run programs that nobody knows beforehand; what no such program needs is refused), and
+ * `RestrictSUIDSGID`, which takes `openat2` away as well: OpenClaw keeps its files by that call, and without it
+ * ends its first boot with 78 (docs/decisions/216-openat2-on-hosts.md).
  */
 export function nodeUnitText({ fleet, node, paths, dir, memoryMaxMiB }: NodeUnit): string {
   const { release, data } = paths;
@@ -83,7 +85,6 @@ ProtectProc=invisible
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 RestrictNamespaces=user pid net mnt ipc
 RestrictRealtime=yes
-RestrictSUIDSGID=yes
 LockPersonality=yes
 RemoveIPC=yes
 KeyringMode=private

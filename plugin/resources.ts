@@ -99,7 +99,11 @@ export class HostRelease extends pulumi.CustomResource {
   /** Its public host key, as first seen. */
   declare readonly hostKey: pulumi.Output<string>;
 
-  constructor(name: string, args: Inputs<ReleaseInputs>, opts: pulumi.CustomResourceOptions = {}) {
+  constructor(
+    name: string,
+    args: Inputs<Omit<ReleaseInputs, "host">> & { readonly host: Inputs<ReleaseInputs["host"]> },
+    opts: pulumi.CustomResourceOptions = {},
+  ) {
     const made = { state: undefined, drift: undefined, revision: undefined, hostKey: undefined };
     // A host whose part is replaced is the same machine: the old part has to go first.
     const options = { deleteBeforeReplace: true, ...opts, additionalSecretOutputs: ["secrets"] };

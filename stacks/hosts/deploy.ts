@@ -81,7 +81,8 @@ export async function deployHosts({ stack, settings, isSecret }: HostsArgs): Pro
     releases[host.name] = new HostRelease(
       `host-${host.name}`,
       {
-        host: connectionOf(host),
+        // The artifact met the host first: nobody else takes its place between the two.
+        host: { hostKey: artifact.hostKey, ...connectionOf(host) },
         fleet: stack,
         node: host.name,
         artifact: id,

@@ -2,7 +2,7 @@ import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ApplyFailed, apply } from "./apply.ts";
 import { observe } from "./observe.ts";
-import type { AgentLine, AgentRequest } from "./protocol.ts";
+import { AGENT_VERBS, type AgentLine, type AgentRequest } from "./protocol.ts";
 import { secretKeeper } from "./redact.ts";
 import { runCommand, type System } from "./system.ts";
 import { remove } from "./take-away.ts";
@@ -52,17 +52,33 @@ try {
 }
 
 function verb() {
-  if (request.verb === "observe") return observe(request, system);
-  if (request.verb === "apply") return apply(request, system);
-  return remove(request, system);
+  switch (request.verb) {
+    case "observe":
+      return observe(request, system);
+    case "apply":
+      return apply(request, system);
+    case "remove":
+      return remove(request, system);
+  }
 }
 
+/** Ends the process for what is no request. Nothing of the input is shown: secrets are in it. */
 function requestIn(input: string): AgentRequest {
   try {
-    return JSON.parse(input) as AgentRequest;
+    const found = JSON.parse(input) as AgentRequest;
+    if (!(AGENT_VERBS as readonly string[]).includes(found.verb)) {
+      refuse(`its request is none of ${AGENT_VERBS.join(", ")}; it may be of a newer deployment`);
+    }
+    for (const field of ["fleet", "node"] as const) {
+      if (typeof found[field] !== "string") refuse(`its request names no ${field}`);
+    }
+    return found;
   } catch {
-    // Nothing of the input is shown: secrets are in it.
-    console.error("host-agent: its input is no request; the deployment starts it");
-    process.exit(2);
+    return refuse("its input is no request; the deployment starts it");
   }
+}
+
+function refuse(why: string): never {
+  console.error(`host-agent: ${why}`);
+  process.exit(2);
 }

@@ -7,6 +7,9 @@ import type { HostPlan } from "../../../components/host/types.ts";
  */
 export type AgentRequest = ObserveRequest | ApplyRequest | RemoveRequest;
 
+/** What a request asks for. An agent does nothing for any other word: it may be of a newer deployment. */
+export const AGENT_VERBS = ["observe", "apply", "remove"] as const satisfies AgentRequest["verb"][];
+
 interface Whose {
   /** The fleet's name. A host that carries another one is refused. */
   readonly fleet: string;

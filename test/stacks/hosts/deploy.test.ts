@@ -1,0 +1,67 @@
+import * as pulumi from "@pulumi/pulumi";
+import { beforeAll, expect, test } from "vitest";
+import { deployHosts } from "../../../stacks/hosts/deploy.ts";
+import { settingsSchema } from "../../../stacks/settings-schema.ts";
+
+interface Made {
+  readonly type: string;
+  readonly name: string;
+  readonly inputs: Record<string, unknown>;
+}
+const made: Made[] = [];
+/** What each host shows when it is met. */
+const SEEN = "ssh-ed25519 AAAASeen";
+const GIVEN = "ssh-ed25519 AAAAGiven";
+
+beforeAll(async () => {
+  await pulumi.runtime.setMocks(
+    {
+      call: ({ inputs }) => inputs,
+      newResource: ({ type, name, inputs, id }) => {
+        made.push({ type, name, inputs });
+        const more: Record<string, object> = {
+          "openclaw:host:Artifact": { hostKey: SEEN },
+          "openclaw:host:Credentials": { secrets: {}, caCertificate: "", expires: {} },
+          "openclaw:host:Release": { hostKey: SEEN, revision: "1" },
+          "pulumi:pulumi:StackReference": { outputs: {}, secretOutputNames: [] },
+        };
+        return { id: id ?? `${name}-id`, state: { ...inputs, ...more[type] } };
+      },
+    },
+    "openclaw-fleet",
+    "vps",
+    false,
+    "organization",
+  );
+  const settings = settingsSchema.parse({
+    target: "hosts",
+    preset: "small",
+    environment: "staging",
+    hosts: [
+      { name: "a", address: "192.0.2.1" },
+      { name: "b", address: "192.0.2.2", hostKey: GIVEN },
+      { name: "c", address: "192.0.2.3" },
+    ],
+  });
+  await deployHosts({ stack: "vps", settings, isSecret: () => false });
+  await pulumi.runtime.disconnect();
+});
+
+const inputsOf = (type: string, name: string) =>
+  made.find((one) => one.type === type && one.name === name)?.inputs ?? {};
+
+test("a host is changed only under the key that its artifact met, or the one that was given", () => {
+  const keys = ["a", "b", "c"].map((name) => {
+    const { host } = inputsOf("openclaw:host:Release", `host-${name}`);
+    return (host as { hostKey: string }).hostKey;
+  });
+  expect(keys).toEqual([SEEN, GIVEN, SEEN]);
+});
+
+test("an artifact meets a host under no key but the one that was given", () => {
+  const keys = ["a", "b"].map((name) => {
+    const { host } = inputsOf("openclaw:host:Artifact", `release-${name}`);
+    return (host as { hostKey?: string }).hostKey;
+  });
+  expect(keys).toEqual([undefined, GIVEN]);
+});

@@ -1,6 +1,10 @@
 /** Names of fields whose values are never shown and always kept as secrets. */
 const SECRET_NAME = /(key|token|secret|password|passphrase|credential)s?$/i;
 
+/** Numbers of tokens, as models are limited by them (OpenClaw's own fields), not tokens that let somebody in. */
+const TOKEN_COUNT =
+  /(max|min|input|output|prompt|completion|context|total|reserve|recent|threshold|cache)_?tokens$/i;
+
 /** True when a value at this path is a secret by its name alone. */
 export function isSecretName(path: readonly PropertyKey[]): boolean {
   const [top, , third] = path;
@@ -8,7 +12,9 @@ export function isSecretName(path: readonly PropertyKey[]): boolean {
   if (top === "agents" && third === "env") return true;
   // Where alerts go: whoever knows the address can post there.
   if (top === "monitoring" && path.at(-1) === "url") return true;
-  return path.slice(1).some((key) => typeof key === "string" && SECRET_NAME.test(key));
+  return path
+    .slice(1)
+    .some((key) => typeof key === "string" && SECRET_NAME.test(key) && !TOKEN_COUNT.test(key));
 }
 
 export interface SecretRules {

@@ -37,6 +37,13 @@ describe("a value is secret", () => {
       ["agents", 0, "systemPrompt"],
       false,
     ],
+    [
+      "not as a number of tokens, which models are limited by",
+      none,
+      ["models", "providers", "p", "models", 0, "maxTokens"],
+      false,
+    ],
+    ["but as tokens of somebody", none, ["openclaw", "hooks", "apiTokens"], true],
     ["not by itself", none, ["agents", 0, "systemPrompt"], false],
   ])("%s", (_, rules, path, secret) => {
     expect(secretAt(rules)(path)).toBe(secret);

@@ -16,6 +16,7 @@ export const METRICS = {
   openclaw_fleet_sessions_active: ["agent"],
   openclaw_fleet_tool_calls_total: ["agent", "kind"],
   openclaw_fleet_replica_lag_seconds: ["shard"],
+  openclaw_fleet_unreplicated: ["shard"],
   openclaw_fleet_history_lost_total: ["shard"],
   openclaw_fleet_store_up: [],
   openclaw_fleet_node_state: ["node", "state"],

@@ -114,7 +114,10 @@ export function shardRules(facts: FleetFacts, scrapeSeconds: number): RuleGroup 
       runbook: "answers-were-lost",
     },
   ];
-  return { name: "openclaw-shards", alerts: facts.replicated ? [...alerts, replicaLag] : alerts };
+  return {
+    name: "openclaw-shards",
+    alerts: facts.replicated ? [...alerts, replicaLag, unreplicated] : alerts,
+  };
 }
 
 const lost = metric("openclaw_fleet_history_lost_total");
@@ -128,6 +131,18 @@ const replicaLag: Alert = {
   effect: "If its node is lost now, that much of its conversations is lost.",
   command: "./fleet status --wide",
   runbook: "a-replica-is-behind",
+};
+
+const unreplicated: Alert = {
+  name: "FleetShardUnreplicated",
+  expr: `max by (shard) (${metric("openclaw_fleet_unreplicated")}) == 1`,
+  // A host that restarts is left for the next one after five seconds.
+  forSeconds: 60,
+  severity: "warning",
+  summary: "Shard {{ $labels.shard }} serves without a replica",
+  effect: "What is said now is on one disk alone, and the shard is not moved.",
+  command: "./fleet status --wide",
+  runbook: "a-shard-is-not-replicated",
 };
 
 /** Each shard against its own limit. */

@@ -169,6 +169,33 @@ export const CASES: readonly RuleCase[] = [
     fires: [],
   },
   {
+    alert: "FleetShardUnreplicated",
+    title: "one of two shards for minutes",
+    series: {
+      'openclaw_fleet_unreplicated{shard="s1",instance="a"}': "1x40",
+      'openclaw_fleet_unreplicated{shard="s2",instance="a"}': "0x40",
+    },
+    at: "5m",
+    fires: [{ shard: "s1" }],
+  },
+  {
+    alert: "FleetShardUnreplicated",
+    title: "while its target restarts",
+    series: { 'openclaw_fleet_unreplicated{shard="s1",instance="a"}': "0x16 1x3 0x20" },
+    at: "5m",
+    fires: [],
+  },
+  {
+    alert: "FleetShardUnreplicated",
+    title: "it moved on to a node that replicates it",
+    series: {
+      'openclaw_fleet_unreplicated{shard="s1",instance="a"}': "1x8 _x32",
+      'openclaw_fleet_unreplicated{shard="s1",instance="b"}': "_x8 0x32",
+    },
+    at: "8m",
+    fires: [],
+  },
+  {
     alert: "FleetRouterDown",
     title: "one of two routers",
     series: { [router]: "0x40", 'up{job="openclaw-fleet",instance="b"}': "1x40" },

@@ -88,6 +88,9 @@ export function controlPlane(
       protect: lifetime.protect,
       // Its name is fixed, so two of it cannot stand side by side.
       deleteBeforeReplace: true,
+      // EKS takes other subnets of the same zones only, so a zone that is added later has nodes and no
+      // part of the control plane. Source: github.com/aws/containers-roadmap/issues/2258.
+      ignoreChanges: ["vpcConfig.subnetIds"],
       dependsOn: [logs, policy],
     },
   );

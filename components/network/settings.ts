@@ -27,7 +27,7 @@ export const networkSettings = z
       .union([z.literal(2), z.literal(3)])
       .optional()
       .describe(
-        "Availability zones, 2 or 3; as the preset says when left out. A third one can be added later, nothing is replaced.",
+        "Availability zones, 2 or 3; as the preset says when left out. A third one can be added later: no subnet moves, nothing that holds data is replaced. None is taken back.",
       ),
     natGateways: z
       .enum(NAT_MODES)

@@ -18,7 +18,7 @@ import type { Recorded } from "./facts.ts";
 import { FleetLayer } from "./fleet.ts";
 import { adoptedCluster, type InCluster } from "./in-cluster.ts";
 import type { BaseLayer, ComputeLayer, DataLayer } from "./layers.ts";
-import { keepZones, lookUpFacts, lookUpZonesOf } from "./lookups.ts";
+import { lookUpFacts, lookUpZonesOf } from "./lookups.ts";
 import type { AwsPlan, AwsStackSettings } from "./plan.ts";
 import { preflight } from "./preflight/index.ts";
 import { needOf } from "./preflight/of-plan.ts";
@@ -26,6 +26,7 @@ import { awsProvider } from "./provider.ts";
 import { LAYERS, type Layer } from "./settings.ts";
 import { accessTokens } from "./tokens.ts";
 import type { ComputeArgs } from "./way-in.ts";
+import { keepZones } from "./zones.ts";
 
 /** Names the stack on everything it makes. */
 const FLEET_TAG = "openclaw-fleet";
@@ -49,7 +50,8 @@ export async function deployAws({
   const wish = planStack(stack, settings).aws as AwsPlan;
   const provider = awsProvider(`${stack}-aws`, settings.aws as NonNullable<typeof settings.aws>);
   const ask = { provider };
-  const need = needOf(stack, wish, { key: FLEET_TAG, value: stack }, settings.layers);
+  const tag = { key: FLEET_TAG, value: stack };
+  const need = needOf(stack, wish, tag, settings.layers, recorded.zones);
   if ((await preflight(need, ask)) === "only") return {};
   const facts = await lookUpFacts(settings, recorded, ask);
   const plan = planStack(stack, settings, {}, facts).aws as AwsPlan;

@@ -28,10 +28,10 @@ export async function lookUpFacts(
   };
 }
 
-/** The zones of a plan, pinned or chosen among those where its machines are offered. */
+/** The zones of a plan, pinned or chosen among those where its machines are offered; first those that the stack has. */
 export async function lookUpZonesOf(
   plan: AwsPlan,
-  { adoptedNetwork }: AwsFacts,
+  { adoptedNetwork, recorded }: AwsFacts,
   opts: pulumi.InvokeOptions,
 ): Promise<Zone[]> {
   const { region, zones: pinned } = plan.aws;
@@ -46,16 +46,6 @@ export async function lookUpZonesOf(
     offered,
     offerings,
     ...(pinned ? { pinned } : {}),
+    ...(recorded.zones ? { stood: recorded.zones } : {}),
   });
-}
-
-/** The zones that were chosen once stay, whatever the region offers later, until their number changes. */
-export function keepZones(
-  settings: AwsStackSettings,
-  { zones }: Recorded,
-  count: number,
-): AwsStackSettings {
-  const { aws } = settings;
-  if (!aws || aws.zones || zones?.length !== count) return settings;
-  return { ...settings, aws: { ...aws, zones: [...zones] } };
 }

@@ -31,6 +31,7 @@ import { nameFaults, tagFaults } from "./names.ts";
 import { tierTokens } from "./own-cost.ts";
 import type { AwsSettings } from "./settings.ts";
 import { AWS_SHAPES, type AwsShape, type AwsTarget } from "./table.ts";
+import { zoneNotes } from "./zones.ts";
 
 /** Settings of a stack on AWS. */
 export type AwsStackSettings = Settings & { readonly target: AwsTarget };
@@ -234,6 +235,7 @@ export function planAws(
       ...(cost
         ? []
         : [`prices of ${region} are not in the tables: ${PRICE_REGIONS.join(", ")} are`]),
+      ...zoneNotes(shape.zones, zones, facts.recorded),
       ...network.notes,
       ...(step && step.kind !== "same" && step.kind !== "create"
         ? step.changes.map((change) => `cache: ${change}`)

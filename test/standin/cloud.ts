@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { differences, hasUnknown, type Props } from "../../plugin/values.ts";
+import { importedBy } from "./imports.ts";
 import { checkInputs, previewState, stateOf } from "./inputs.ts";
 import { ruleOf } from "./rules/index.ts";
 import { LOOKUPS } from "./rules/lookups.ts";
@@ -35,10 +36,11 @@ export class Cloud {
     const { replaces, name } = ruleOf(type);
     const changes = differences(old, next).filter(({ path }) => !path.startsWith("__"));
     const forced = changes.filter(({ path }) => replaces.some((rule) => covers(rule, path)));
-    // Two of the same name cannot be side by side; a made-up name is another each time.
+    // Two of the same name cannot be side by side; a made-up name is another for what replaces it.
     const named = name ? name.property : "metadata.name";
     const before = textAt(old, named);
-    const sameName = before !== undefined && before === textAt(next, named);
+    const given = before !== undefined && next.__made !== named;
+    const sameName = given && before === textAt(next, named);
     return {
       changes,
       replaces: forced.map(({ path }) => path),
@@ -74,9 +76,9 @@ export class Cloud {
     return { id, state };
   }
 
-  read(asked: Asked, id: string): { state: Props; inputs: Props } | null {
-    const row = this.world.rows.get(keyOf(asked, id));
-    return row ? { state: row.state, inputs: row.inputs } : null;
+  read(asked: Asked, id: string): { id: string; state: Props; inputs: Props } | null {
+    const row = this.world.rows.get(keyOf(asked, id)) ?? importedBy(this.world, asked, id);
+    return row ? { id: row.id, state: row.state, inputs: row.inputs } : null;
   }
 
   update(asked: Asked, id: string, news: Props): Props {

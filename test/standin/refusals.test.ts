@@ -90,6 +90,19 @@ describe("the stand-in refuses what AWS refuses", () => {
     expect(() => cloud.update(asked, id, { ...inputs, ...more })).toThrow(words);
   });
 
+  test("a control plane in other zones than it was made in", () => {
+    const cloud = new Cloud(finished(replay));
+    const { id, inputs, ...asked } = step(":Cluster::team-cluster-cluster");
+    const vpcConfig = inputs.vpcConfig as { subnetIds: string[] };
+    const fewer = {
+      ...inputs,
+      vpcConfig: { ...vpcConfig, subnetIds: vpcConfig.subnetIds.slice(1) },
+    };
+    expect(() => cloud.update(asked, id, fewer)).toThrow(/must belong to the zones/);
+    const reversed = { ...vpcConfig, subnetIds: [...vpcConfig.subnetIds].reverse() };
+    expect(cloud.update(asked, id, { ...inputs, vpcConfig: reversed })).toBeDefined();
+  });
+
   /** What stands in the way of deletion in the thing itself. */
   const HELD: readonly (readonly [string, Record<string, unknown>, RegExp])[] = [
     [":Bucket::team-buckets-replicas", { forceDestroy: false }, /BucketNotEmpty/],

@@ -81,7 +81,7 @@ function judgeAdmins(arns: readonly string[], { caller }: Answers): PreflightChe
 
 function judgeZones(
   need: PreflightNeed,
-  { count, pinned }: { readonly count: number; readonly pinned?: readonly string[] },
+  { count, pinned, stood }: NonNullable<PreflightNeed["zones"]>,
   { zones, offerings }: Answers,
 ): PreflightCheck {
   const id = "zones";
@@ -99,7 +99,8 @@ function judgeZones(
   let chosen: Zone[];
   try {
     const { region } = need;
-    chosen = chooseZones({ region, count, offered: zones.value, pinned, offerings: known });
+    const wish = { region, count, pinned, stood };
+    chosen = chooseZones({ ...wish, offered: zones.value, offerings: known });
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     const said = error.faults.map(({ setting, problem }) => `${setting} ${problem}`).join("\n");

@@ -22,6 +22,8 @@ export interface PreflightNeed {
     readonly count: number;
     /** Ids from `aws.zones`. */
     readonly pinned?: readonly string[];
+    /** Ids of those that the stack stands in. */
+    readonly stood?: readonly string[];
   } | null;
   /** Of all components; needs of the same quota are added up. */
   readonly quotas: readonly QuotaNeed[];

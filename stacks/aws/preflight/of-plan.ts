@@ -18,13 +18,14 @@ const DATABASES = { service: "rds", code: "L-7B6409FD", name: "DB instances" } a
 
 /**
  * What a plan wants of its account, as far as this stack makes it: what another stack makes has passed
- * there. `ownTag`: on everything of this stack, and on nothing else.
+ * there. `ownTag`: on everything of this stack, and on nothing else. `stood`: zones that it stands in.
  */
 export function needOf(
   fleet: string,
   plan: AwsPlan,
   ownTag: PreflightNeed["ownTag"],
   layers: readonly Layer[] = LAYERS,
+  stood?: readonly string[],
 ): PreflightNeed {
   const makes = (layer: Layer) => layers.includes(layer);
   const { aws, compute, edge, network, zones } = plan;
@@ -63,7 +64,7 @@ export function needOf(
     // An adopted network's zones are where its subnets are.
     zones:
       network.adoptedVpcId === null && makes("base")
-        ? { count: zones, ...(aws.zones ? { pinned: aws.zones } : {}) }
+        ? { count: zones, ...(aws.zones ? { pinned: aws.zones } : {}), ...(stood ? { stood } : {}) }
         : null,
     quotas,
     instanceTypes,

@@ -114,7 +114,11 @@ describe("the control plane", () => {
       zonalShiftConfig: { enabled: true },
       tags: { team: "agents", Name: "prod-cluster" },
     });
-    expect(options).toMatchObject({ protect: true, deleteBeforeReplace: true });
+    expect(options).toMatchObject({
+      protect: true,
+      deleteBeforeReplace: true,
+      ignoreChanges: ["vpcConfig.subnetIds"],
+    });
   });
 
   test("private: nothing from the internet, and no list of ranges", async () => {

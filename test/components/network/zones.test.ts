@@ -3,12 +3,14 @@ import { describe, expect, test } from "vitest";
 import type { Zone } from "../../../components/context.ts";
 import { ConfigError, type Fault } from "../../../components/errors.ts";
 import { EXCLUDED_ZONES } from "../../../components/network/catalog.ts";
+import { planNetwork } from "../../../components/network/plan.ts";
 import { chooseZones, type ZoneNeed } from "../../../components/network/zones.ts";
 
 const zone = (id: string, name = `zone-of-${id}`): Zone => ({ id, name });
 const FRANKFURT = ["euc1-az3", "euc1-az1", "euc1-az2"].map((id) => zone(id));
 const choose = (need: Partial<ZoneNeed>) =>
   chooseZones({ region: "eu-central-1", count: 2, offered: FRANKFURT, ...need }).map((z) => z.id);
+const LOAD = { balancers: 1, publicHosts: 0, privateHosts: 2, dataPerZone: 6 };
 
 function faultsOf(need: Partial<ZoneNeed>): readonly Fault[] {
   try {
@@ -51,6 +53,44 @@ describe("zones without pins", () => {
     expect(fault?.setting).toBe("aws.region");
     expect(fault?.problem).toContain("2 of 3 zones");
     expect(fault?.problem).toContain("euc1-az1 does not offer g6.xlarge");
+  });
+});
+
+describe("zones that a network has", () => {
+  test("come first in their order, and only then those with the lowest ids", () => {
+    fc.assert(
+      fc.property(fc.shuffledSubarray(FRANKFURT, { minLength: 2, maxLength: 3 }), (zones) => {
+        const stood = zones.map(({ id }) => id);
+        const chosen = choose({ stood, count: 3 });
+        expect(chosen.slice(0, stood.length)).toEqual(stood);
+        expect(new Set(chosen)).toEqual(new Set(FRANKFURT.map(({ id }) => id)));
+      }),
+    );
+  });
+
+  test("are named when they lack a machine, and so is the region without a further one", () => {
+    const stood = ["euc1-az2", "euc1-az3"];
+    const offerings = [{ instanceType: "g6.xlarge", zoneIds: ["euc1-az1", "euc1-az2"] }];
+    const faults = faultsOf({ stood, count: 3, offerings });
+    expect(faults.map(({ setting }) => setting)).toEqual(["aws.zones[1]", "aws.region"]);
+    expect(faults[0]?.problem).toContain("does not offer g6.xlarge");
+  });
+
+  test("move no subnet when another is added", () => {
+    fc.assert(
+      fc.property(fc.shuffledSubarray(FRANKFURT, { minLength: 2, maxLength: 2 }), (two) => {
+        const stood = two.map(({ id }) => id);
+        const rangeIn = (zones: readonly string[]) => {
+          const { subnets } = planNetwork({ zones: zones.length, load: LOAD });
+          return zones.map((id, i) => [
+            id,
+            [subnets.public[i], subnets.private[i], subnets.data[i]],
+          ]);
+        };
+        const three = rangeIn(choose({ stood, count: 3 }));
+        expect(three.slice(0, 2)).toEqual(rangeIn(stood));
+      }),
+    );
   });
 });
 

@@ -4,29 +4,18 @@ import type { AwsStackSettings } from "../../../stacks/aws/plan.ts";
 import { settingsSchema } from "../../../stacks/settings-schema.ts";
 import { nameOf } from "../../standin/cloud.ts";
 import { runInProcess } from "../../standin/in-process.ts";
-import { type Edge, leftOver, withoutEdge, writtenEdges } from "../../standin/mutate.ts";
+import { type Edge, withoutEdge, writtenEdges } from "../../standin/mutate.ts";
 import { Replay } from "../../standin/replay.ts";
 import { World } from "../../standin/world.ts";
 import { FULL, share } from "../../support/share.ts";
 import { type AwsStack, awsStack, PULUMI } from "./harness.ts";
+import { changedIn, holdersOf, leftIn } from "./kept.ts";
 import { furnish, settingsObject, settingsOf, TARGETS } from "./stacks.ts";
-
-/** Types that hold data: none of theirs may become another by resizing. */
-const KEEPS_DATA =
-  /:(ReplicationGroup|Instance|Volume|Bucket|FileSystem|Key|Secret|Cluster|Vpc|Zone)$/;
 
 describe.skipIf(!PULUMI).each(share(TARGETS, 1).map((target) => ({ target })))(
   "a stack on $target that grows and shrinks",
   ({ target }) => {
     let stack: AwsStack;
-    const kept = () =>
-      stack.account((world) =>
-        Object.fromEntries(
-          [...world.rows.values()]
-            .filter(({ type, urn }) => urn !== "" && KEEPS_DATA.test(type))
-            .map(({ urn, id }) => [urn, id]),
-        ),
-      );
     const must = async (run: ReturnType<AwsStack["up"]>) => {
       const { code, text } = await run;
       expect(code, text).toBe(0);
@@ -39,20 +28,18 @@ describe.skipIf(!PULUMI).each(share(TARGETS, 1).map((target) => ({ target })))(
     });
     afterAll(async () => {
       await must(stack.destroy());
-      expect(stack.account(leftOver)).toEqual([]);
+      expect(leftIn(stack)).toEqual([]);
       stack.remove();
     });
 
     test("replaces nothing that holds data on its way to medium and back", async () => {
-      const before = kept();
+      const before = holdersOf(stack);
       stack.settings(settingsOf(target, "medium"));
       await must(stack.up());
-      const grown = kept();
-      expect(Object.entries(before).filter(([urn, id]) => grown[urn] !== id)).toEqual([]);
+      expect(changedIn(before, holdersOf(stack))).toEqual([]);
       stack.settings(settingsOf(target, "small"));
       await must(stack.up());
-      const shrunk = kept();
-      expect(Object.entries(before).filter(([urn, id]) => shrunk[urn] !== id)).toEqual([]);
+      expect(changedIn(before, holdersOf(stack))).toEqual([]);
       expect(stack.account((world) => world.log.at(-1)?.outcome)).toBe("done");
     });
   },

@@ -158,6 +158,25 @@ export const EKS: Rules = {
           ? null
           : "InvalidParameter: subnets of two zones are needed";
       }),
+      // github.com/aws/containers-roadmap/issues/170 (comment of 2023-10-24) and 2258
+      need(
+        "a control plane's zones are for good",
+        (row, world) => {
+          const zonesOf = (one: Row | undefined) =>
+            [
+              ...new Set(
+                valuesAt(one?.inputs, "vpcConfig.subnetIds[]").map(
+                  (id) => world.find(SUBNET, "id", id)?.state.availabilityZone,
+                ),
+              ),
+            ].sort();
+          const [was, now] = [zonesOf(world.rows.get(row.key)), zonesOf(row)];
+          return was.join() === now.join()
+            ? null
+            : `InvalidParameter: subnets must belong to the zones ${was.join(", ")}, not ${now.join(", ")}`;
+        },
+        ["update"],
+      ),
       need("a VPC with a cluster has DNS", (row, world) => {
         const subnet = world.find(SUBNET, "id", valuesAt(row.inputs, "vpcConfig.subnetIds[]")[0]);
         const vpc = world.find("aws:ec2/vpc:Vpc", "id", subnet?.inputs.vpcId);

@@ -68,6 +68,8 @@ export function deployInfrastructure(place: PolicyPlace): Statement[] {
         ...["servicequotas:Get*", "servicequotas:List*"],
         ...["ssm:DescribeInstanceInformation", "ssm:GetParameter", "ssm:GetParameters"],
         "sts:GetCallerIdentity",
+        // What a killed run made is found by its tags.
+        "tag:GetResources",
       ],
       Resource: ["*"],
     },

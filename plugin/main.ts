@@ -11,6 +11,7 @@ import { openSsh } from "./host/ssh.ts";
 import { GoneHandler } from "./kube/gone.ts";
 import { localLauncher } from "./local-launcher.ts";
 import { NodeHandler } from "./node.ts";
+import { whenParentEnds } from "./parent.ts";
 import { ProviderServer } from "./server.ts";
 
 /** `pulumi-resource-openclaw ENGINE_ADDRESS`: serves gRPC on a free port and prints its number. */
@@ -42,17 +43,20 @@ server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port
   process.stdout.write(`${port}\n`);
 });
 
-// How the engine ends a provider, and what Ctrl-C may send: what is under way answers first.
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.on(signal, () => {
-    provider.cancel();
-    void provider.idle().then(() => {
-      server.tryShutdown(() => process.exit(0));
-      // Connections that stay open must not keep a finished provider.
-      setTimeout(() => process.exit(0), 500);
-    });
+/** Ends every wait; what is under way answers first. */
+function end(): void {
+  provider.cancel();
+  void provider.idle().then(() => {
+    server.tryShutdown(() => process.exit(0));
+    // Connections that stay open must not keep a finished provider.
+    setTimeout(() => process.exit(0), 500);
   });
 }
+
+// How the engine ends a provider, and what Ctrl-C may send.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, end);
+// Nobody hears the answers of a provider whose engine was killed.
+whenParentEnds(end);
 
 /** Shows lines beside the resource while it is worked on. */
 function engineVoice(address: string | undefined): (urn: string, message: string) => void {

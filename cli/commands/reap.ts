@@ -4,7 +4,9 @@ import { duration, withJson } from "../lib/options.ts";
 import { judge, tagsOf } from "../lib/pipeline/ephemeral.ts";
 import { LOST_AFTER_MS } from "../lib/pipeline/locks.ts";
 import { mendFiles } from "../lib/pipeline/mend-files.ts";
-import { recoverStack, stateOf } from "../lib/pipeline/recover.ts";
+import { recoverStack } from "../lib/pipeline/recover.ts";
+import { SETTLE_MS } from "../lib/pipeline/settle.ts";
+import { stateOf } from "../lib/pipeline/state.ts";
 import { ensureStateProviders } from "../lib/pipeline/state-providers.ts";
 import { result, say, table } from "../lib/terminal.ts";
 import {
@@ -22,6 +24,7 @@ interface Options {
   dryRun?: boolean;
   json?: boolean;
   lostAfter: number;
+  settle: number;
 }
 
 /** What became of one stack. */
@@ -76,7 +79,8 @@ async function reapOne(runner: PulumiRunner, stack: string, options: Options): P
     await ensureStateProviders(runner, stack);
     const { dropped } = await recoverStack(runner, stack, {
       lostAfterMs: options.lostAfter,
-      drop: true,
+      settleMs: options.settle,
+      ending: true,
     });
     lost = dropped.map(({ urn }) => urn);
     await destroy(runner, stack);
@@ -154,6 +158,12 @@ function text(fates: readonly Fate[], named: string | undefined): string {
   );
 }
 
+function span(text: string): number {
+  const ms = duration(text);
+  if (ms === null) throw new InvalidArgumentError("a duration such as 0s, 30m or 2h");
+  return ms;
+}
+
 export function register(program: Command): void {
   withJson(program.command("reap"))
     .summary("destroy stacks for a while whose time is over")
@@ -166,12 +176,14 @@ export function register(program: Command): void {
     .option(
       "--lost-after <duration>",
       "another machine's run is taken for ended after that (default: 2h)",
-      (given: string): number => {
-        const ms = duration(given);
-        if (ms === null) throw new InvalidArgumentError("a duration such as 0s, 30m or 2h");
-        return ms;
-      },
+      span,
       LOST_AFTER_MS,
+    )
+    .option(
+      "--settle <duration>",
+      "so long after a killed run what it made may be missing in AWS's lists (default: 2m)",
+      span,
+      SETTLE_MS,
     )
     .addHelpText(
       "after",

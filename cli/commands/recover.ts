@@ -3,6 +3,7 @@ import { duration, withJson, withStack } from "../lib/options.ts";
 import { LOST_AFTER_MS } from "../lib/pipeline/locks.ts";
 import { mendFiles } from "../lib/pipeline/mend-files.ts";
 import { holderWords, type Recovered, recoverStack } from "../lib/pipeline/recover.ts";
+import { SETTLE_MS } from "../lib/pipeline/settle.ts";
 import { ensureStateProviders } from "../lib/pipeline/state-providers.ts";
 import { result } from "../lib/terminal.ts";
 import { checkStackName, preparePulumi, requireStack } from "../pulumi.ts";
@@ -11,6 +12,7 @@ interface Options {
   stack: string;
   json?: boolean;
   lostAfter: number;
+  settle: number;
   made: (readonly [string, string])[];
   drop?: boolean;
 }
@@ -32,11 +34,12 @@ function madeAs(
   return [...before, [text.slice(0, at), text.slice(at + 1)]];
 }
 
-function words({ stack, holders, pending, dropped }: Recovered): string {
+function words({ stack, holders, pending, absent, dropped }: Recovered): string {
   if (holders.length === 0 && pending.length === 0) return `${stack}: nothing to recover`;
   return [
     `${stack}: free, ${pending.length} pending operations settled`,
     ...holders.map((holder) => `  held by ${holderWords(holder)}`),
+    ...absent.map(({ type, urn }) => `  did not come about: ${type}  ${urn}`),
     ...(dropped.length === 0
       ? []
       : [
@@ -58,19 +61,26 @@ export function register(program: Command): void {
       span,
       LOST_AFTER_MS,
     )
+    .option(
+      "--settle <duration>",
+      "so long after a killed run what it made may be missing in AWS's lists (default: 2m)",
+      span,
+      SETTLE_MS,
+    )
     .option("--made <urn=id>", "a pending create that came about; may be repeated", madeAs, [])
-    .option("--drop", "forget pending creates whose id is not told")
+    .option("--drop", "forget pending creates of which nobody knows")
     .addHelpText(
       "after",
       "\nExamples:\n  ./fleet recover --stack prod\n  ./fleet recover --stack pr-12 --lost-after 0s",
     )
-    .action(async ({ stack, json, lostAfter, made, drop = false }: Options) => {
+    .action(async ({ stack, json, lostAfter, settle, made, drop = false }: Options) => {
       checkStackName(stack);
       const runner = await preparePulumi({ release: true });
       mendFiles(runner.env);
       requireStack(runner, stack);
       await ensureStateProviders(runner, stack);
-      const recovered = await recoverStack(runner, stack, { lostAfterMs: lostAfter, made, drop });
+      const options = { lostAfterMs: lostAfter, settleMs: settle, made, drop };
+      const recovered = await recoverStack(runner, stack, options);
       result(Boolean(json), recovered, () => words(recovered));
     });
 }

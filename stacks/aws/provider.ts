@@ -8,7 +8,7 @@ import type { AwsSettings } from "./settings.ts";
  */
 export function awsProvider(
   name: string,
-  { region, accountId, assumeRoleArn }: AwsSettings,
+  { region, accountId, assumeRoleArn }: Pick<AwsSettings, "accountId" | "region" | "assumeRoleArn">,
   opts?: pulumi.ResourceOptions,
 ): aws.Provider {
   return new aws.Provider(

@@ -1,6 +1,7 @@
 import { createRequire } from "node:module";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import rpc from "@pulumi/pulumi/proto/provider_grpc_pb.js";
+import { whenParentEnds } from "../../plugin/parent.ts";
 import { StandInServer } from "./server.ts";
 import { settingsFrom } from "./settings.ts";
 import { WorldStore } from "./store.ts";
@@ -35,3 +36,5 @@ function versionOf(name: string): string {
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.on(signal, () => server.tryShutdown(() => process.exit(0)));
 }
+// A machine that is lost takes its providers along.
+whenParentEnds(() => process.exit(1));

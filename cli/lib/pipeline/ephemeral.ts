@@ -6,7 +6,7 @@ import { findBackend } from "../../../toolchain/pulumi-env.ts";
 import { askPulumi, type PulumiRunner } from "../../pulumi.ts";
 import { rawSettings } from "../../settings.ts";
 import { CommandFailed } from "../errors.ts";
-import type { Kept } from "./recover.ts";
+import type { Kept } from "./state.ts";
 
 /** The tag of the stack in its backend, which outlives a run that was killed and needs no file. */
 export const EXPIRES_TAG = "openclaw-fleet:expires";

@@ -1,42 +1,18 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { askPulumi, type PulumiRunner, runPulumi } from "../../pulumi.ts";
 import { CommandFailed } from "../errors.ts";
 import { age, say } from "../terminal.ts";
-import { knownId } from "./known-ids.ts";
 import { type Holder, holdersOf } from "./locks.ts";
-
-/** An operation that a run began and did not live to write down the end of. */
-export interface Pending {
-  readonly op: string;
-  readonly urn: string;
-  readonly type: string;
-  readonly name: string;
-  /** Of a create: under which id it is in the cloud if it came about; null where only the cloud knows. */
-  readonly id: string | null;
-}
-
-/** A resource as the state has it. */
-export interface Kept {
-  readonly urn: string;
-  readonly type: string;
-  readonly id?: string;
-  readonly protect?: boolean;
-  readonly inputs?: Readonly<Record<string, unknown>>;
-}
-
-/** What a stack's state holds. */
-export interface StackState {
-  readonly resources: readonly Kept[];
-  readonly pending: readonly Pending[];
-}
+import { type Settled, settle } from "./settle.ts";
+import { type Pending, stateOf } from "./state.ts";
+import { keepWhatDeletesNeed, takeOver } from "./take-over.ts";
 
 /** What a recovery found and did. */
 export interface Recovered {
   readonly stack: string;
   readonly holders: readonly Holder[];
   readonly pending: readonly Pending[];
+  /** Creates that were looked for, and did not come about. */
+  readonly absent: readonly Pending[];
   /** Creates of which nobody knows whether they came about; dropped from the state. */
   readonly dropped: readonly Pending[];
 }
@@ -45,44 +21,12 @@ export interface RecoverOptions {
   readonly lostAfterMs?: number;
   /** `URN=ID` of pending creates that came about. */
   readonly made?: readonly (readonly [urn: string, id: string])[];
-  /** Forget pending creates whose id nobody told. @default false: then they stop the recovery */
+  /** Forget pending creates of which nobody knows. @default false: then they stop the recovery */
   readonly drop?: boolean;
-}
-
-/** The state as the backend has it. @throws CommandFailed when it cannot be read. */
-export function stateOf(runner: PulumiRunner, stack: string): StackState {
-  const text = askPulumi(runner, ["stack", "export", "--stack", stack]);
-  if (text === null) {
-    throw new CommandFailed(
-      `The state of ${stack} cannot be read`,
-      "Pulumi could not export it",
-      `./fleet pulumi stack export --stack ${stack} shows its own words`,
-    );
-  }
-  return readState(text);
-}
-
-/** Fields of an exported state that are read. */
-interface Exported {
-  readonly deployment?: {
-    readonly resources?: readonly Kept[];
-    readonly pending_operations?: readonly { readonly type: string; readonly resource: Kept }[];
-  };
-}
-
-/** Reads what `pulumi stack export` prints. */
-export function readState(text: string): StackState {
-  const { deployment } = JSON.parse(text) as Exported;
-  return {
-    resources: deployment?.resources ?? [],
-    pending: (deployment?.pending_operations ?? []).map(({ type, resource }) => ({
-      op: type,
-      urn: resource.urn,
-      type: resource.type,
-      name: resource.urn.split("::").at(-1) as string,
-      id: knownId(resource.type, resource.inputs ?? {}) ?? null,
-    })),
-  };
+  /** The stack is destroyed next, so nothing has to go on with what is there; implies `drop`. */
+  readonly ending?: boolean;
+  /** How long what was made may be missing in AWS's list of tags, ms. @default SETTLE_MS */
+  readonly settleMs?: number;
 }
 
 /** Who held a stack, for people. */
@@ -99,12 +43,13 @@ export function holderWords({ pid, user, host, since, state }: Holder, now = Dat
 /**
  * Frees a stack that a killed run left held, and settles what that run began. Refuses while the run
  * may still be alive. What the cloud has is looked at, so that changes and deletes that came about are
- * known; a create whose id `made` does not tell stops it, or is dropped where that is wished.
+ * known. A create is found by the name that was given, or by its tags; one of which neither says whether
+ * it came about, nor `made`, stops it, or is dropped where that is wished.
  */
 export async function recoverStack(
   runner: PulumiRunner,
   stack: string,
-  { lostAfterMs, made = [], drop = false }: RecoverOptions = {},
+  { lostAfterMs, made = [], drop = false, ending = false, settleMs }: RecoverOptions = {},
 ): Promise<Recovered> {
   const holders = holdersOf(runner, stack, lostAfterMs === undefined ? {} : { lostAfterMs });
   for (const holder of holders) say(`fleet: ${stack} is held by ${holderWords(holder)}`);
@@ -120,28 +65,24 @@ export async function recoverStack(
     }
     say(`fleet: ${stack} is free`);
   }
-  const { pending } = stateOf(runner, stack);
-  const known = new Set(made.map(([urn]) => urn));
-  const strange = [...known].filter((urn) => !pending.some((one) => one.urn === urn));
+  const state = stateOf(runner, stack);
+  const { pending } = state;
+  const told = new Map(made);
+  const strange = [...told.keys()].filter((urn) => !pending.some((one) => one.urn === urn));
   if (strange.length > 0) {
     throw new CommandFailed(
       `${strange.join(", ")} is no create that ${stack} waits for`,
       pending.length === 0 ? "nothing is pending" : pending.map(({ urn }) => urn).join(", "),
     );
   }
-  const creates = pending.filter(({ op }) => op === "creating");
-  const dropped = creates.filter(({ urn, id }) => !known.has(urn) && id === null);
-  const ids = new Map([
-    ...creates.flatMap(({ urn, id }) => (id === null ? [] : [[urn, id] as const])),
-    ...made,
-  ]);
   for (const { op, type, name } of pending) say(`fleet: pending: ${op} ${type} ${name}`);
-  if (dropped.length > 0 && !drop) throw undecided(stack, dropped);
+  const settled = await settle(runner, stack, state, { told, ending, settleMs });
+  const { ids, absent, unknown } = settled;
+  if (unknown.length > 0 && !drop && !ending) throw undecided(stack, settled);
   if (pending.length > 0) {
     takeOver(runner, stack, ids);
     const args = ["refresh", "--yes", "--skip-preview", "--stack", stack];
-    const clear = dropped.length > 0 ? ["--clear-pending-creates"] : [];
-    const code = await runPulumi(runner, [...args, ...clear], { toStderr: true });
+    const code = await runPulumi(runner, [...args, "--clear-pending-creates"], { toStderr: true });
     if (code !== 0) {
       throw new CommandFailed(
         `${stack} is free, and what was pending is not settled`,
@@ -149,50 +90,23 @@ export async function recoverStack(
         `mend that and run ./fleet recover --stack ${stack} again`,
       );
     }
+    keepWhatDeletesNeed(runner, stack, pending);
   }
-  return { stack, holders, pending, dropped };
+  return {
+    stack,
+    holders,
+    pending: pending.map(bare),
+    absent: absent.map(bare),
+    dropped: unknown.map(bare),
+  };
 }
 
-/**
- * Writes creates into the state as resources under these ids; the refresh that follows takes out again
- * what is not there. Pulumi's own `--import-pending-creates` leaves them pending, and looks at nothing.
- */
-function takeOver(runner: PulumiRunner, stack: string, ids: ReadonlyMap<string, string>): void {
-  const text = askPulumi(runner, ["stack", "export", "--stack", stack]);
-  const folder = mkdtempSync(join(tmpdir(), "openclaw-fleet-recover-"));
-  try {
-    const state = JSON.parse(text ?? "{}") as Exported;
-    const { resources = [], pending_operations: pending = [] } = state.deployment ?? {};
-    const begun = pending.filter(
-      ({ type, resource }) => type === "creating" && ids.has(resource.urn),
-    );
-    if (begun.length === 0) return;
-    const taken = begun.map(({ resource }) => ({
-      ...resource,
-      id: ids.get(resource.urn) as string,
-    }));
-    const deployment = {
-      ...state.deployment,
-      resources: [...resources, ...taken],
-      pending_operations: pending.filter((one) => !begun.includes(one)),
-    };
-    const file = join(folder, "state.json");
-    writeFileSync(file, JSON.stringify({ ...state, deployment }), { mode: 0o600 });
-    if (askPulumi(runner, ["stack", "import", "--stack", stack, "--file", file]) !== null) return;
-    throw new CommandFailed(
-      `The state of ${stack} did not take what was begun`,
-      taken.map(({ urn }) => urn).join(", "),
-      `./fleet recover --stack ${stack} --drop goes on without`,
-    );
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
+const bare = ({ op, urn, type, name, id }: Pending): Pending => ({ op, urn, type, name, id });
 
-function undecided(stack: string, creates: readonly Pending[]): CommandFailed {
+function undecided(stack: string, { unknown, why }: Settled): CommandFailed {
   return new CommandFailed(
-    `${stack} is free, and of ${creates.length} resources nobody knows whether they came about`,
-    creates.map(({ urn }) => urn).join(", "),
+    `${stack} is free, and of ${unknown.length} resources nobody knows whether they came about`,
+    [...(why === null ? [] : [why]), unknown.map(({ urn }) => urn).join(", ")].join(": "),
     `look for each in the cloud by its name. It is there: --made URN=ID takes it over. It is not: ./fleet recover --stack ${stack} --drop`,
   );
 }

@@ -1,6 +1,6 @@
 import type { PulumiRunner } from "../../pulumi.ts";
 import { ensureProviders } from "../plugins.ts";
-import { stateOf } from "./recover.ts";
+import { stateOf } from "./state.ts";
 
 /** Comes with the project. */
 const OWN: readonly string[] = ["openclaw", "pulumi"];

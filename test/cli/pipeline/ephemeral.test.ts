@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { type Candidate, EXPIRES_TAG, judge } from "../../../cli/lib/pipeline/ephemeral.ts";
 import { knownId } from "../../../cli/lib/pipeline/known-ids.ts";
 import { parseLocks } from "../../../cli/lib/pipeline/locks.ts";
-import { readState } from "../../../cli/lib/pipeline/recover.ts";
+import { readState } from "../../../cli/lib/pipeline/state.ts";
 
 const NOW = Date.parse("2026-12-01T12:00:00Z");
 const urn = (name: string) => `urn:pulumi:pr-1::openclaw-fleet::aws:s3/bucket:Bucket::${name}`;
@@ -103,8 +103,12 @@ test("what a run began is read from the state", () => {
       ],
     },
   };
-  expect(readState(JSON.stringify(state)).pending).toEqual([
+  expect(readState(JSON.stringify(state)).pending).toMatchObject([
     { op: "creating", urn: urn("b"), type: "aws:s3/bucket:Bucket", name: "b", id: null },
   ]);
-  expect(readState('{"deployment":{}}')).toEqual({ resources: [], pending: [] });
+  expect(readState('{"deployment":{}}')).toEqual({
+    resources: [],
+    pending: [],
+    writtenAt: null,
+  });
 });

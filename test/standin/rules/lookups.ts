@@ -4,6 +4,7 @@ import type { Scope } from "../world.ts";
 import { CLUSTER } from "./eks.ts";
 import { ZONE } from "./names.ts";
 import { partitionOf } from "./parts.ts";
+import { TAGGING } from "./tagging.ts";
 import { type Lookup, Refusal } from "./types.ts";
 
 /** Letters and ids of a region's zones; us-east-1 has one in which EKS has no room. */
@@ -40,6 +41,7 @@ const found = (id: string, value: Props): Props => ({ id, ...value });
 
 /** What a program may ask for. Another question is refused by name. */
 export const LOOKUPS: Readonly<Record<string, Lookup>> = {
+  ...TAGGING,
   "aws:index/getPartition:getPartition": (_, __, { region }) => {
     const partition = partitionOf(region);
     return found(partition, {

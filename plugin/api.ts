@@ -1,3 +1,4 @@
+import { bracketed } from "../gateway/address.ts";
 import type { FleetConfig } from "../gateway/config.ts";
 import { type FleetStatus, HEADER } from "../gateway/contract.ts";
 import { readFleet } from "./files.ts";
@@ -116,5 +117,5 @@ function parse(text: string): unknown {
 export function reachable(host: string): string {
   if (host === "0.0.0.0") return "127.0.0.1";
   if (host === "::") return "[::1]";
-  return host.includes(":") ? `[${host}]` : host;
+  return bracketed(host);
 }

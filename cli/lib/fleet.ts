@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { getCACertificates, setDefaultCACertificates } from "node:tls";
+import { endpoint } from "../../gateway/address.ts";
 import type { FleetConfig } from "../../gateway/config.ts";
 import { localDataDir } from "../../stacks/data-dir.ts";
 import { checkStackName, preparePulumi, requireStack } from "../pulumi.ts";
@@ -89,7 +90,6 @@ function here(stack: string): FleetAccess {
       `Run as the user that brought the fleet up, or ./fleet up --stack ${stack}`,
     );
   }
-  const host = config.host.includes(":") ? `[${config.host}]` : config.host;
   const token = config.tokens.client[0];
   if (token === undefined) {
     throw new CommandFailed(
@@ -100,7 +100,7 @@ function here(stack: string): FleetAccess {
   }
   return {
     stack,
-    endpoint: `http://${host}:${config.port}`,
+    endpoint: `http://${endpoint(config.host, config.port)}`,
     token,
     adminToken: config.tokens.admin,
     target: config.target,

@@ -1,8 +1,8 @@
+import { endpoint } from "../../gateway/address.ts";
 import { FRONT } from "../../gateway/contract.ts";
 import {
   ADMIN_PATHS,
   certificateFiles,
-  endpoint,
   FRONT_ERRORS,
   type FrontPlan,
   frontError,

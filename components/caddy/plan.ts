@@ -5,10 +5,9 @@ import {
   frontCheck,
   frontEtc,
   frontState,
-  OPEN_DIRECTORY,
   ownCertificate,
 } from "../front/plan.ts";
-import { type HostContext, type HostPart, UNIT_ORDER } from "../host/types.ts";
+import { type HostContext, type HostPart, OPEN_DIRECTORY, UNIT_ORDER } from "../host/types.ts";
 import { CADDY_PLACES, caddyConfig } from "./config.ts";
 
 export const CADDY_UNIT = "openclaw-fleet-caddy.service";

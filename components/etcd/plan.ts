@@ -1,12 +1,13 @@
 import { isIP } from "node:net";
+import { endpoint } from "../../gateway/address.ts";
 import type { MemberFile } from "../../gateway/etcd/member-file.ts";
-import { endpoint } from "../front/plan.ts";
 import {
   type HostContext,
   type HostFacts,
   type HostFile,
   type HostPart,
   type HostPaths,
+  OPEN_DIRECTORY,
   UNIT_ORDER,
 } from "../host/types.ts";
 
@@ -103,7 +104,7 @@ export function planEtcd(context: HostContext, settings: EtcdSettings): HostPart
   return {
     users: { [ETCD_USER]: { home } },
     directories: {
-      [paths.etc]: { owner: "root", group: "root", mode: "0755" },
+      [paths.etc]: OPEN_DIRECTORY,
       [etc]: { owner: "root", group: ETCD_USER, mode: "0750" },
       [home]: { owner: ETCD_USER, group: ETCD_USER, mode: "0700", data: true },
     },

@@ -1,6 +1,6 @@
 import { DRAIN, ERRORS, type ErrorCode, FRONT, HOLD } from "../../gateway/contract.ts";
 import { ConfigError, type Fault } from "../errors.ts";
-import type { HostContext, HostDirectory, HostFacts, HostFile, HostPaths } from "../host/types.ts";
+import type { HostContext, HostFacts, HostFile, HostPaths } from "../host/types.ts";
 
 /** What both fronts (Nginx, Caddy) are made from, and what they must do alike. */
 export interface FrontSettings {
@@ -239,14 +239,6 @@ export function ownCertificate(
     [cert]: { content: "{{secret front.cert}}", owner: "root", group, mode: "0640" },
     [key]: { content: "{{secret front.key}}", owner: "root", group, mode: "0640" },
   };
-}
-
-/** Open to everybody: other users' programs read below it. */
-export const OPEN_DIRECTORY: HostDirectory = { owner: "root", group: "root", mode: "0755" };
-
-/** `address:port`, with brackets around IPv6. */
-export function endpoint(address: string, port: number): string {
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 /** True when this host carries a front. */

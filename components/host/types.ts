@@ -171,6 +171,9 @@ export const HOST_PORTS: HostPorts = {
   sftp: 18_792,
 };
 
+/** A folder that every program may look into, and root alone changes. */
+export const OPEN_DIRECTORY: HostDirectory = { owner: "root", group: "root", mode: "0755" };
+
 /** Runs the node, and owns everything that the fleet keeps. */
 export const FLEET_USER = "openclaw";
 

@@ -1,5 +1,11 @@
-import { type FrontPlan, frontEtc, frontState, OPEN_DIRECTORY } from "../front/plan.ts";
-import { type HostContext, type HostPart, type HostPaths, UNIT_ORDER } from "../host/types.ts";
+import { type FrontPlan, frontEtc, frontState } from "../front/plan.ts";
+import {
+  type HostContext,
+  type HostPart,
+  type HostPaths,
+  OPEN_DIRECTORY,
+  UNIT_ORDER,
+} from "../host/types.ts";
 import { ACME_FOLDER } from "./config.ts";
 
 const SERVICE = "openclaw-fleet-certificate.service";

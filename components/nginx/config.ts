@@ -1,10 +1,5 @@
-import {
-  type Balancing,
-  endpoint,
-  type FrontPlan,
-  frontState,
-  FRONT_NUMBERS as N,
-} from "../front/plan.ts";
+import { endpoint } from "../../gateway/address.ts";
+import { type Balancing, type FrontPlan, frontState, FRONT_NUMBERS as N } from "../front/plan.ts";
 import type { HostContext } from "../host/types.ts";
 import { indent, listen, realAddress, secure } from "./server.ts";
 

@@ -5,10 +5,15 @@ import {
   frontCheck,
   frontEtc,
   frontState,
-  OPEN_DIRECTORY,
   ownCertificate,
 } from "../front/plan.ts";
-import { type HostContext, type HostPart, type HostUnit, UNIT_ORDER } from "../host/types.ts";
+import {
+  type HostContext,
+  type HostPart,
+  type HostUnit,
+  OPEN_DIRECTORY,
+  UNIT_ORDER,
+} from "../host/types.ts";
 import { certbotPart, linkScript } from "./acme.ts";
 import { NGINX_PLACES, nginxConfig } from "./config.ts";
 

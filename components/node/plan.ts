@@ -7,6 +7,7 @@ import {
   type HostFile,
   type HostPart,
   type HostPaths,
+  OPEN_DIRECTORY,
   UNIT_ORDER,
 } from "../host/types.ts";
 import { FAILED_UNIT, failedUnitText, NODE_UNIT, nodeUnitText } from "./unit.ts";
@@ -67,7 +68,7 @@ export function planNode(context: HostContext, input: NodePlanInput): HostPart {
   return {
     users: { [FLEET_USER]: { home: paths.data } },
     directories: {
-      [paths.etc]: { owner: "root", group: "root", mode: "0755" },
+      [paths.etc]: OPEN_DIRECTORY,
       [paths.tls]: { ...own, mode: "0750" },
       [paths.data]: { ...own, mode: "0750", data: true },
       [`${paths.data}/nodes`]: { ...own, mode: "0700", data: true },

@@ -1,7 +1,8 @@
+import { httpsOrigin } from "../../gateway/address.ts";
 import { type HostContext, type HostPart, UNIT_ORDER } from "../host/types.ts";
 import { UNITS, WATCH_PORTS } from "./catalog.ts";
 import type { FrontNeed, WatchNeed } from "./need.ts";
-import { at, hostNamed, json, ownFile, watchPlaces } from "./places.ts";
+import { hostNamed, json, ownFile, watchPlaces } from "./places.ts";
 import { unitText } from "./units.ts";
 
 /** A turn of a model may be long; the canary asks for one word. s */
@@ -50,7 +51,5 @@ export function planCanary(context: HostContext, need: WatchNeed): HostPart {
 
 function publicUrls(context: HostContext, { names, hosts, port }: FrontNeed): string[] {
   const reached = names.length > 0 ? names : hosts.map((name) => hostNamed(context, name).address);
-  return reached.map((host) =>
-    port === 443 ? `https://${at(host, 443).replace(/:443$/, "")}` : `https://${at(host, port)}`,
-  );
+  return reached.map((host) => httpsOrigin(host, port));
 }

@@ -38,11 +38,6 @@ export function watchPlaces({ etc, data }: HostPaths): WatchPlaces {
   };
 }
 
-/** `address:port`, with brackets around IPv6. */
-export function at(address: string, port: number): string {
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
-}
-
 /** The fleet's hosts by name. Throws for one that is not there: the caller made up a name. */
 export function hostNamed({ hosts }: HostContext, name: string) {
   const found = hosts.find((host) => host.name === name);

@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
+import { endpoint } from "../../gateway/address.ts";
 import { ConfigError, type Fault } from "../errors.ts";
-import type { HostContext, HostFacts, HostPart } from "../host/types.ts";
+import { type HostContext, type HostFacts, type HostPart, OPEN_DIRECTORY } from "../host/types.ts";
 import { RECEIVER_KEYS, type Receiver } from "../watch/catalog.ts";
 import { givenSecret } from "../watch/receivers.ts";
 import type { MonitoringSettings } from "../watch/settings.ts";
@@ -9,19 +10,18 @@ import { BINARIES, MONITOR_USER, WATCH_PORTS } from "./catalog.ts";
 import { fleetFacts } from "./facts.ts";
 import { DASHBOARDS, grafanaFiles } from "./grafana.ts";
 import type { WatchNeed } from "./need.ts";
-import { at, json, ownFile, watchPlaces } from "./places.ts";
+import { json, ownFile, watchPlaces } from "./places.ts";
 import { alertmanager, blackbox, prometheus, redisExporter } from "./programs.ts";
 import { program, unitText } from "./units.ts";
 
 /** What every part of monitoring on a host shares: its user, folders and certificates. */
 function ground({ self, paths }: HostContext): HostPart {
   const places = watchPlaces(paths);
-  const open = { owner: "root", group: "root", mode: "0755" };
   const own = { owner: MONITOR_USER, group: MONITOR_USER, mode: "0750" };
   return {
     users: { [MONITOR_USER]: { home: places.state } },
     directories: {
-      [paths.etc]: open,
+      [paths.etc]: OPEN_DIRECTORY,
       [places.etc]: { owner: "root", group: MONITOR_USER, mode: "0750" },
       [places.state]: own,
     },
@@ -47,7 +47,7 @@ export function planNodeExporter(context: HostContext, ports = WATCH_PORTS): Hos
   };
   const argv = [
     BINARIES.machine,
-    `--web.listen-address=${at(bindAddress(context.self), ports.machine)}`,
+    `--web.listen-address=${endpoint(bindAddress(context.self), ports.machine)}`,
     `--web.config.file=${places.machineWeb}`,
     "--collector.disable-defaults",
     ...MACHINE_COLLECTORS.map((name) => `--collector.${name}`),
@@ -131,8 +131,8 @@ export function planPrometheus(context: HostContext, need: WatchNeed): HostPart 
     planCanary(context, need),
     settings.grafana
       ? {
-          directories: { [DASHBOARDS]: { owner: "root", group: "root", mode: "0755" } },
-          files: grafanaFiles(facts, `http://${at("127.0.0.1", ports.prometheus)}`),
+          directories: { [DASHBOARDS]: OPEN_DIRECTORY },
+          files: grafanaFiles(facts, `http://${endpoint("127.0.0.1", ports.prometheus)}`),
         }
       : {},
   ];

@@ -1,7 +1,8 @@
+import { endpoint } from "../../gateway/address.ts";
 import type { HostContext } from "../host/types.ts";
 import { HOST_JOBS } from "../watch/catalog.ts";
 import type { WatchNeed } from "./need.ts";
-import { at, hostNamed, type WatchPlaces } from "./places.ts";
+import { hostNamed, type WatchPlaces } from "./places.ts";
 
 /** Modules of the blackbox exporter. */
 export const MODULE = { front: "front", byName: "front_by_name", router: "router" } as const;
@@ -22,7 +23,7 @@ export function probes(context: HostContext, { front }: WatchNeed): Probe[] {
     targets: hosts
       .filter((host) => !host.witness)
       .map(({ name, address }) => ({
-        address: url(at(address, ports.router), "/healthz"),
+        address: url(endpoint(address, ports.router), "/healthz"),
         instance: `router of ${name}`,
       })),
   };
@@ -30,7 +31,7 @@ export function probes(context: HostContext, { front }: WatchNeed): Probe[] {
   const port = front.port === 443 ? "" : `:${front.port}`;
   const named = front.names.map((name) => url(`${name}${port}`, "/readyz"));
   const each = front.hosts.map((name) =>
-    url(at(hostNamed(context, name).address, front.port), "/readyz"),
+    url(endpoint(hostNamed(context, name).address, front.port), "/readyz"),
   );
   return [
     {

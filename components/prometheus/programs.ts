@@ -1,10 +1,11 @@
+import { endpoint } from "../../gateway/address.ts";
 import type { HostContext, HostPart } from "../host/types.ts";
 import { ALERT_TIMING, alertmanagerConfig } from "../watch/receivers.ts";
 import { ruleFile } from "../watch/rules/index.ts";
 import { BINARIES, MONITOR_USER, UNITS, WATCH_PORTS, WATCH_TIMING } from "./catalog.ts";
 import { watchRules } from "./facts.ts";
 import type { WatchNeed } from "./need.ts";
-import { at, hostNamed, json, ownFile, type WatchPlaces } from "./places.ts";
+import { hostNamed, json, ownFile, type WatchPlaces } from "./places.ts";
 import { blackboxConfig } from "./probes.ts";
 import { needsToken, prometheusConfig } from "./scrape.ts";
 import { program, unitText } from "./units.ts";
@@ -15,7 +16,7 @@ const BLOCKS_SHARE = 0.8;
 export function prometheus(context: HostContext, need: WatchNeed, places: WatchPlaces): HostPart {
   const { ports = WATCH_PORTS, settings } = need;
   const state = `${places.state}/prometheus`;
-  const listen = at("127.0.0.1", ports.prometheus);
+  const listen = endpoint("127.0.0.1", ports.prometheus);
   const bound = Math.max(256, Math.floor(settings.metricsGiB * 1024 * BLOCKS_SHARE));
   const reloadOn = [places.prometheus, places.rules];
   return {
@@ -58,7 +59,7 @@ export function prometheus(context: HostContext, need: WatchNeed, places: WatchP
 export function alertmanager(need: WatchNeed, places: WatchPlaces): HostPart {
   const { ports = WATCH_PORTS, settings, timing = WATCH_TIMING } = need;
   const state = `${places.state}/alertmanager`;
-  const listen = at("127.0.0.1", ports.alertmanager);
+  const listen = endpoint("127.0.0.1", ports.alertmanager);
   const waits =
     timing.groupWaitSeconds === undefined
       ? ALERT_TIMING
@@ -111,7 +112,7 @@ export function blackbox(need: WatchNeed, places: WatchPlaces): HostPart {
         argv: [
           BINARIES.blackbox,
           `--config.file=${places.blackbox}`,
-          `--web.listen-address=${at("127.0.0.1", ports.blackbox)}`,
+          `--web.listen-address=${endpoint("127.0.0.1", ports.blackbox)}`,
         ],
         reloads: true,
       }),
@@ -134,7 +135,7 @@ export function redisExporter(
   const { ports = WATCH_PORTS } = need;
   const passwords = Object.fromEntries(
     need.redis.flatMap(({ host, port }) => {
-      const server = at(hostNamed(context, host).address, port);
+      const server = endpoint(hostNamed(context, host).address, port);
       // Versions differ in whether they look for the user too.
       return [`rediss://${server}`, `rediss://${REDIS_READER}@${server}`].map((key) => [
         key,
@@ -148,7 +149,7 @@ export function redisExporter(
         description: "Redis metrics of the OpenClaw fleet",
         argv: [
           BINARIES.redis,
-          `-web.listen-address=${at("127.0.0.1", ports.redis)}`,
+          `-web.listen-address=${endpoint("127.0.0.1", ports.redis)}`,
           // Nothing of its own: every server is a target.
           "-redis.addr=",
           `-redis.user=${REDIS_READER}`,

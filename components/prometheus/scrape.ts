@@ -1,9 +1,10 @@
 import { isIP } from "node:net";
+import { endpoint } from "../../gateway/address.ts";
 import type { HostContext } from "../host/types.ts";
 import { HOST_JOBS, JOB } from "../watch/catalog.ts";
 import { WATCH_PORTS, WATCH_TIMING } from "./catalog.ts";
 import type { WatchNeed } from "./need.ts";
-import { at, hostNamed, type WatchPlaces } from "./places.ts";
+import { hostNamed, type WatchPlaces } from "./places.ts";
 import { MODULE, probes } from "./probes.ts";
 
 /** One target under the name that alerts say. */
@@ -29,7 +30,7 @@ export function prometheusConfig(context: HostContext, need: WatchNeed, places: 
       ? []
       : [{ job_name: name, static_configs: targets.map(staticConfig), ...more }];
   const overTls = { scheme: "https", tls_config: tls };
-  const local = (port: number) => at("127.0.0.1", port);
+  const local = (port: number) => endpoint("127.0.0.1", port);
   return {
     global: {
       scrape_interval: every,
@@ -43,7 +44,10 @@ export function prometheusConfig(context: HostContext, need: WatchNeed, places: 
     scrape_configs: [
       ...job(
         JOB,
-        nodes.map(({ name, address }) => ({ address: at(address, ports.router), instance: name })),
+        nodes.map(({ name, address }) => ({
+          address: endpoint(address, ports.router),
+          instance: name,
+        })),
         {
           ...overTls,
           ...(needsToken(context) ? { authorization: { credentials_file: places.token } } : {}),
@@ -51,13 +55,16 @@ export function prometheusConfig(context: HostContext, need: WatchNeed, places: 
       ),
       ...job(
         HOST_JOBS.machine,
-        hosts.map(({ name, address }) => ({ address: at(address, own.machine), instance: name })),
+        hosts.map(({ name, address }) => ({
+          address: endpoint(address, own.machine),
+          instance: name,
+        })),
         overTls,
       ),
       ...job(
         HOST_JOBS.etcd,
         need.etcd.map((name) => ({
-          address: at(hostNamed(context, name).address, ports.etcdClient),
+          address: endpoint(hostNamed(context, name).address, ports.etcdClient),
           instance: name,
         })),
         overTls,
@@ -65,7 +72,7 @@ export function prometheusConfig(context: HostContext, need: WatchNeed, places: 
       ...job(
         HOST_JOBS.redis,
         need.redis.map(({ host, port }) => ({
-          address: `rediss://${at(hostNamed(context, host).address, port)}`,
+          address: `rediss://${endpoint(hostNamed(context, host).address, port)}`,
           instance:
             need.redis.filter((each) => each.host === host).length > 1 ? `${host}:${port}` : host,
         })),

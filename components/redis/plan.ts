@@ -1,4 +1,4 @@
-import { endpoint, OPEN_DIRECTORY } from "../front/plan.ts";
+import { endpoint } from "../../gateway/address.ts";
 import {
   type HostCheck,
   type HostContext,
@@ -6,6 +6,7 @@ import {
   type HostFile,
   type HostPart,
   type HostUnit,
+  OPEN_DIRECTORY,
   UNIT_ORDER,
 } from "../host/types.ts";
 import { clusterPart } from "./cluster.ts";

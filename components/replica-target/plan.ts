@@ -6,6 +6,7 @@ import {
   type HostFile,
   type HostPart,
   type HostPaths,
+  OPEN_DIRECTORY,
   UNIT_ORDER,
 } from "../host/types.ts";
 
@@ -71,10 +72,10 @@ export function planReplicaTarget(context: HostContext): HostPart {
     packages: ["openssh-client", "openssh-server"],
     users: { [FLEET_USER]: { home: paths.data }, [REPLICA_USER]: { home: "/nonexistent" } },
     directories: {
-      [paths.etc]: { owner: "root", group: "root", mode: "0755" },
-      [files.folder]: { owner: "root", group: "root", mode: "0755" },
+      [paths.etc]: OPEN_DIRECTORY,
+      [files.folder]: OPEN_DIRECTORY,
       // sshd enters a folder as its root only if nobody but root can change it.
-      [chroot]: { owner: "root", group: "root", mode: "0755", data: true },
+      [chroot]: { ...OPEN_DIRECTORY, data: true },
       [`${chroot}${FOLDER}`]: {
         owner: REPLICA_USER,
         group: REPLICA_USER,

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { endpoint } from "../address.ts";
 import { type Answer, answer, type ChatMessage, countTokens, textOf } from "./answer.ts";
 
 /** Provider and model name of the demo model in OpenClaw's terms: `demo/echo`. */
@@ -61,9 +62,8 @@ export async function startDemoModel(options: DemoModelOptions = {}): Promise<De
     });
   });
   const { address, port } = server.address() as AddressInfo;
-  const host = address.includes(":") ? `[${address}]` : address;
   return {
-    url: `http://${host}:${port}/v1`,
+    url: `http://${endpoint(address, port)}/v1`,
     port,
     close: () =>
       new Promise((resolve) => {

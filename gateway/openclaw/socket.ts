@@ -1,4 +1,5 @@
 import { WebSocket } from "ws";
+import { endpoint } from "../address.ts";
 import {
   buildConnect,
   type GatewayErrorBody,
@@ -171,7 +172,7 @@ export class GatewaySocket {
 
   #connect(): void {
     const { host, port, token, scopes } = this.#options;
-    const ws = new WebSocket(`ws://${host.includes(":") ? `[${host}]` : host}:${port}`, {
+    const ws = new WebSocket(`ws://${endpoint(host, port)}`, {
       perMessageDeflate: false,
       maxPayload: MAX_FRAME_BYTES * 4,
       handshakeTimeout: HANDSHAKE_MS,

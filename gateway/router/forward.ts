@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders, ServerResponse } from "node:http";
+import { endpoint } from "../address.ts";
 import { HEADER, LEASE, type NodeId, type ShardId } from "../contract.ts";
 import { UsageTail } from "../limits/usage-tail.ts";
 import { ClientGone, errorBody, RouterError } from "./errors.ts";
@@ -100,7 +101,7 @@ function here(outgoing: Outgoing, route: Extract<LiveRoute, { at: "here" }>): Wi
     ? [...outgoing.headers, "authorization", `Bearer ${route.token}`]
     : outgoing.headers;
   return {
-    origin: originOf(route.host, route.port),
+    origin: `http://${endpoint(route.host, route.port)}`,
     headers,
     live: () => route.live(),
     toPeer: false,
@@ -301,8 +302,4 @@ class Relay {
 function seconds(value: string | string[] | undefined): number {
   const parsed = Number(Array.isArray(value) ? value[0] : value);
   return Number.isFinite(parsed) && parsed > 0 ? parsed : 0;
-}
-
-export function originOf(host: string, port: number): string {
-  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }

@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import { endpoint } from "../address.ts";
 import { Readiness } from "../api/health.ts";
 import type { RouterDeps } from "./deps.ts";
 import { guardedServer } from "./guard.ts";
@@ -131,7 +132,7 @@ export async function startRouter(
       const address = peerServer.address() as AddressInfo | null;
       const port = address?.port ?? deps.peer.port;
       const host = deps.peer.address ?? deps.peer.host;
-      return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+      return endpoint(host, port);
     },
     get frontPort() {
       return (frontServer?.address() as AddressInfo | null | undefined)?.port ?? null;

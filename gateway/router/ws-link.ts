@@ -1,4 +1,5 @@
 import { type RawData, WebSocket } from "ws";
+import { endpoint } from "../address.ts";
 import { HEADER } from "../contract.ts";
 import {
   buildConnect,
@@ -77,8 +78,7 @@ export async function linkGateway(
   signal: AbortSignal,
 ): Promise<Link> {
   if (!route.live()) throw new LinkError("the owner's deadline has passed");
-  const host = route.host.includes(":") ? `[${route.host}]` : route.host;
-  const link = linkOf(new WebSocket(`ws://${host}:${route.port}/`, CLIENT));
+  const link = linkOf(new WebSocket(`ws://${endpoint(route.host, route.port)}/`, CLIENT));
   await new Promise<void>((resolve, reject) => {
     const finish = guard(link.socket, signal, resolve, reject);
     link.listen(({ data }) => {

@@ -7,6 +7,7 @@ import {
 import type { HostFacts } from "../../components/host/types.ts";
 import { watchingHost } from "../../components/prometheus/plan.ts";
 import type { RedisMode } from "../../components/redis/layout.ts";
+import { httpsOrigin } from "../../gateway/address.ts";
 import type { FleetPlan } from "../presets.ts";
 import type { Settings } from "../settings.ts";
 import { checkHosts } from "./checks.ts";
@@ -89,7 +90,6 @@ function endpointOf(
 ): string {
   const first = front?.fronts[0] ?? hosts.find(({ witness }) => !witness);
   const address = domain ?? first?.address ?? "localhost";
-  const host = address.includes(":") ? `[${address}]` : address;
   const port = front?.httpsPort ?? 443;
-  return `https://${host}${port === 443 ? "" : `:${port}`}`;
+  return httpsOrigin(address, port);
 }

@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
 import {
-  endpoint,
   FRONT_ERRORS,
   FRONT_NUMBERS,
   type FrontSettings,
@@ -77,9 +76,4 @@ test("browsers are not bound to HTTPS by a certificate that they do not know", (
   expect(securityHeaders(planFront(HOSTS, settings()))[name]).toBeDefined();
   const fleet = planFront(HOSTS, settings({ certificate: { kind: "fleet" } }));
   expect(securityHeaders(fleet)[name]).toBeUndefined();
-});
-
-test("IPv6 addresses stand in brackets", () => {
-  expect(endpoint("::1", 80)).toBe("[::1]:80");
-  expect(endpoint("a.example", 80)).toBe("a.example:80");
 });

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { World } from "./world.ts";
 
 /**
  * - `refused`: it was not done.
@@ -7,26 +8,60 @@ import { createHash } from "node:crypto";
  *   gives up waiting.
  */
 export type How = "refused" | "half" | "lost";
+export type Op = "create" | "update" | "delete";
 
-/** The n-th call of a kind fails, counted from 1 since the account's counters were cleared. */
-export interface FaultPlan {
-  readonly op: "create" | "update" | "delete";
-  readonly n: number;
-  readonly how: How;
-}
+/** Of a creation all three can be; of what exists already nothing is half done. */
+const HOWS: Readonly<Record<Op, readonly How[]>> = {
+  create: ["refused", "half", "lost"],
+  update: ["refused", "lost"],
+  delete: ["refused", "lost"],
+};
 
-/** `create:17:lost`; null for nothing. */
+export type FaultPlan =
+  /** The n-th call of a kind fails, counted from 1 since the account's counters were cleared. */
+  | { readonly kind: "nth"; readonly op: Op; readonly n: number; readonly how: How }
+  /** The first call of each kind for a resource fails, for the `part`-th of `of` shares of all. */
+  | { readonly kind: "first"; readonly part: number; readonly of: number };
+
+/** `create:17:lost`, or `first:2/3`; null for nothing. */
 export function parseFault(text: string | undefined): FaultPlan | null {
   if (!text) return null;
-  const match = /^(create|update|delete):(\d+):(refused|half|lost)$/.exec(text);
-  if (!match) throw new Error(`${text} is no fault: write create:17:lost`);
-  const [, op, n, how] = match;
-  return { op: op as FaultPlan["op"], n: Number(n), how: how as How };
+  const first = /^first:(\d+)\/([1-9]\d*)$/.exec(text);
+  if (first) return { kind: "first", part: Number(first[1]), of: Number(first[2]) };
+  const nth = /^(create|update|delete):(\d+):(refused|half|lost)$/.exec(text);
+  if (!nth) throw new Error(`${text} is no fault: write create:17:lost or first:2/3`);
+  const [, op, n, how] = nth;
+  return { kind: "nth", op: op as Op, n: Number(n), how: how as How };
+}
+
+/** Counts one call, and says how it fails; null when it does not. How a first call fails follows from the seed. */
+export function dueFault(
+  plan: FaultPlan | null,
+  { op, urn, seed }: { readonly op: Op; readonly urn: string; readonly seed: string },
+  { counts }: World,
+): How | null {
+  const count = (what: string) => {
+    counts[what] = (counts[what] ?? 0) + 1;
+    return counts[what];
+  };
+  const n = count(op);
+  if (!plan) return null;
+  if (plan.kind === "nth") return plan.op === op && plan.n === n ? plan.how : null;
+  if (chanceOf(`share ${op} ${urn}`, plan.of) !== plan.part % plan.of) return null;
+  if (count(`first ${op} ${urn}`) > 1) return null;
+  const hows = HOWS[op];
+  return hows[chanceOf(`how ${seed} ${op} ${urn}`, hows.length)] ?? null;
 }
 
 /** How long an answer takes, ms: random by seed, so that another seed is another order. */
 export function delayOf(seed: string, op: string, urn: string, longestMs: number): number {
   if (longestMs <= 0) return 0;
-  const digest = createHash("sha256").update(`${seed} ${op} ${urn}`).digest();
-  return (digest.readUInt32BE(0) / 2 ** 32) * longestMs;
+  return (numberOf(`${seed} ${op} ${urn}`) / 2 ** 32) * longestMs;
+}
+
+const chanceOf = (text: string, bound: number): number => numberOf(text) % bound;
+
+/** 32 bits that follow from a text. */
+function numberOf(text: string): number {
+  return createHash("sha256").update(text).digest().readUInt32BE(0);
 }

@@ -9,7 +9,7 @@ import empty from "google-protobuf/google/protobuf/empty_pb.js";
 import struct from "google-protobuf/google/protobuf/struct_pb.js";
 import { type Props, reveal } from "../../plugin/values.ts";
 import { type Asked, Cloud } from "./cloud.ts";
-import { delayOf, type FaultPlan } from "./faults.ts";
+import { delayOf, dueFault, type Op } from "./faults.ts";
 import { forgetsUnreachable, providerReplaces, scopeOf } from "./provider.ts";
 import { Refusal } from "./rules/types.ts";
 import type { StandInSettings } from "./settings.ts";
@@ -193,7 +193,7 @@ export class StandInServer {
     const reply = new provider.ReadResponse();
     const found = this.#work((cloud) => cloud.read(asked, request.getId()));
     if (!found) return reply;
-    reply.setId(request.getId());
+    reply.setId(found.id);
     reply.setProperties(toStruct(found.state));
     reply.setInputs(toStruct(found.inputs));
     return reply;
@@ -234,17 +234,30 @@ export class StandInServer {
 
   /** One change: after its delay, alone, noted, with the fault that is due. */
   async #act(
-    op: FaultPlan["op"],
+    op: Op,
     asked: Asked,
     work: (cloud: Cloud) => { id: string; state: Props },
   ): Promise<{ id: string; state: Props }> {
-    const { seed, delayMs, slow, fault } = this.#settings;
+    const { seed, delayMs, slow } = this.#settings;
     const factor = slow.some((end) => asked.urn.endsWith(end)) ? 100 : 1;
-    await sleep(factor * delayOf(seed, op, asked.urn, delayMs));
+    // AWS does it somewhere on the way: whoever is cut off before the answer does not know it.
+    const halfMs = (factor * delayOf(seed, op, asked.urn, delayMs)) / 2;
+    await sleep(halfMs);
+    try {
+      return this.#alone(op, asked, work);
+    } finally {
+      await sleep(halfMs);
+    }
+  }
+
+  #alone(
+    op: Op,
+    asked: Asked,
+    work: (cloud: Cloud) => { id: string; state: Props },
+  ): { id: string; state: Props } {
+    const { seed, fault } = this.#settings;
     return this.#work((cloud, world) => {
-      const n = (world.counts[op] ?? 0) + 1;
-      world.counts[op] = n;
-      const due = fault?.op === op && fault.n === n ? fault.how : null;
+      const due = dueFault(fault, { op, urn: asked.urn, seed }, world);
       const note = (outcome: string) =>
         world.note({ op, type: asked.type, urn: asked.urn, outcome });
       if (due === "refused") {

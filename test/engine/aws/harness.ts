@@ -51,8 +51,10 @@ export interface StackOptions {
 
 export interface RunOptions {
   readonly seed?: number | string;
-  /** E.g. `create:17:lost`. */
+  /** E.g. `create:17:lost`, or `first:0/3`. */
   readonly fault?: string;
+  /** What does not wait for what failed is done all the same. */
+  readonly goOn?: boolean;
   /** Ends of URNs of resources that are only said to exist. */
   readonly ghosts?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -170,7 +172,8 @@ export async function awsStack(options: StackOptions = {}): Promise<AwsStack> {
     (command: string, ...more: string[]) =>
     (run?: RunOptions) => {
       fresh();
-      return pulumi([command, "--yes", "--skip-preview", "--stack", stack, ...more], run);
+      const on = run?.goOn ? ["--continue-on-error"] : [];
+      return pulumi([command, "--yes", "--skip-preview", "--stack", stack, ...more, ...on], run);
     };
   const made: AwsStack = {
     home,

@@ -49,6 +49,8 @@ const PINS: Readonly<Record<string, string>> = {
   "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1": "v7.0.1",
   "aws-actions/configure-aws-credentials@e6de054238d6b7531b4efff3b6587d9aade6a06c": "v6.2.3",
   "actions/attest-build-provenance@a2bbfa25375fe432b6a289bc6b6cd05ecd0c4c32": "v4.1.0",
+  "actions/upload-artifact@bbbca2ddaa5d8feaa63e36b76fdaad77386f024f": "v7.0.0",
+  "actions/download-artifact@3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c": "v8.0.1",
 };
 
 describe("workflows", () => {
@@ -105,9 +107,9 @@ describe("workflows", () => {
     );
     expect(writers.sort()).toEqual([
       "drift.yml drift id-token",
-      "drift.yml drift issues",
+      "drift.yml issue issues",
+      "preview.yml comment pull-requests",
       "preview.yml preview id-token",
-      "preview.yml preview pull-requests",
       "release.yml release attestations",
       "release.yml release contents",
       "release.yml release id-token",
@@ -115,6 +117,41 @@ describe("workflows", () => {
       "staging-destroy.yml expired id-token",
       "staging.yml staging id-token",
     ]);
+  });
+
+  test("who has credentials of a cloud writes nothing here; who writes has none, nor a change's code", () => {
+    for (const { name, id, flow, job } of jobs) {
+      const text = JSON.stringify(job);
+      const writes = Object.entries(job.permissions)
+        .filter(
+          ([what, right]) => right === "write" && !["id-token", "attestations"].includes(what),
+        )
+        .map(([what]) => what);
+      if (writes.length === 0) continue;
+      expect([name, id, text]).toEqual([
+        name,
+        id,
+        expect.not.stringMatching(/configure-aws-credentials|PULUMI_|secrets\./),
+      ]);
+      if (!("pull_request" in flow.on)) continue;
+      const checkouts = job.steps.filter(({ uses }) => uses?.startsWith("actions/checkout@"));
+      const base = "$" + "{{ github.event.pull_request.base.sha }}";
+      expect([name, id, checkouts.map((step) => step.with?.ref)]).toEqual([name, id, [base]]);
+    }
+  });
+
+  test("a secret is seen by the one command that needs it, and by no action of others", () => {
+    for (const { name, id, job } of jobs) {
+      const { steps: its, ...rest } = job;
+      expect([name, id, JSON.stringify(rest)]).toEqual([
+        name,
+        id,
+        expect.not.stringContaining("secrets."),
+      ]);
+      for (const step of its.filter((one) => JSON.stringify(one).includes("secrets."))) {
+        expect([name, id, step.run]).toEqual([name, id, expect.stringMatching(/^\.\/fleet /)]);
+      }
+    }
   });
 
   test("who may change a cloud runs in an environment; who looks has the preview role", () => {

@@ -20,6 +20,7 @@ import {
   frontSettings,
   hostsSetting,
   redisSettings,
+  replicationSettings,
 } from "./hosts/settings.ts";
 import { limitsSettings } from "./limits.ts";
 import { isMoment, MOMENT } from "./moment.ts";
@@ -145,6 +146,13 @@ const sizes = z.strictObject({
     .positive()
     .optional()
     .describe("Cores of a node; as planned when left out."),
+  nodeMemoryMaxMiB: z
+    .int()
+    .positive()
+    .optional()
+    .describe(
+      "Most memory that a node may take with all its gateways, MiB: above it the kernel ends one of them. At least what is planned for a node; no limit when left out (hosts).",
+    ),
   hostMonthlyUsd: z
     .number()
     .nonnegative()
@@ -201,6 +209,9 @@ export const settingsSchema = z.strictObject({
   hosts: hostsSetting,
   front: frontSettings.prefault({}).describe("What answers on the public ports (hosts)."),
   redis: redisSettings.prefault({}).describe("Sessions, limits and stored answers (hosts)."),
+  replication: replicationSettings
+    .prefault({})
+    .describe("Replicas of shards on other hosts (hosts)."),
   discovery: discoverySettings.prefault({}).describe("How nodes find each other (hosts)."),
   certificates: certificatesSettings.prefault({}).describe("Certificates between hosts (hosts)."),
   aws: awsSettings.optional().describe("Where on AWS, and as whom (ec2, eks)."),

@@ -1,9 +1,11 @@
 import { isIP } from "node:net";
 import { ConfigError, type Fault } from "../../components/errors.ts";
+import type { FleetPlan } from "../presets.ts";
 import type { Settings } from "../settings.ts";
 
 /** What is wrong with the list of hosts, before anybody is called. Throws ConfigError with every fault. */
-export function checkHosts({ hosts, domain, front, environment }: Settings): void {
+export function checkHosts(settings: Settings): void {
+  const { hosts, domain, front, redis, replication, environment } = settings;
   const faults: Fault[] = [];
   if (hosts.length === 0) {
     faults.push({
@@ -67,5 +69,37 @@ export function checkHosts({ hosts, domain, front, environment }: Settings): voi
         "Set domain to a name that points to these hosts, or front.certificate to fleet if that is meant",
     });
   }
+  if (redis.url !== undefined && redis.memoryMiB !== undefined) {
+    faults.push({
+      setting: "redis.memoryMiB",
+      problem: "is set, and redis.url names a Redis whose memory is its owner's",
+      remedy: "Leave one of them out",
+    });
+  }
+  if (hosts.length === 1 && Object.values(replication).some((value) => value !== undefined)) {
+    faults.push({
+      setting: "replication",
+      problem: "is set for a single host, and nobody else keeps its replicas",
+      remedy: "Leave it out, or make a stack of several hosts",
+    });
+  }
+  if (front.kind === "caddy" && Object.values(front.limits).some((value) => value !== undefined)) {
+    faults.push({
+      setting: "front.limits",
+      problem: "is set, and Caddy counts nothing",
+      remedy: "Leave it out, or set front.kind to nginx; limits counts per token on any front",
+    });
+  }
   if (faults.length > 0) throw new ConfigError(faults);
+}
+
+/** A limit below what is planned for a node would have the kernel end what is planned to run. */
+export function checkMemory({ sizes }: Settings, { loss }: Pick<FleetPlan, "loss">): void {
+  const { nodeMemoryMaxMiB: most } = sizes;
+  if (most === undefined || most >= loss.memoryMiBPerNode) return;
+  throw new ConfigError(
+    "sizes.nodeMemoryMaxMiB",
+    `is ${most}, and a node holds up to ${loss.shardsPerNode} shards (${loss.memoryMiBPerNode} MiB)`,
+    `Set it to ${loss.memoryMiBPerNode} or more, or lower shards`,
+  );
 }

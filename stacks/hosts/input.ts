@@ -7,6 +7,7 @@ import { layOutFleet } from "../../plugin/fleet-inputs.ts";
 import { fleetLayout } from "../fleet-layout.ts";
 import type { FleetPlan } from "../presets.ts";
 import type { Settings } from "../settings.ts";
+import { checkMemory } from "./checks.ts";
 import { type Marked, markSecrets } from "./marks.ts";
 import type { HostsInput } from "./parts.ts";
 import { type HostsPlan, planHosts } from "./plan.ts";
@@ -33,6 +34,7 @@ export interface Gathered {
 /** Pure. Throws ConfigError with what cannot be. */
 export function gatherHosts({ stack, settings, sizing, release, isSecret }: GatherArgs): Gathered {
   const plan = planHosts(settings, sizing);
+  checkMemory(settings, sizing);
   const secrets: Record<string, string> = {};
   const mark = <T>(value: T, path: readonly PropertyKey[], hides = isSecret): T => {
     const marked: Marked<T> = markSecrets(value, hides, path);
@@ -58,6 +60,9 @@ export function gatherHosts({ stack, settings, sizing, release, isSecret }: Gath
       sizing,
       config,
       monitoring: mark(settings.monitoring, ["monitoring"], (path) => isReceiver(path)),
+      replication: settings.replication,
+      redisMemoryMiB: settings.redis.memoryMiB,
+      memoryMaxMiB: settings.sizes.nodeMemoryMaxMiB,
       ownRedis: mark(settings.redis.url, ["redis", "url"], () => true),
       release,
     },

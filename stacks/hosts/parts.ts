@@ -19,6 +19,7 @@ import { planReplicaTarget, replicationOf } from "../../components/replica-targe
 import type { MonitoringSettings } from "../../components/watch/settings.ts";
 import type { FleetConfig } from "../../gateway/config.ts";
 import type { FleetPlan } from "../presets.ts";
+import type { Settings } from "../settings.ts";
 import type { HostsPlan } from "./plan.ts";
 import { artifactOf, type ReleaseOnHosts } from "./releases.ts";
 
@@ -32,6 +33,12 @@ export interface HostsInput {
   readonly config: FleetConfig;
   /** `openclaw-fleet:monitoring`, with marks. */
   readonly monitoring: MonitoringSettings;
+  /** `openclaw-fleet:replication`: how much is sent, and what is kept. */
+  readonly replication: Settings["replication"];
+  /** `maxmemory` of each Redis server, MiB; missing: as its plan says. */
+  readonly redisMemoryMiB?: number | undefined;
+  /** Most memory of a node with its gateways, MiB; missing: no limit. */
+  readonly memoryMaxMiB?: number | undefined;
   /** Address of somebody's own Redis, a mark; missing: the fleet's. */
   readonly ownRedis?: string | undefined;
   readonly release: ReleaseOnHosts;
@@ -53,7 +60,8 @@ export function planHost(input: HostsInput, self: HostFacts): HostPlan {
     parts.push(planEtcd(context, { members: etcdMembers(plan.hosts) }));
     if (!self.witness) parts.push(planReplicaTarget(context));
   }
-  if (plan.redis) parts.push(planRedis(context, { mode: plan.redis }));
+  if (plan.redis)
+    parts.push(planRedis(context, { mode: plan.redis, memoryMiB: input.redisMemoryMiB }));
   if (plan.front) {
     const planIt = plan.frontKind === "caddy" ? planCaddy : planNginx;
     parts.push(planIt(context, plan.front));
@@ -81,10 +89,23 @@ function node(context: HostContext, input: HostsInput): HostPart {
     etcdEndpoints: plan.several
       ? etcdEndpoints(context, { members: etcdMembers(plan.hosts) })
       : null,
-    replication: replicationOf(context),
+    replication: replication(context, input),
+    memoryMaxMiB: input.memoryMaxMiB,
     redisUrl: url,
     discovery: plan.discovery ? { kind: "dns", name: plan.discovery } : undefined,
   });
+}
+
+/** Where replicas go, and what the settings say of them: nothing that was left out is written. */
+function replication(context: HostContext, { replication: wished }: HostsInput) {
+  const planned = replicationOf(context);
+  if (!planned) return undefined;
+  const { bytesPerSecond, keep } = wished;
+  return {
+    ...planned,
+    ...(bytesPerSecond === undefined ? {} : { bytesPerSecond }),
+    ...(keep === undefined ? {} : { keep }),
+  };
 }
 
 function watcher(context: HostContext, { plan, sizing, monitoring }: HostsInput): HostPart {
@@ -101,7 +122,8 @@ function watcher(context: HostContext, { plan, sizing, monitoring }: HostsInput)
         }))
       : [],
     front: front && {
-      hosts: front.fronts.map(({ name }) => name),
+      // A front that listens to balancers alone cannot be asked by its address.
+      hosts: front.proxyProtocolFrom.length > 0 ? [] : front.fronts.map(({ name }) => name),
       names: front.names.filter((name) => !name.startsWith("*.")),
       port: front.httpsPort,
       fleetAuthority: front.certificate.kind === "fleet",

@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { z } from "zod";
 
 /** Settings that only target `hosts` reads. */
@@ -5,6 +6,14 @@ import { z } from "zod";
 const hostName = z
   .string()
   .regex(/^[a-z0-9][a-z0-9-]{0,40}$/, "lower-case letters, digits and -, at most 41");
+
+/** An address, or a range of them. */
+const range = z.string().refine((text) => {
+  const [address = "", prefix, ...more] = text.split("/");
+  const bits = { 4: 32, 6: 128 }[isIP(address)];
+  if (bits === undefined || more.length > 0) return false;
+  return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits);
+}, "an address or a range, e.g. 203.0.113.7 or 203.0.113.0/24");
 
 const host = z.strictObject({
   name: hostName.describe("The node's id, for ever: another name is another node."),
@@ -83,6 +92,40 @@ export const frontSettings = z.strictObject({
     .describe("Which router a front picks. Any of them reaches every shard."),
   httpPort: z.int().min(1).max(65_535).default(80).describe("Port that redirects to HTTPS."),
   httpsPort: z.int().min(1).max(65_535).default(443).describe("Port people talk to (hosts)."),
+  proxyProtocolFrom: z
+    .array(range)
+    .default([])
+    .describe(
+      "Ranges of your own balancers, which speak the PROXY protocol to the fronts; nobody else is listened to then (nginx).",
+    ),
+  adminFrom: z
+    .array(range)
+    .optional()
+    .describe(
+      "Ranges from which the fleet's own API (/api/v1/fleet, /api/v1/history) is reached through the fronts; [] for none. Everywhere when left out; the admin token is asked for in any case. ./fleet comes this way too.",
+    ),
+  ipv6: z
+    .boolean()
+    .default(true)
+    .describe("false for hosts whose kernel has no IPv6: fronts listen on IPv4 alone then."),
+  limits: z
+    .strictObject({
+      connections: z
+        .int()
+        .min(1)
+        .optional()
+        .describe(
+          "Requests under way at once; a stream and a WebSocket each are one. 256 when left out.",
+        ),
+      requestsPerSecond: z.int().min(1).optional().describe("50 when left out."),
+      burst: z
+        .int()
+        .min(0)
+        .optional()
+        .describe("Requests above the rate that pass at once. 200 when left out."),
+    })
+    .prefault({})
+    .describe("What one address may ask; many people can share one (nginx)."),
 });
 
 /** Sessions, limits and stored answers. */
@@ -92,6 +135,38 @@ export const redisSettings = z.strictObject({
     .optional()
     .describe(
       "Address of a Redis or Valkey of your own, as env:NAME or a Pulumi secret; the hosts carry one as the preset says when left out.",
+    ),
+  memoryMiB: z
+    .int()
+    .min(64)
+    .optional()
+    .describe(
+      "maxmemory of each server on the hosts, MiB; 256 when left out, which is 100,000 sessions and 130 of the largest stored answers. Its unit may take twice as much.",
+    ),
+});
+
+/** The replicas that hosts keep of each other's shards. */
+export const replicationSettings = z.strictObject({
+  bytesPerSecond: z
+    .int()
+    .min(65_536)
+    .optional()
+    .describe(
+      "Most that a host sends to the others, bytes a second, all its shards together. No limit when left out; one below what shards write leaves them behind for good.",
+    ),
+  keep: z
+    .strictObject({
+      minutesForHours: z
+        .int()
+        .min(0)
+        .default(1)
+        .describe("One moment a minute, for so many hours."),
+      hoursForDays: z.int().min(0).default(1).describe("One moment an hour, for so many days."),
+      daysForDays: z.int().min(0).default(30).describe("One moment a day, for so many days."),
+    })
+    .optional()
+    .describe(
+      "Moments that ./fleet restore can go back to, besides the newest ten. What they hold lies on the disks of the hosts.",
     ),
 });
 

@@ -117,6 +117,46 @@ describe.each(Object.entries(SHAPES))("%s", (_, settings) => {
   });
 });
 
+describe("what the settings say of", () => {
+  const nodeOf = (more: object) => {
+    const [{ plan } = { plan: { files: {}, units: {} } as never }] = plansOf(
+      gather({ preset: "small", hosts: hostsOf(3), ...more }),
+    );
+    const path = "/var/lib/openclaw-fleet/nodes/n1/node.json";
+    return { plan, node: JSON.parse(plan.files[path]?.content ?? "{}") };
+  };
+
+  test("replicas stands in node.json, and nothing of it when nothing is said", () => {
+    const keep = { minutesForHours: 2, hoursForDays: 7, daysForDays: 90 };
+    const said = nodeOf({ replication: { bytesPerSecond: 1_000_000, keep } }).node.replication;
+    expect(said).toMatchObject({ bytesPerSecond: 1_000_000, keep });
+    expect(Object.keys(nodeOf({}).node.replication)).toEqual(["target"]);
+    const partly = nodeOf({ replication: { keep: { daysForDays: 7 } } }).node.replication;
+    expect(partly.keep).toEqual({ minutesForHours: 1, hoursForDays: 1, daysForDays: 7 });
+  });
+
+  test("memory stands in the units of the node and of Redis", () => {
+    const { units, files } = nodeOf({
+      redis: { memoryMiB: 512 },
+      sizes: { nodeMemoryMaxMiB: 9_000 },
+    }).plan;
+    expect(units["openclaw-fleet-node.service"]?.content).toContain("MemoryMax=9000M\n");
+    expect(units["openclaw-fleet-redis.service"]?.content).toContain("MemoryMax=1152M\n");
+    expect(JSON.stringify(files)).toContain("maxmemory 512mb");
+    expect(nodeOf({}).plan.units["openclaw-fleet-node.service"]?.content).not.toContain(
+      "MemoryMax=",
+    );
+  });
+});
+
+test("a limit of memory below what is planned for a node is refused", () => {
+  const limited = (nodeMemoryMaxMiB: number) => () =>
+    gather({ preset: "small", hosts: hostsOf(3), sizes: { nodeMemoryMaxMiB } });
+  const { memoryMiBPerNode } = gather({ preset: "small", hosts: hostsOf(3) }).input.sizing.loss;
+  expect(limited(memoryMiBPerNode)).not.toThrow();
+  expect(limited(memoryMiBPerNode - 1)).toThrow(/sizes\.nodeMemoryMaxMiB is \d+, and a node holds/);
+});
+
 test("a host taken away changes nothing of the others' but what names it", () => {
   const four = plansOf(gather({ preset: "medium", hosts: hostsOf(4) }));
   const three = plansOf(gather({ preset: "medium", hosts: hostsOf(3) }));

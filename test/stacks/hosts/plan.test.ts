@@ -66,6 +66,15 @@ test.each([
   [{ front: { certificate: "own" } }, /front\.certificateFile is missing/],
   [{ environment: "prod" }, /domain is missing/],
   [{ front: { hosts: ["z"] } }, /front\.hosts names "z"/],
+  [
+    { redis: { url: "redis://192.0.2.9", memoryMiB: 512 } },
+    /redis\.memoryMiB is set, and redis\.url/,
+  ],
+  [
+    { preset: "solo", hosts: THREE.slice(0, 1), replication: { bytesPerSecond: 1e6 } },
+    /replication is set for a single host/,
+  ],
+  [{ front: { kind: "caddy", limits: { burst: 5 } } }, /front\.limits is set, and Caddy/],
   [{ monitoring: { host: "z" } }, /monitoring\.host is z/],
 ])("%j is refused", (more, said) => {
   expect(() => plan(more)).toThrow(said);

@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, readFileSync } from "node:fs";
 import { arch, platform } from "node:os";
-import { join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { cacheEntry } from "./cache.ts";
 import { onPath, runLogged } from "./command.ts";
 import { ToolchainError } from "./errors.ts";
@@ -12,6 +12,9 @@ import { type EnsureOptions, type Tool, withDefaults } from "./tool.ts";
 
 const FOLDER = join(PROJECT_ROOT, "toolchain", "openclaw");
 const ENTRY = join("node_modules", "openclaw", "openclaw.mjs");
+
+/** Counted on when something is installed differently, so that nothing old in a cache is taken for it. */
+const INSTALLING = 1;
 
 export interface OpenclawOptions extends EnsureOptions {
   /** Kind of Linux machine that it is to run on, in Node's words. Missing: this machine. */
@@ -42,7 +45,8 @@ export function findOpenclaw(options: OpenclawOptions = {}): Tool | null {
 
 /**
  * The pinned OpenClaw, installed from npm into the cache by its own lockfile. No install scripts are
- * run: it works without them, and they are code of 330 packages that nobody looked at.
+ * run: it works without them, and they are code of 330 packages that nobody looked at. npm runs on this
+ * very Node: on an older one it leaves optional packages out without a word (docs/decisions/217-npm-on-this-node.md).
  */
 export async function ensureOpenclaw(options: OpenclawOptions = {}): Promise<Tool> {
   const found = findOpenclaw(options);
@@ -73,6 +77,7 @@ export async function ensureOpenclaw(options: OpenclawOptions = {}): Promise<Too
           if (!error && mb > 0) step.note(`${mb} of about 650 MB in place`);
         });
       }, 4_000);
+      const nodes = [dirname(process.execPath), resolved.env.PATH ?? ""].join(delimiter);
       try {
         await runLogged(
           npm,
@@ -80,7 +85,7 @@ export async function ensureOpenclaw(options: OpenclawOptions = {}): Promise<Too
             ...["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
             ...(elsewhere(options) ? ["--os=linux", `--cpu=${options.for}`, "--libc=glibc"] : []),
           ],
-          { cwd: folder, env: resolved.env },
+          { cwd: folder, env: { ...resolved.env, PATH: nodes } },
         );
         step.done("installed");
       } catch (error) {
@@ -107,10 +112,10 @@ export async function ensureOpenclaw(options: OpenclawOptions = {}): Promise<Too
   return tool;
 }
 
-/** Version and lockfile: another lockfile of the same version is another entry. */
+/** Version, lockfile, way of installing: another lockfile of the same version is another entry. */
 export function openclawKey(options: OpenclawOptions = {}): string {
   const lock = readFileSync(join(FOLDER, "package-lock.json"));
-  const key = `${OPENCLAW.version}-${createHash("sha256").update(lock).digest("hex").slice(0, 8)}`;
+  const key = `${OPENCLAW.version}-${createHash("sha256").update(lock).update(`\0${INSTALLING}`).digest("hex").slice(0, 8)}`;
   return elsewhere(options) ? `${key}-linux-${options.for}` : key;
 }
 

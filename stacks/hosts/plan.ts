@@ -75,7 +75,18 @@ function frontOf(settings: Settings): Parameters<typeof planFront>[1] {
     balancing: front.balancing,
     httpPort: front.httpPort,
     httpsPort: front.httpsPort,
+    proxyProtocolFrom: front.proxyProtocolFrom,
+    adminFrom: front.adminFrom,
+    ipv6: front.ipv6,
+    limits: given(front.limits),
   };
+}
+
+/** Without what was left out, which would hide the planned numbers. */
+function given<T extends object>(values: T): { [K in keyof T]?: NonNullable<T[K]> } {
+  return Object.fromEntries(
+    Object.entries(values).filter(([, value]) => value !== undefined),
+  ) as never;
 }
 
 function certificateOf({ front, domain }: Settings): FrontCertificate {

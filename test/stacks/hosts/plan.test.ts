@@ -32,6 +32,27 @@ test("without a domain people come to the first front, and trust the fleet's aut
   expect(front?.certificate.kind).toBe("fleet");
 });
 
+test("what a front is told is planned, and what it is not told stays as planned", () => {
+  const told = {
+    proxyProtocolFrom: ["10.0.0.0/8"],
+    adminFrom: ["203.0.113.0/24", "2001:db8::/32"],
+    ipv6: false,
+    limits: { burst: 5 },
+  };
+  const { front } = plan({ front: told });
+  expect(front).toMatchObject(told);
+  expect(front?.limits).toEqual({ connections: 256, requestsPerSecond: 50, burst: 5 });
+  const plain = plan({}).front;
+  expect(plain).toMatchObject({ proxyProtocolFrom: [], adminFrom: null, ipv6: true });
+});
+
+test.each(["10.0.0.0/33", "10.0.0", "fleet.example.com", "2001:db8::/129", "10.0.0.0/8/8", ""])(
+  "%j is no range",
+  (range) => {
+    expect(() => plan({ front: { adminFrom: [range] } })).toThrow(/an address or a range/);
+  },
+);
+
 test("a host with a front answers to the domain, another does not", () => {
   const { certificates } = plan({ domain: "chat.example.com", front: { hosts: ["b"] } });
   expect(certificates.b).toContain("chat.example.com");

@@ -11,6 +11,7 @@ import {
   writeGatewayConfig,
   writeGatewayToken,
 } from "../openclaw/launch.ts";
+import { removeLeftLeases } from "../openclaw/left-leases.ts";
 import type { Launch } from "../shard/types.ts";
 
 /** Kernels hand out ports from here on by themselves (ip_local_port_range, Linux's default). */
@@ -90,6 +91,8 @@ export class Gateways {
       shape: JSON.stringify(configShape(fleet, shard)),
       env: JSON.stringify(env),
     });
+    // Its cage is empty, and whoever owned it elsewhere is fenced: nobody holds anything in it any more.
+    removeLeftLeases(stateDir);
     await writeGatewayToken(stateDir, token);
     await this.#write(shard, fleet);
     const compileCache = this.#compileCache;

@@ -1,18 +1,18 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { Cloud, nameOf } from "../../standin/cloud.ts";
 import { share } from "../../support/share.ts";
-import { type AwsStack, awsStack, PULUMI } from "./harness.ts";
+import { type AwsStack, awsStack, LONG_MS, PULUMI } from "./harness.ts";
 import { leftIn } from "./kept.ts";
 import { furnish, settingsOf, TARGETS, ZONE_NAME } from "./stacks.ts";
 import { hasItsTurn } from "./turns.ts";
+
+vi.setConfig({ testTimeout: LONG_MS, hookTimeout: LONG_MS });
 
 /** What stands beside a stack `team` of Frankfurt in the same account. */
 const NEIGHBOURS = [
   { name: "another environment", stack: "team-staging", region: "eu-central-1" },
   { name: "another region", stack: "team-west", region: "eu-west-1" },
 ];
-/** Two ups in a row, on a machine that has more to do. */
-const LONG_MS = 900_000;
 const PAIRS = TARGETS.flatMap((target) => NEIGHBOURS.map((other) => ({ target, ...other })));
 
 describe.skipIf(!PULUMI || !hasItsTurn("beside")).each(share(PAIRS, 1))(
@@ -47,36 +47,28 @@ describe.skipIf(!PULUMI || !hasItsTurn("beside")).each(share(PAIRS, 1))(
       for (const stack of stacks) stack.remove();
     });
 
-    test(
-      "are made without being in each other's way",
-      async () => {
-        const [first, other] = stacks;
-        await must(first.up());
-        const before = ofStack("team");
-        await must(other.up());
-        expect(ofStack("team")).toEqual(before);
-        expect(ofStack(second).length).toBe(before.length);
-        expect(
-          first.account((world) =>
-            new Cloud(world).unmet().map(({ row, fault }) => `${nameOf(row.urn)}: ${fault}`),
-          ),
-        ).toEqual([]);
-      },
-      LONG_MS,
-    );
+    test("are made without being in each other's way", async () => {
+      const [first, other] = stacks;
+      await must(first.up());
+      const before = ofStack("team");
+      await must(other.up());
+      expect(ofStack("team")).toEqual(before);
+      expect(ofStack(second).length).toBe(before.length);
+      expect(
+        first.account((world) =>
+          new Cloud(world).unmet().map(({ row, fault }) => `${nameOf(row.urn)}: ${fault}`),
+        ),
+      ).toEqual([]);
+    });
 
-    test(
-      "go without taking anything of each other along",
-      async () => {
-        const [first, other] = stacks;
-        const before = ofStack(second);
-        await must(first.destroy());
-        expect(ofStack("team")).toEqual([]);
-        expect(ofStack(second)).toEqual(before);
-        await must(other.destroy());
-        expect(leftIn(first)).toEqual([]);
-      },
-      LONG_MS,
-    );
+    test("go without taking anything of each other along", async () => {
+      const [first, other] = stacks;
+      const before = ofStack(second);
+      await must(first.destroy());
+      expect(ofStack("team")).toEqual([]);
+      expect(ofStack(second)).toEqual(before);
+      await must(other.destroy());
+      expect(leftIn(first)).toEqual([]);
+    });
   },
 );

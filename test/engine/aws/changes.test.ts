@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { deployAws } from "../../../stacks/aws/deploy.ts";
 import type { AwsStackSettings } from "../../../stacks/aws/plan.ts";
 import { settingsSchema } from "../../../stacks/settings-schema.ts";
@@ -8,9 +8,11 @@ import { type Edge, withoutEdge, writtenEdges } from "../../standin/mutate.ts";
 import { Replay } from "../../standin/replay.ts";
 import { World } from "../../standin/world.ts";
 import { FULL, share } from "../../support/share.ts";
-import { type AwsStack, awsStack, PULUMI } from "./harness.ts";
+import { type AwsStack, awsStack, LONG_MS, PULUMI } from "./harness.ts";
 import { changedIn, holdersOf, leftIn } from "./kept.ts";
 import { furnish, settingsObject, settingsOf, TARGETS } from "./stacks.ts";
+
+vi.setConfig({ testTimeout: LONG_MS, hookTimeout: LONG_MS });
 
 describe.skipIf(!PULUMI).each(share(TARGETS, 1).map((target) => ({ target })))(
   "a stack on $target that grows and shrinks",

@@ -1,10 +1,12 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { DAY, FULL, share } from "../../support/share.ts";
 import type { Run } from "../fixtures/project.ts";
-import { type AwsStack, awsStack, PULUMI, type RunOptions } from "./harness.ts";
+import { type AwsStack, awsStack, LONG_MS, PULUMI, type RunOptions } from "./harness.ts";
 import { leftIn, twiceIn } from "./kept.ts";
 import { furnish, PRESETS, settingsOf, TARGETS } from "./stacks.ts";
 import { hasItsTurn } from "./turns.ts";
+
+vi.setConfig({ testTimeout: LONG_MS, hookTimeout: LONG_MS });
 
 const STACKS = TARGETS.flatMap((target) => PRESETS.map((preset) => ({ target, preset })));
 
@@ -17,7 +19,6 @@ const SHARES = FULL ? 1 : 6;
 const FAULT = `first:${Math.floor(DAY / 24)}/${SHARES}`;
 /** More runs than any stack is deep. */
 const RUNS = 80;
-const LONG_MS = FULL ? 3_600_000 : 900_000;
 
 describe.skipIf(!PULUMI || !hasItsTurn("failures")).each(share(STACKS, 1))(
   "$preset on $target, where each step of the day's share fails once",
@@ -50,50 +51,34 @@ describe.skipIf(!PULUMI || !hasItsTurn("failures")).each(share(STACKS, 1))(
       throw new Error(`no run of ${RUNS} succeeded`);
     }
 
-    test(
-      "what a failed up began is taken down from that point",
-      async () => {
-        const failed = await stack.up({ seed: DAY, fault: `create:${3 + ((DAY * 13) % 30)}:lost` });
-        expect(failed.code).not.toBe(0);
-        const { code, text } = await stack.destroy();
-        expect(code, text).toBe(0);
-        expect(leftIn(stack)).toEqual([]);
-      },
-      LONG_MS,
-    );
+    test("what a failed up began is taken down from that point", async () => {
+      const failed = await stack.up({ seed: DAY, fault: `create:${3 + ((DAY * 13) % 30)}:lost` });
+      expect(failed.code).not.toBe(0);
+      const { code, text } = await stack.destroy();
+      expect(code, text).toBe(0);
+      expect(leftIn(stack)).toEqual([]);
+    });
 
-    test(
-      "up comes to its end, with everything made once",
-      async () => {
-        expect(await untilDone(stack.up)).toBeGreaterThan(0);
-        expect(twiceIn(stack)).toEqual([]);
-        const again = await stack.up();
-        expect(again.text).toMatch(/Resources:\n +\d+ unchanged/);
-      },
-      LONG_MS,
-    );
+    test("up comes to its end, with everything made once", async () => {
+      expect(await untilDone(stack.up)).toBeGreaterThan(0);
+      expect(twiceIn(stack)).toEqual([]);
+      const again = await stack.up();
+      expect(again.text).toMatch(/Resources:\n +\d+ unchanged/);
+    });
 
-    test(
-      "so does a change of everything",
-      async () => {
-        stack.settings(settingsOf(target, preset, { tags: { "cost-center": "42" } }));
-        expect(await untilDone(stack.up)).toBeGreaterThan(0);
-        expect(twiceIn(stack)).toEqual([]);
-        const again = await stack.up();
-        expect(again.text).toMatch(/Resources:\n +\d+ unchanged/);
-      },
-      LONG_MS,
-    );
+    test("so does a change of everything", async () => {
+      stack.settings(settingsOf(target, preset, { tags: { "cost-center": "42" } }));
+      expect(await untilDone(stack.up)).toBeGreaterThan(0);
+      expect(twiceIn(stack)).toEqual([]);
+      const again = await stack.up();
+      expect(again.text).toMatch(/Resources:\n +\d+ unchanged/);
+    });
 
-    test(
-      "so does its end, and nothing is left",
-      async () => {
-        expect(await untilDone(stack.destroy)).toBeGreaterThan(0);
-        expect(leftIn(stack)).toEqual([]);
-        expect((await stack.state()).resources).toEqual([]);
-      },
-      LONG_MS,
-    );
+    test("so does its end, and nothing is left", async () => {
+      expect(await untilDone(stack.destroy)).toBeGreaterThan(0);
+      expect(leftIn(stack)).toEqual([]);
+      expect((await stack.state()).resources).toEqual([]);
+    });
   },
 );
 

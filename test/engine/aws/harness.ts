@@ -12,11 +12,15 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { WorldStore } from "../../standin/store.ts";
 import type { AccountSettings, World } from "../../standin/world.ts";
+import { FULL } from "../../support/share.ts";
 import { PULUMI, type Run } from "../fixtures/project.ts";
 
 const ROOT = join(import.meta.dirname, "../../..");
 
 export { PULUMI };
+
+/** Longest time of a test or hook that changes whole stacks, on a machine that has more to do, ms. */
+export const LONG_MS = FULL ? 3_600_000 : 900_000;
 
 /** One resource of an exported state. */
 export interface StateResource {

@@ -1,13 +1,15 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { parseFindings } from "../../../cli/lib/policy-report.ts";
 import { NAMED_EXCEPTIONS } from "../../../policies/named-exceptions.ts";
 import { ensurePolicyPack } from "../../../toolchain/policy-pack.ts";
 import { share } from "../../support/share.ts";
 import { makeProject } from "../fixtures/project.ts";
-import { awsStack, PULUMI } from "./harness.ts";
+import { awsStack, LONG_MS, PULUMI } from "./harness.ts";
 import { furnish, PRESETS, settingsOf, TARGETS } from "./stacks.ts";
+
+vi.setConfig({ testTimeout: LONG_MS, hookTimeout: LONG_MS });
 
 /** Two presets of AWS a day, prod and staging in turns. */
 const STACKS = TARGETS.flatMap((target) =>

@@ -1,12 +1,14 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { audit } from "../../standin/audit.ts";
 import { Cloud } from "../../standin/cloud.ts";
 import { leftOver } from "../../standin/mutate.ts";
 import { DAY, share } from "../../support/share.ts";
-import { type AwsStack, awsStack, PULUMI } from "./harness.ts";
+import { type AwsStack, awsStack, LONG_MS, PULUMI } from "./harness.ts";
 import { furnish, PRESETS, settingsOf, TARGETS } from "./stacks.ts";
+
+vi.setConfig({ testTimeout: LONG_MS, hookTimeout: LONG_MS });
 
 /** One preset of each target a day. */
 const STACKS = TARGETS.flatMap((target) => share(PRESETS, 1).map((preset) => ({ target, preset })));

@@ -1,14 +1,14 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { share } from "../../support/share.ts";
-import { type AwsStack, awsStack, PULUMI } from "./harness.ts";
+import { type AwsStack, awsStack, LONG_MS, PULUMI } from "./harness.ts";
 import { changedIn, holdersOf, leftIn } from "./kept.ts";
 import { furnish, settingsObject, settingsOf, TARGETS } from "./stacks.ts";
 import { hasItsTurn } from "./turns.ts";
 
+vi.setConfig({ testTimeout: LONG_MS, hookTimeout: LONG_MS });
+
 /** The second and third zone of the region: a choice without memory would put the first before them. */
 const STOOD = ["euc1-az2", "euc1-az3"];
-/** Two changes of a whole stack, on a machine that has more to do. */
-const LONG_MS = 900_000;
 
 describe
   .skipIf(!PULUMI || !hasItsTurn("zones"))
@@ -36,32 +36,28 @@ describe
       stack = await awsStack({ settings: settingsOf(target, "solo", pinned), delayMs: 5 });
       stack.account((world) => furnish(world));
       await must(stack.up());
-    }, LONG_MS);
+    });
     afterAll(async () => {
       await must(stack.destroy());
       expect(leftIn(stack)).toEqual([]);
       stack.remove();
-    }, LONG_MS);
+    });
 
-    test(
-      "keeps what holds data, and each subnet with its addresses, and gives none back",
-      async () => {
-        const [held, stood] = [holdersOf(stack), subnets()];
-        expect(Object.keys(stood)).toHaveLength(6);
-        stack.settings(settingsOf(target, "small"));
-        await must(stack.up());
-        const grown = subnets();
-        expect(changedIn(held, holdersOf(stack))).toEqual([]);
-        expect(changedIn(stood, grown)).toEqual([]);
-        expect(Object.keys(grown)).toHaveLength(9);
+    test("keeps what holds data, and each subnet with its addresses, and gives none back", async () => {
+      const [held, stood] = [holdersOf(stack), subnets()];
+      expect(Object.keys(stood)).toHaveLength(6);
+      stack.settings(settingsOf(target, "small"));
+      await must(stack.up());
+      const grown = subnets();
+      expect(changedIn(held, holdersOf(stack))).toEqual([]);
+      expect(changedIn(stood, grown)).toEqual([]);
+      expect(Object.keys(grown)).toHaveLength(9);
 
-        stack.settings(settingsOf(target, "solo"));
-        await must(stack.up());
-        expect(changedIn(held, holdersOf(stack))).toEqual([]);
-        expect(subnets()).toEqual(grown);
-      },
-      LONG_MS,
-    );
+      stack.settings(settingsOf(target, "solo"));
+      await must(stack.up());
+      expect(changedIn(held, holdersOf(stack))).toEqual([]);
+      expect(subnets()).toEqual(grown);
+    });
 
     test("is refused fewer zones, or others, before anything is asked of AWS", async () => {
       const asked = stack.account((world) => world.log.length);

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import type { FleetConfig } from "../gateway/config.ts";
 import { FleetApi } from "./api.ts";
+import { failuresOf } from "./faults.ts";
 import {
   fleetFile,
   leaseFile,
@@ -66,10 +67,7 @@ export class FleetHandler implements Handler {
   check(olds: Props | undefined, news: Props): { inputs: Props; failures: CheckFailure[] } {
     const inputs = olds ? keepPlaces(olds, news) : news;
     const parsed = fleetInputs.safeParse(reveal(inputs));
-    const failures = (parsed.error?.issues ?? []).map((issue) => ({
-      property: issue.path.join("."),
-      reason: issue.message,
-    }));
+    const failures = failuresOf(parsed.error);
     const was = olds && reveal(olds.dataDir);
     const is = reveal(inputs.dataDir);
     if (typeof is === "string" && !isAbsolute(is)) {

@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import { basename, dirname } from "node:path";
 import { z } from "zod";
 import { type NodeConfig, nodeConfig } from "../gateway/config.ts";
+import { failuresOf, refuseIfProtected } from "./faults.ts";
 import {
   fleetFile,
   nodeDir,
@@ -27,6 +28,7 @@ import {
   STOP_BUDGET_MS,
   untilAnswered,
   untilServing,
+  untilUpdated,
 } from "./node-steps.ts";
 import { differences, type Props, reveal } from "./values.ts";
 import { OneByOne, unlessInterrupted, waitFor } from "./wait.ts";
@@ -70,12 +72,7 @@ export class NodeHandler implements Handler {
   }
 
   check(_olds: Props | undefined, news: Props): { inputs: Props; failures: CheckFailure[] } {
-    const parsed = nodeInputs.safeParse(reveal(news));
-    const failures = (parsed.error?.issues ?? []).map((issue) => ({
-      property: issue.path.join("."),
-      reason: issue.message,
-    }));
-    return { inputs: news, failures };
+    return { inputs: news, failures: failuresOf(nodeInputs.safeParse(reveal(news)).error) };
   }
 
   diff(state: Props, oldInputs: Props, news: Props): Diff {
@@ -159,13 +156,7 @@ export class NodeHandler implements Handler {
   async delete(id: string, state: Props, op: Operation): Promise<void> {
     const dataDir = dirname(dirname(id));
     const node = basename(id);
-    // Pulumi's own protection of the fleet is seen only after its nodes are gone.
-    if (reveal(state.protected) === true && !op.programRuns) {
-      throw new Error(
-        `node ${node} was not stopped: the stack is protected by openclaw-fleet:environment prod. ` +
-          "Set it to staging or dev and run up, then destroy",
-      );
-    }
+    refuseIfProtected(reveal(state.protected), op, `node ${node} was not stopped`);
     const end = async () => {
       await this.#stop(dataDir, node, op);
       await this.#launcher.forget(dataDir, node);
@@ -199,6 +190,7 @@ export class NodeHandler implements Handler {
     await this.#launcher.start(configOf(inputs));
     await untilServing(this.#launcher, dataDir, node, op);
     await resumeNode(dataDir, node, op);
+    await untilUpdated(dataDir, op);
     await untilAnswered(dataDir, op);
   }
 

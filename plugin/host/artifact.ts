@@ -5,6 +5,7 @@ import {
   type HostRelease,
 } from "../../toolchain/host-release.ts";
 import { createProgress } from "../../toolchain/progress.ts";
+import { faultsOfKnown } from "../faults.ts";
 import {
   type CheckFailure,
   type Diff,
@@ -13,9 +14,9 @@ import {
   type Operation,
   PartlyDone,
 } from "../handler.ts";
-import { differences, hasUnknown, type Props, reveal, UNKNOWN } from "../values.ts";
+import { differences, type Props, reveal, UNKNOWN } from "../values.ts";
 import { HostReleases, type PartMark } from "./artifact-host.ts";
-import { hostConnection } from "./connection.ts";
+import { hostConnection, pinned } from "./connection.ts";
 import { howToForget, isForgotten } from "./forget.ts";
 import { faultsText, hostNeeds, judgeHost } from "./preflight.ts";
 import { surveyHost } from "./preflight-facts.ts";
@@ -72,13 +73,7 @@ export class ArtifactHandler implements Handler {
   }
 
   check(_olds: Props | undefined, news: Props): { inputs: Props; failures: CheckFailure[] } {
-    const all = reveal<Props>(news);
-    if (hasUnknown(all)) return { inputs: news, failures: [] };
-    const failures = (artifactInputs.safeParse(all).error?.issues ?? []).map((issue) => ({
-      property: issue.path.map(String).join("."),
-      reason: issue.message,
-    }));
-    return { inputs: news, failures };
+    return { inputs: news, failures: faultsOfKnown(artifactInputs, reveal(news)) };
   }
 
   diff(state: Props, oldInputs: Props, news: Props): Diff {
@@ -196,8 +191,7 @@ export class ArtifactHandler implements Handler {
     { host, hostKey }: Pick<Whole, "host" | "hostKey">,
     work: (shell: HostShell) => Promise<T>,
   ): Promise<T> {
-    const pinned = host.hostKey === undefined && hostKey ? { hostKey } : {};
-    const shell = this.#open({ ...host, ...pinned });
+    const shell = this.#open(pinned(host, hostKey));
     try {
       return await work(shell);
     } finally {

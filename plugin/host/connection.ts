@@ -12,3 +12,8 @@ export const hostConnection = z.strictObject({
   jump: z.string().optional(),
   hostKey: z.string().optional(),
 }) satisfies z.ZodType<HostConnection>;
+
+/** How to reach a host whose key was seen before: only that one is accepted, unless the person names one. */
+export function pinned(host: HostConnection, seenKey: string | undefined): HostConnection {
+  return host.hostKey === undefined && seenKey ? { ...host, hostKey: seenKey } : host;
+}

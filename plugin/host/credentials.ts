@@ -1,5 +1,6 @@
 import { randomBytes, X509Certificate } from "node:crypto";
 import { z } from "zod";
+import { failuresOf } from "../faults.ts";
 import type { CheckFailure, Diff, Handler, Operation } from "../handler.ts";
 import { differences, type Props, reveal, secret, UNKNOWN } from "../values.ts";
 import type { KeyPair } from "./authority.ts";
@@ -66,10 +67,7 @@ export class CredentialsHandler implements Handler {
 
   check(olds: Props | undefined, news: Props): { inputs: Props; failures: CheckFailure[] } {
     const parsed = credentialsInputs.safeParse(reveal(news));
-    const failures = (parsed.error?.issues ?? []).map((issue) => ({
-      property: issue.path.join("."),
-      reason: issue.message,
-    }));
+    const failures = failuresOf(parsed.error);
     const before = olds && reveal<Partial<CredentialsInputs>>(olds).authorityStep;
     const step = parsed.data?.authorityStep ?? 0;
     if (before !== undefined && parsed.success && step !== before && step !== before + 1) {

@@ -1,6 +1,5 @@
 import { z } from "zod";
-import type { FleetStatus } from "../../gateway/contract.ts";
-import { readiness } from "../../gateway/readiness.ts";
+import { faultsOfKnown } from "../faults.ts";
 import {
   type CheckFailure,
   type Diff,
@@ -9,10 +8,11 @@ import {
   type Operation,
   PartlyDone,
 } from "../handler.ts";
-import { differences, hasUnknown, type Props, reveal } from "../values.ts";
+import { differences, type Props, reveal } from "../values.ts";
 import { waitFor } from "../wait.ts";
 import { ask } from "./ask.ts";
 import { hostConnection } from "./connection.ts";
+import { type FleetLook, lookAtFleet } from "./fleet-look.ts";
 import { HostUnreachable, type OpenShell } from "./shell.ts";
 
 /** Inputs of `openclaw:host:Fleet`. */
@@ -49,7 +49,6 @@ const READY_PER_SHARD_MS = 60_000;
 const FIRST_TURN_MS = 120_000;
 /** A front takes some seconds to find that a router is well; then a turn gets through or it does not. */
 const FRONT_SETTLES_MS = 30_000;
-const LOOK_MS = 5_000;
 const LOG_LINES = 15;
 const QUESTION = { agent: "main", session: "fleet-check", message: "Please answer with OK." };
 
@@ -72,14 +71,7 @@ export class FleetReadyHandler implements Handler {
   }
 
   check(_olds: Props | undefined, news: Props): { inputs: Props; failures: CheckFailure[] } {
-    const all = reveal<Props>(news);
-    const known = Object.fromEntries(Object.entries(all).filter(([, value]) => !hasUnknown(value)));
-    const shape = hasUnknown(all) ? fleetReadyInputs.partial() : fleetReadyInputs;
-    const failures = (shape.safeParse(known).error?.issues ?? []).map(({ path, message }) => ({
-      property: path.map(String).join("."),
-      reason: message,
-    }));
-    return { inputs: news, failures };
+    return { inputs: news, failures: faultsOfKnown(fleetReadyInputs, reveal(news)) };
   }
 
   diff(state: Props, oldInputs: Props, news: Props): Diff {
@@ -109,7 +101,7 @@ export class FleetReadyHandler implements Handler {
   async read(_id: string, state: Props | undefined, inputs: Props | undefined) {
     if (!state || !inputs) return null;
     const parsed = fleetReadyInputs.parse(reveal(inputs));
-    const { missing } = await look(parsed, new AbortController().signal);
+    const { missing } = await lookAtFleet(parsed, new AbortController().signal);
     return { state: { ...state, state: missing ?? "serving" }, inputs };
   }
 
@@ -147,10 +139,10 @@ export class FleetReadyHandler implements Handler {
   async #prove(inputs: FleetReadyInputs, op: Operation): Promise<void> {
     const { signal } = op;
     const { readyMs = READY_MS + READY_PER_SHARD_MS * inputs.shards.length } = this.#options;
-    let last: Look = { missing: "nobody was asked yet", nodes: [], hopeless: false };
+    let last: FleetLook = { missing: "nobody was asked yet", nodes: [], hopeless: false };
     const ready = await waitFor(
       async () => {
-        const seen = await look(inputs, signal);
+        const seen = await lookAtFleet(inputs, signal);
         if (seen.missing !== null && seen.missing !== last.missing)
           op.say(`waiting: ${seen.missing}`);
         last = seen;
@@ -220,61 +212,4 @@ export class FleetReadyHandler implements Handler {
     }
     return parts.length > 0 ? parts.join("\n") : "See ./fleet status and ./fleet logs";
   }
-}
-
-interface Look {
-  /** What is missing until the fleet serves; null: nothing. */
-  readonly missing: string | null;
-  /** Nodes to look at. */
-  readonly nodes: readonly string[];
-  /** It will not come true by waiting. */
-  readonly hopeless: boolean;
-}
-
-/** One look at the fleet through its front door. */
-async function look(inputs: FleetReadyInputs, signal: AbortSignal): Promise<Look> {
-  const answer = await ask(new URL("/api/v1/fleet", inputs.endpoint), {
-    token: inputs.adminToken,
-    ca: inputs.caCertificate,
-    timeoutMs: LOOK_MS,
-    signal,
-  });
-  const status = answer.body as FleetStatus | null;
-  if (answer.fault !== "" || !status?.nodes) {
-    const why = answer.fault || "what answers there is no fleet";
-    // A wrong token stays wrong.
-    const hopeless = answer.status === 401 || answer.status === 403;
-    return {
-      missing: `${inputs.endpoint} does not answer (${why})`,
-      nodes: inputs.nodes,
-      hopeless,
-    };
-  }
-  const absent = inputs.nodes.filter((id) => {
-    const node = status.nodes.find((each) => each.id === id);
-    return !node || node.state === "lost";
-  });
-  const known = new Set(status.shards.map(({ id }) => id));
-  const unknown = inputs.shards.filter((id) => !known.has(id));
-  const wanted = {
-    ...status,
-    // One that was taken away is seen a moment longer.
-    nodes: status.nodes.filter(({ id }) => inputs.nodes.includes(id)),
-    shards: status.shards.filter(({ id }) => inputs.shards.includes(id)),
-  };
-  const failed = wanted.shards.filter(({ state }) => state === "failed");
-  const { ready, causes } = readiness(wanted);
-  const reasons = [
-    ...absent
-      .filter((id) => !status.nodes.some((n) => n.id === id))
-      .map((id) => `node ${id} has not joined`),
-    ...unknown.map((id) => `${id} is not known yet`),
-    ...(ready ? [] : causes),
-    ...failed.map(({ id, reason }) => `${id}: ${reason ?? "no reason given"}`),
-  ];
-  return {
-    missing: reasons.length > 0 ? reasons.join(", ") : null,
-    nodes: absent,
-    hopeless: failed.length > 0,
-  };
 }

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { secretNames } from "../../components/host/secrets.ts";
 import { hostPlan } from "../../components/host/shape.ts";
 import type { HostPlan } from "../../components/host/types.ts";
+import { faultsOfKnown } from "../faults.ts";
 import type { CheckFailure } from "../handler.ts";
 import {
   type Change,
@@ -46,13 +47,9 @@ const ONLY_KEPT: readonly string[] = ["keepData", "protected"];
 export function checkRelease(news: Props): { inputs: Props; failures: CheckFailure[] } {
   const all = reveal(news) as Props;
   const { plan, secrets } = all;
-  // What comes from resources that are not made yet is looked at when it is known.
-  if (hasUnknown(all)) {
-    const known = Object.fromEntries(Object.entries(all).filter(([, value]) => !hasUnknown(value)));
-    return { inputs: news, failures: faultsOf(releaseInputs.partial(), known) };
-  }
-  const failures = faultsOf(releaseInputs, all);
-  if (failures.length > 0 || !isObject(secrets)) return { inputs: news, failures };
+  const failures = faultsOfKnown(releaseInputs, all);
+  if (hasUnknown(all) || failures.length > 0 || !isObject(secrets))
+    return { inputs: news, failures };
   const names = secretNames(plan as HostPlan);
   for (const name of names) {
     if (typeof secrets[name] === "string") continue;
@@ -66,13 +63,6 @@ export function checkRelease(news: Props): { inputs: Props; failures: CheckFailu
     secrets[name] === undefined ? [] : [[name, secrets[name]] as const],
   );
   return { inputs: { ...news, secrets: secret(Object.fromEntries(kept)) }, failures };
-}
-
-function faultsOf(shape: z.ZodType, value: unknown): CheckFailure[] {
-  return (shape.safeParse(value).error?.issues ?? []).map(({ path, message }) => ({
-    property: path.map(String).join("."),
-    reason: message,
-  }));
 }
 
 /** What differs, by property: secrets as one, because their values must not be shown. */

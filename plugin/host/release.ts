@@ -1,9 +1,11 @@
 import { randomBytes } from "node:crypto";
+import { refuseIfProtected } from "../faults.ts";
 import { type Diff, type Handler, Interrupted, type Operation, PartlyDone } from "../handler.ts";
 import { type Props, reveal, UNKNOWN } from "../values.ts";
 import { OneByOne } from "../wait.ts";
 import type { AgentRequest, AgentResult, NodeApiAccess } from "./agent/protocol.ts";
 import { AgentError, AgentMissing, callAgent } from "./agent-call.ts";
+import { pinned } from "./connection.ts";
 import { howToForget, isForgotten } from "./forget.ts";
 import {
   ADMIN_TOKEN,
@@ -13,7 +15,7 @@ import {
   releaseChanges,
   releaseInputs,
 } from "./release-inputs.ts";
-import { type HostConnection, HostUnreachable, type OpenShell } from "./shell.ts";
+import { HostUnreachable, type OpenShell } from "./shell.ts";
 
 /** What the state holds besides the inputs. */
 interface Made {
@@ -139,13 +141,7 @@ export class ReleaseHandler implements Handler {
   async delete(_id: string, state: Props, op: Operation): Promise<void> {
     const whole = reveal<Whole>(state);
     const { host } = whole;
-    // Pulumi's own protection of the fleet is seen only after its hosts are gone.
-    if (whole.protected === true && !op.programRuns) {
-      throw new Error(
-        `host ${host.name} was not touched: the stack is protected by openclaw-fleet:environment prod. ` +
-          "Set it to staging or dev and run up, then destroy",
-      );
-    }
+    refuseIfProtected(whole.protected, op, `host ${host.name} was not touched`);
     if (isForgotten(host.name, this.#env)) {
       op.say(`forgotten: ${leftBehind(whole)}`);
       return;
@@ -222,11 +218,7 @@ export class ReleaseHandler implements Handler {
     op?: Operation,
     reached: Reached = { hostKey: null },
   ): Promise<AgentResult> {
-    const connection: HostConnection = {
-      ...host,
-      ...(host.hostKey === undefined && hostKey ? { hostKey } : {}),
-    };
-    const shell = this.#open(connection);
+    const shell = this.#open(pinned(host, hostKey));
     try {
       reached.hostKey = (await shell.hostKey?.()) ?? hostKey ?? "";
       return await callAgent(shell, artifact, request, { signal: op?.signal, say: op?.say });

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { failuresOf } from "../faults.ts";
 import type { CheckFailure, Diff, Handler, Operation } from "../handler.ts";
 import { differences, type Props, reveal, UNKNOWN } from "../values.ts";
 import { waitFor } from "../wait.ts";
@@ -36,10 +37,7 @@ export class GoneHandler implements Handler {
 
   check(_olds: Props | undefined, news: Props): { inputs: Props; failures: CheckFailure[] } {
     const revealed = reveal<Props>(news);
-    const failures = (goneInputs.safeParse(revealed).error?.issues ?? []).map((issue) => ({
-      property: issue.path.join("."),
-      reason: issue.message,
-    }));
+    const failures = failuresOf(goneInputs.safeParse(revealed).error);
     const { endpoint } = revealed;
     if (typeof endpoint === "string" && endpoint !== UNKNOWN && !isHttps(endpoint)) {
       failures.push({ property: "endpoint", reason: `${endpoint} is no https URL` });

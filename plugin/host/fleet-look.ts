@@ -1,0 +1,77 @@
+import type { FleetStatus } from "../../gateway/contract.ts";
+import { readiness } from "../../gateway/readiness.ts";
+import { ask } from "./ask.ts";
+
+/** A node answers from memory; what takes longer is on its way down or not there. */
+const LOOK_MS = 5_000;
+
+/** A fleet that is to serve. */
+export interface ServingFleet {
+  /** Where people reach it. */
+  readonly endpoint: string;
+  /** The fleet's own authority, PEM; empty: what this machine trusts is enough. */
+  readonly caCertificate: string;
+  readonly adminToken: string;
+  /** Ids of the nodes that have to be there. */
+  readonly nodes: readonly string[];
+  /** Ids of the shards that have to be served. */
+  readonly shards: readonly string[];
+}
+
+/** What one look at a fleet found. */
+export interface FleetLook {
+  /** What is missing until the fleet serves; null: nothing. */
+  readonly missing: string | null;
+  /** Nodes to look at. */
+  readonly nodes: readonly string[];
+  /** It will not come true by waiting. */
+  readonly hopeless: boolean;
+}
+
+/** One look at the fleet through its front door. Never throws for what the fleet does or does not. */
+export async function lookAtFleet(inputs: ServingFleet, signal: AbortSignal): Promise<FleetLook> {
+  const answer = await ask(new URL("/api/v1/fleet", inputs.endpoint), {
+    token: inputs.adminToken,
+    ca: inputs.caCertificate,
+    timeoutMs: LOOK_MS,
+    signal,
+  });
+  const status = answer.body as FleetStatus | null;
+  if (answer.fault !== "" || !status?.nodes) {
+    const why = answer.fault || "what answers there is no fleet";
+    // A wrong token stays wrong.
+    const hopeless = answer.status === 401 || answer.status === 403;
+    return {
+      missing: `${inputs.endpoint} does not answer (${why})`,
+      nodes: inputs.nodes,
+      hopeless,
+    };
+  }
+  const absent = inputs.nodes.filter((id) => {
+    const node = status.nodes.find((each) => each.id === id);
+    return !node || node.state === "lost";
+  });
+  const known = new Set(status.shards.map(({ id }) => id));
+  const unknown = inputs.shards.filter((id) => !known.has(id));
+  const wanted = {
+    ...status,
+    // One that was taken away is seen a moment longer.
+    nodes: status.nodes.filter(({ id }) => inputs.nodes.includes(id)),
+    shards: status.shards.filter(({ id }) => inputs.shards.includes(id)),
+  };
+  const failed = wanted.shards.filter(({ state }) => state === "failed");
+  const { ready, causes } = readiness(wanted);
+  const reasons = [
+    ...absent
+      .filter((id) => !status.nodes.some((n) => n.id === id))
+      .map((id) => `node ${id} has not joined`),
+    ...unknown.map((id) => `${id} is not known yet`),
+    ...(ready ? [] : causes),
+    ...failed.map(({ id, reason }) => `${id}: ${reason ?? "no reason given"}`),
+  ];
+  return {
+    missing: reasons.length > 0 ? reasons.join(", ") : null,
+    nodes: absent,
+    hopeless: failed.length > 0 || refused !== null,
+  };
+}

@@ -9,12 +9,14 @@ import {
   etcdProgram,
   planEtcd,
 } from "../../components/etcd/plan.ts";
+import type { HostPart } from "../../components/host/types.ts";
 import { leasePrefix, planNode } from "../../components/node/plan.ts";
 import { NODE_UNIT } from "../../components/node/unit.ts";
 import type { FleetStatus } from "../../gateway/contract.ts";
-import { issue, type KeyPair, makeAuthority } from "../../plugin/host/authority.ts";
+import { AUTHORITY_STEPS } from "../../plugin/host/credentials.ts";
 import { ensureEtcd } from "../../toolchain/etcd.ts";
 import { eventually } from "../support/eventually.ts";
+import { TestCertificates } from "./support/certificates.ts";
 import { frontLoad } from "./support/front-load.ts";
 import type { TestHost } from "./support/host.ts";
 import { TestHosts } from "./support/lab.ts";
@@ -40,23 +42,13 @@ describe.skipIf(whyNoHosts() !== null || !hasItsTurn("nodes"))(
   "nodes on three hosts, with etcd between them",
   () => {
     let lab: TestHosts;
-    let authority: KeyPair;
+    let certificates: TestCertificates;
+    const parts = new Map<TestHost, HostPart[]>();
     const port = 18_789;
-
-    async function certify(host: TestHost): Promise<Record<string, string>> {
-      const addresses = [host.address, host.name, "127.0.0.1"];
-      const request_ = { fleet: "lab", name: host.name, addresses, days: 30 };
-      const leaf = await issue(authority, request_, new Date());
-      return {
-        "tls.ca": authority.cert,
-        [`tls.${host.name}.cert`]: leaf.cert,
-        [`tls.${host.name}.key`]: leaf.key,
-      };
-    }
 
     beforeAll(async () => {
       lab = await TestHosts.create({ hosts: NAMES });
-      authority = await makeAuthority("lab", new Date());
+      certificates = await TestCertificates.make(lab.hosts);
       const release = await fastRelease();
       const etcd = await ensureEtcd({ for: process.arch as "x64" });
       for (const host of lab.hosts) {
@@ -75,10 +67,8 @@ describe.skipIf(whyNoHosts() !== null || !hasItsTurn("nodes"))(
           etcdEndpoints: etcdEndpoints(context, members),
           fleet: fleetSettings(SHARDS),
         });
-        await carryOut(host, [planEtcd(context, members), node], {
-          ...tokenSecrets,
-          ...(await certify(host)),
-        });
+        parts.set(host, [planEtcd(context, members), node]);
+        await carryOut(host, parts.get(host) ?? [], { ...certificates.secrets, ...tokenSecrets });
         await forTests(host, NODE_UNIT, WATCHDOG_S);
       }
       await Promise.all(lab.hosts.map((host) => host.run(["systemctl", "start", ETCD_UNIT])));
@@ -92,6 +82,12 @@ describe.skipIf(whyNoHosts() !== null || !hasItsTurn("nodes"))(
 
     const show = async (host: TestHost, property: string, unit = NODE_UNIT) =>
       (await host.run(["systemctl", "show", "--value", "-p", property, unit])).stdout.trim();
+    const routers = () => lab.hosts.map(({ address }) => ({ host: address, port: 18_790 }));
+    /** How often the node on a host has said that it took new certificates. */
+    const timesInForce = async (host: TestHost) => {
+      const script = `journalctl --no-pager -o cat -u ${NODE_UNIT} | grep -c 'new certificates are in force' || :`;
+      return Number((await host.run(script)).stdout);
+    };
     const curl = async (host: TestHost, path: string, token: string, body?: object) => {
       const { stdout } = await host.run([
         ...["curl", "--silent", "--fail-with-body", "--max-time", "60"],
@@ -140,11 +136,7 @@ describe.skipIf(whyNoHosts() !== null || !hasItsTurn("nodes"))(
 
     test("a front on another machine is let in by its certificate, and by nothing less", async () => {
       const host = lab.host("b");
-      const leaf = await issue(
-        authority,
-        { fleet: "lab", name: "front", addresses: ["front"], days: 1 },
-        new Date(),
-      );
+      const { ca, cert, key } = certificates.front;
       const ask = (tls: object) =>
         new Promise<number>((resolve, reject) => {
           const req = request(
@@ -157,19 +149,12 @@ describe.skipIf(whyNoHosts() !== null || !hasItsTurn("nodes"))(
           req.on("error", reject);
           req.end();
         });
-      expect(await ask({ ca: authority.cert, cert: leaf.cert, key: leaf.key })).toBe(200);
-      await expect(ask({ ca: authority.cert })).rejects.toThrow();
+      expect(await ask({ ca, cert, key })).toBe(200);
+      await expect(ask({ ca })).rejects.toThrow();
     });
 
     test("every host is updated in turn under load through its fronts: no client notices", async () => {
-      const leaf = await issue(
-        authority,
-        { fleet: "lab", name: "front", addresses: ["front"], days: 1 },
-        new Date(),
-      );
-      const routers = lab.hosts.map(({ address }) => ({ host: address, port: 18_790 }));
-      const tls = { ca: authority.cert, cert: leaf.cert, key: leaf.key };
-      const load = frontLoad(routers, tls, TOKENS.client);
+      const load = frontLoad(routers(), certificates.front, TOKENS.client);
       for (const [index, host] of lab.hosts.entries()) {
         const before = load.asked();
         await host.run(["systemctl", "restart", NODE_UNIT]);
@@ -179,44 +164,37 @@ describe.skipIf(whyNoHosts() !== null || !hasItsTurn("nodes"))(
       expect(await load.stop()).toEqual([]);
     });
 
-    test("certificates of another authority replace those in force, without a restart", async () => {
-      const old = authority;
-      const next = await makeAuthority("lab", new Date());
+    test("the authority is exchanged in three steps under load: no client notices, no node restarts", {
+      timeout: 900_000,
+    }, async () => {
       const before = await Promise.all(lab.hosts.map((host) => show(host, "NRestarts")));
-      const trusted = old.cert + next.cert;
-      const put = async (host: TestHost, secrets: Record<string, string>) => {
-        const { paths } = contextFor(lab.hosts, host);
-        const files = {
-          "ca.pem": trusted,
-          "node.pem": secrets[`tls.${host.name}.cert`],
-          "node.key": secrets[`tls.${host.name}.key`],
-        };
-        for (const [name, text] of Object.entries(files)) {
-          await host.run(`cat > ${paths.tls}/${name}`, { stdin: text ?? "" });
+      const old = certificates.front;
+      const load = frontLoad(routers(), old, TOKENS.client);
+      for (let step = 1; step <= AUTHORITY_STEPS; step++) {
+        await certificates.step();
+        for (const host of lab.hosts) {
+          const said = await timesInForce(host);
+          await carryOut(host, parts.get(host) ?? [], { ...certificates.secrets, ...tokenSecrets });
+          await eventually(async () => {
+            expect(await timesInForce(host)).toBeGreaterThan(said);
+            expect(await certificates.shownBy(host.address, 18_790)).toBe(certificates.of(host));
+          }, WAIT_MS);
+          // etcd reads whom it trusts when it starts.
+          await host.run(["systemctl", "restart", ETCD_UNIT]);
+          const health = etcdProgram(contextFor(lab.hosts, host).paths, "health");
+          await eventually(() => host.run(health), WAIT_MS);
+          // The front's own turn comes among those of the hosts.
+          if (host.name === "b") load.use(certificates.front);
         }
-      };
-      const inForce = (host: TestHost, times: number) =>
-        eventually(async () => {
-          const { stdout } = await host.run(
-            `journalctl --no-pager -o cat -u ${NODE_UNIT} | grep -c 'new certificates are in force' || :`,
-          );
-          expect(Number(stdout)).toBeGreaterThanOrEqual(times);
-        }, WAIT_MS);
-      // Trusted everywhere first, then signing: etcd reads whom it trusts when it starts.
-      for (const host of lab.hosts) await put(host, await certify(host));
-      for (const host of lab.hosts) await inForce(host, 1);
-      for (const host of lab.hosts) {
-        const { paths } = contextFor(lab.hosts, host);
-        await host.run(`cat > ${paths.etc}/etcd/ca.pem`, { stdin: trusted });
-        await host.run(["systemctl", "restart", ETCD_UNIT]);
+        const asked = load.asked();
+        await eventually(() => expect(load.asked()).toBeGreaterThan(asked + 20), WAIT_MS);
       }
-      authority = next;
-      for (const host of lab.hosts) await put(host, await certify(host));
-      for (const host of lab.hosts) await inForce(host, 2);
+      expect(await load.stop()).toEqual([]);
+      // Neither who was certified before is let in any more, nor is what it knew of use.
+      await expect(certificates.shownBy(lab.host("a").address, 18_790, old)).rejects.toThrow();
       for (const host of lab.hosts) {
         for (let n = 0; n < 6; n++) await chat(host, `new-${host.name}-${n}`);
       }
-      await serving(lab.host("a"));
       const after = await Promise.all(lab.hosts.map((host) => show(host, "NRestarts")));
       expect(after).toEqual(before);
     });

@@ -1,7 +1,16 @@
 import { Agent, request } from "node:https";
 
+/** With what a front proves who it is, and whom it believes. */
+export interface FrontTls {
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+}
+
 export interface FrontLoad {
   asked(): number;
+  /** New connections use this from now on; what is under way ends on those that are open. */
+  use(tls: FrontTls): void;
   /** Ends it; what was no good answer. */
   stop(): Promise<string[]>;
 }
@@ -12,10 +21,16 @@ export interface FrontLoad {
  */
 export function frontLoad(
   routers: readonly { host: string; port: number }[],
-  tls: { ca: string; cert: string; key: string },
+  first: FrontTls,
   token: string,
 ): FrontLoad {
-  const agents = routers.map(() => new Agent({ keepAlive: true, ...tls }));
+  const made: Agent[] = [];
+  const agentsFor = (tls: FrontTls) => {
+    const own = routers.map(() => new Agent({ keepAlive: true, ...tls }));
+    made.push(...own);
+    return own;
+  };
+  let agents = agentsFor(first);
   const faults: string[] = [];
   let over = false;
   let asked = 0;
@@ -67,10 +82,13 @@ export function frontLoad(
   const clients = [true, true, true, false].map(client);
   return {
     asked: () => asked,
+    use: (tls) => {
+      agents = agentsFor(tls);
+    },
     stop: async () => {
       over = true;
       await Promise.all(clients);
-      for (const agent of agents) agent.destroy();
+      for (const agent of made) agent.destroy();
       return faults;
     },
   };

@@ -99,8 +99,6 @@ export class NodeReplicas {
    * had been served here.
    */
   async mayServe(shard: ShardId): Promise<void> {
-    // Not sooner: OpenClaw refuses to migrate its state while anybody else has a database of it open.
-    this.state.replicate(shard);
     const until = bootClock.now() + FIRST_MANIFEST_MS;
     while (this.state.condition(shard)?.replicated === false && bootClock.now() < until) {
       await this.#news(until - bootClock.now());

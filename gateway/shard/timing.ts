@@ -13,11 +13,9 @@ export const RUNNER = {
   hopelessExit: 78,
   /**
    * It says so as well when a helper of its own did not start within its 5 s, which passes with whatever kept the
-   * machine busy (seen with nine programs for each core), and when its migrations did not get their lock within its
-   * 250 ms (seen at first boots on new hosts). Nobody else has the state: its owner's lease and cage see to that.
+   * machine busy (seen with nine programs for each core).
    */
-  passingFault:
-    /heartbeat did not become ready|another SQLite maintenance command owns this state directory/,
+  passingFault: /heartbeat did not become ready/,
   /** While serving: pause between probes, and how long one may take. */
   probeEveryMs: 2_000,
   probeTimeoutMs: 2_000,

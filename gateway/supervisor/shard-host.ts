@@ -145,6 +145,7 @@ export class ShardHost {
         remember?.("restored", shard, `${mib} MiB from its replica`);
       }
       if (lost) historyLost?.(shard, epoch, lost);
+      replica.replicate(shard);
       this.runner(shard).start(epoch, incarnation);
     } catch (error) {
       if (this.#isOver(shard, epoch)) return;

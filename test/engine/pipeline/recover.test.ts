@@ -108,43 +108,47 @@ const KILLS = [3, 8, 15, 23, 34, 46, 57, 69, 80, 92].map((changes, i) => ({
   target: TARGETS[i % TARGETS.length] as TargetName,
 }));
 
-describe.skipIf(!PULUMI)("a run killed with many creates on their way", () => {
-  test.each(share(KILLS, 1))(
-    "leaves nothing of a stack on $target after $changes changes",
-    async (kill) => {
-      const pipeline = new Pipeline();
-      try {
-        const stack = pipeline.name();
-        pipeline.account((world) => furnish(world));
-        pipeline.settings(stack, {
-          ...settingsObject(kill.target, "small"),
-          ephemeral: { expires: hoursAgo(1) },
-        });
-        const slow = { STANDIN_DELAY_MS: "2000", STANDIN_SEED: String(DAY) };
-        const up = pipeline.start(["up", "--yes", "--skip-preview", "--stack", stack], slow);
-        const madeSoFar = () => pipeline.account((world) => world.log.length);
-        await eventually(
-          () => expect(madeSoFar(), up.seen()).toBeGreaterThan(kill.changes),
-          240_000,
-        );
-        up.killAll();
-        await up.done;
-        // As a kill between two writes leaves it, which is rare: Pulumi then reads no stack at all.
-        const states = join(pipeline.home, "state/.pulumi/stacks/openclaw-fleet");
-        writeFileSync(join(states, `${stack}.json.attrs`), "");
-        const reaped = await pipeline.run(["reap", "--settle", "5s", "--json"]);
-        expect(reaped.stdout, reaped.stderr).toContain("stacks");
-        expect(JSON.parse(reaped.stdout).stacks).toMatchObject([
-          { stack, fate: "destroyed", lost: [] },
-        ]);
-        expect(reaped.code, reaped.stderr).toBe(0);
-        expect(pipeline.account(leftOver)).toEqual([]);
-      } finally {
-        pipeline.remove();
-      }
-    },
-  );
-});
+describe.skipIf(!PULUMI)(
+  "a run killed with many creates on their way",
+  { timeout: 900_000 },
+  () => {
+    test.each(share(KILLS, 1))(
+      "leaves nothing of a stack on $target after $changes changes",
+      async (kill) => {
+        const pipeline = new Pipeline();
+        try {
+          const stack = pipeline.name();
+          pipeline.account((world) => furnish(world));
+          pipeline.settings(stack, {
+            ...settingsObject(kill.target, "small"),
+            ephemeral: { expires: hoursAgo(1) },
+          });
+          const slow = { STANDIN_DELAY_MS: "2000", STANDIN_SEED: String(DAY) };
+          const up = pipeline.start(["up", "--yes", "--skip-preview", "--stack", stack], slow);
+          const madeSoFar = () => pipeline.account((world) => world.log.length);
+          await eventually(
+            () => expect(madeSoFar(), up.seen()).toBeGreaterThan(kill.changes),
+            400_000,
+          );
+          up.killAll();
+          await up.done;
+          // As a kill between two writes leaves it, which is rare: Pulumi then reads no stack at all.
+          const states = join(pipeline.home, "state/.pulumi/stacks/openclaw-fleet");
+          writeFileSync(join(states, `${stack}.json.attrs`), "");
+          const reaped = await pipeline.run(["reap", "--settle", "5s", "--json"]);
+          expect(reaped.stdout, reaped.stderr).toContain("stacks");
+          expect(JSON.parse(reaped.stdout).stacks).toMatchObject([
+            { stack, fate: "destroyed", lost: [] },
+          ]);
+          expect(reaped.code, reaped.stderr).toBe(0);
+          expect(pipeline.account(leftOver)).toEqual([]);
+        } finally {
+          pipeline.remove();
+        }
+      },
+    );
+  },
+);
 
 describe.skipIf(!PULUMI).each(["files", "S3"])("reap and recover over a backend of %s", (kind) => {
   let pipeline: Pipeline;

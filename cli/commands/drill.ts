@@ -1,9 +1,15 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { closest } from "fastest-levenshtein";
-import { FAULT_NAMES, FAULTS, type FaultName } from "../../test/drill/fault-names.ts";
+import {
+  FAULT_NAMES,
+  FAULTS,
+  type FaultName,
+  HOST_FAULT_NAMES,
+} from "../../test/drill/fault-names.ts";
 import { dataDir, PROJECT_ROOT } from "../../toolchain/paths.ts";
+import { hostsWorld, localWorld } from "../lib/drill-world.ts";
 import { CommandFailed, UsageError } from "../lib/errors.ts";
 import { withJson } from "../lib/options.ts";
 import { paint, result, say, table } from "../lib/terminal.ts";
@@ -15,6 +21,7 @@ interface Options {
   fault: FaultName[];
   nodes: number;
   shards: number;
+  hosts?: boolean;
   out: string;
   record?: boolean;
   json?: boolean;
@@ -22,16 +29,6 @@ interface Options {
 
 /** Default length: every fault comes at least once in it, on a machine with two cores. */
 const MINUTES = 10;
-
-/** One gateway after turns, with its helpers, and one node's runtime, MiB; as the presets plan them. */
-const SHARD_MIB = 1_331;
-const NODE_MIB = 256;
-
-/** Memory that can be had without swapping. Source: proc_meminfo(5). */
-function availableMiB(): number {
-  const line = /^MemAvailable:\s+(\d+) kB/m.exec(readFileSync("/proc/meminfo", "utf8"));
-  return line?.[1] ? Math.floor(Number(line[1]) / 1024) : Number.POSITIVE_INFINITY;
-}
 
 function number(least: number, most: number, whole: boolean) {
   return (text: string): number => {
@@ -46,10 +43,11 @@ function number(least: number, most: number, whole: boolean) {
 }
 
 function addFault(text: string, before: FaultName[]): FaultName[] {
-  const name = FAULT_NAMES.find((known) => known === text);
+  const all = [...new Set([...FAULT_NAMES, ...HOST_FAULT_NAMES])];
+  const name = all.find((known) => known === text);
   if (!name) {
     throw new InvalidArgumentError(
-      `There is no fault of this name. Did you mean ${closest(text, FAULT_NAMES)}? Faults: ${FAULT_NAMES.join(", ")}.`,
+      `There is no fault of this name. Did you mean ${closest(text, all)}? Faults: ${all.join(", ")}.`,
     );
   }
   return [...before, name];
@@ -63,30 +61,23 @@ async function drill(options: Options): Promise<void> {
     );
   }
   const named = options.fault.length > 0;
-  const impossible = options.fault.find((name) => FAULTS[name].leastNodes > options.nodes);
+  const { possible, make } = options.hosts ? hostsWorld() : localWorld(options);
+  const impossible = options.fault.find((name) => !possible.includes(name));
   if (impossible) {
+    const way = impossible in FAULTS ? "raise --nodes, or leave --hosts out" : "add --hosts";
     throw new UsageError(
-      `--fault ${impossible} needs ${FAULTS[impossible].leastNodes} nodes, --nodes is ${options.nodes}`,
-    );
-  }
-  const needMiB = options.shards * SHARD_MIB + options.nodes * NODE_MIB;
-  const haveMiB = availableMiB();
-  if (needMiB > haveMiB) {
-    throw new CommandFailed(
-      `${options.shards} shards on ${options.nodes} nodes need ${needMiB} MiB of memory, ${haveMiB} MiB are available`,
-      `a gateway with its helpers takes ${SHARD_MIB} MiB, a node's runtime ${NODE_MIB} MiB`,
-      "lower --shards, or stop what is not needed",
+      `--fault ${impossible} is none of those that can be done here: ${possible.join(", ")}; ${way}`,
     );
   }
   // Loaded late: `--help` must not cost the runtime's start.
-  const [{ runDrill }, { pageData }, { renderPage }, { drillText }, record, release] =
+  const [{ runDrill }, { pageData }, { renderPage }, { timelineSvg }, { drillText }, record] =
     await Promise.all([
       import("../../test/drill/drill.ts"),
       import("../../test/drill/page/data.ts"),
       import("../../test/drill/page/page.ts"),
+      import("../../test/drill/page/timeline.ts"),
       import("../../test/drill/text.ts"),
       import("../../test/drill/record.ts"),
-      import("../../toolchain/release.ts"),
     ]);
   const stop = new AbortController();
   let asked = false;
@@ -100,6 +91,7 @@ async function drill(options: Options): Promise<void> {
   process.on("SIGTERM", interrupt);
   const began = performance.now();
   try {
+    const { driver, release } = await make();
     const seed = options.seed ?? Math.floor(Math.random() * 1_000_000);
     const {
       report,
@@ -108,11 +100,10 @@ async function drill(options: Options): Promise<void> {
     } = await runDrill({
       seed,
       minutes: options.minutes,
-      faults: named ? options.fault : FAULT_NAMES,
+      faults: named ? options.fault : possible,
       named,
-      nodes: options.nodes,
-      shards: options.shards,
-      release: await release.ensureRelease(),
+      driver,
+      release,
       say: (line) =>
         say(`${((performance.now() - began) / 1000).toFixed(0).padStart(5)} s  ${line}`),
       signal: stop.signal,
@@ -121,9 +112,13 @@ async function drill(options: Options): Promise<void> {
     const runs = record.readRuns(runsFile);
     record.appendRun(runsFile, record.pastRun(report));
     const out = resolve(options.out);
-    writeFileSync(out, renderPage(pageData(history.header, history.events, report, runs)));
+    const data = pageData(history.header, history.events, report, runs);
+    writeFileSync(out, renderPage(data));
     if (options.record) {
-      record.recordReliability(join(PROJECT_ROOT, "docs", "reliability.md"), report);
+      record.recordReliability(join(PROJECT_ROOT, "docs", "reliability.md"), report, {
+        section: options.hosts ? "drill-hosts" : "drill",
+        picture: timelineSvg(data),
+      });
     }
     result(Boolean(options.json), { ...report, page: out, dataDir: kept }, () =>
       [
@@ -133,7 +128,9 @@ async function drill(options: Options): Promise<void> {
         ...(kept
           ? [`details: ${kept} (logs and history.jsonl are kept; remove it when done)`]
           : []),
-        ...(report.ok ? [] : [`again: ./fleet drill --minutes ${options.minutes} --seed ${seed}`]),
+        ...(report.ok
+          ? []
+          : [`again: ${report.command} --minutes ${options.minutes} --seed ${seed}`]),
       ].join("\n"),
     );
     if (!report.ok) process.exitCode = 1;
@@ -155,6 +152,7 @@ export function register(program: Command): void {
     )
     .option("--nodes <n>", "nodes of the private fleet", number(1, 9, true), 2)
     .option("--shards <n>", "shards of the private fleet, 1.3 GiB each", number(1, 16, true), 2)
+    .option("--hosts", "on three hosts with systemd, made here for the drill; needs root")
     .option("--out <file>", "where the page is written", "./drill-report.html")
     .option("--record", "write the result into docs/reliability.md")
     .addHelpText(
@@ -165,9 +163,14 @@ removes them at its end.
 
 ${wrap(`Faults: ${FAULT_NAMES.join(", ")}`, 80, 8)}
 
+With --hosts there are 3 nodes and 2 shards, with etcd, Redis and Nginx as
+./fleet up makes them.
+${wrap(`Faults: ${HOST_FAULT_NAMES.join(", ")}`, 80, 8)}
+
 Examples:
   ./fleet drill --minutes 10
-  ./fleet drill --minutes 2 --fault kill-gateway --fault kill-node --seed 7`,
+  ./fleet drill --minutes 2 --fault kill-gateway --fault kill-node --seed 7
+  ./fleet drill --hosts --minutes 30 --record`,
     )
     .action(drill);
 }

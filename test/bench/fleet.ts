@@ -5,14 +5,15 @@ import { bootClock } from "../../gateway/clock.ts";
 import { check } from "../drill/checker.ts";
 import { Load } from "../drill/clients/load.ts";
 import { waitWhole } from "../drill/engine.ts";
-import type { FaultContext } from "../drill/faults.ts";
 import { createFleet, type DrillFleet } from "../drill/fleet.ts";
 import { History } from "../drill/history.ts";
+import { LOCAL_WHOLE_MS, localWorld } from "../drill/local.ts";
 import { type RecordingModel, startRecordingModel } from "../drill/model.ts";
 import { LeaseWatch } from "../drill/observe.ts";
 import { ProcessWatch } from "../drill/processes.ts";
 import { seeded } from "../drill/random.ts";
 import { evidence } from "../drill/text.ts";
+import type { FaultContext } from "../drill/world.ts";
 import type { BenchContext } from "./part.ts";
 
 /** A private fleet under measurement. Disposing ends and removes all of it. */
@@ -56,6 +57,7 @@ export async function benchFleet(bench: BenchContext, shape: Shape): Promise<Ben
     shards: Array.from({ length: shape.shards }, (_, i) => `s${i + 1}`),
     faults: [],
     release: release.id,
+    command: "./fleet test bench",
   };
   const history = new History(header, bootClock);
   let created: DrillFleet | null = null;
@@ -70,7 +72,7 @@ export async function benchFleet(bench: BenchContext, shape: Shape): Promise<Ben
     created?.remove();
   };
   try {
-    model = await startRecordingModel(history, (port) => watch.callerOf(port));
+    model = await startRecordingModel(history, (peer) => watch.callerOf(peer));
     const fleet = await createFleet({
       ...shape,
       release,
@@ -83,7 +85,8 @@ export async function benchFleet(bench: BenchContext, shape: Shape): Promise<Ben
     const load = new Load(history, fleet.target, seeded(1), null);
     const sessions = new Map<string, string>();
     const context: FaultContext = {
-      fleet,
+      world: localWorld(fleet),
+      wholeMs: LOCAL_WHOLE_MS,
       history,
       watch,
       sessionOf: (shard) => sessions.get(shard) ?? `probe-${shard}`,

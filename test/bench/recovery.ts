@@ -1,7 +1,6 @@
 import { pause } from "../drill/clients/ws.ts";
 import { waitWhole } from "../drill/engine.ts";
 import { FAULTS } from "../drill/fault-names.ts";
-import { applyFault } from "../drill/faults.ts";
 import { quantile } from "../drill/summary.ts";
 import { alone, coldBoots } from "./alone.ts";
 import { type BenchFleet, benchFleet, LAWS } from "./fleet.ts";
@@ -37,7 +36,11 @@ async function trial(stage: BenchFleet, name: Killed, n: number): Promise<number
   const mark = () => {
     killedAt = history.now();
   };
-  const { target, shards, detail, heal } = await applyFault({ ...context, mark }, planned, status);
+  const { target, shards, detail, heal } = await context.world.apply(
+    { ...context, mark },
+    planned,
+    status,
+  );
   const put = (phase: "do" | "heal" | "recovered" | "failed", what: string, t?: number) =>
     history.add(
       { type: "fault", n, name, kind: FAULTS[name].kind, phase, target, shards, detail: what },

@@ -9,4 +9,5 @@ export const HEADER_OF_TESTS: HistoryHeader = {
   shards: ["s1"],
   faults: [],
   release: "1.0.0",
+  command: "./fleet drill",
 };

@@ -19,7 +19,7 @@ const ask = (url: string, text: string) =>
 test("each call is written with its turn and with the connection it came over", async () => {
   const seen = history();
   const ports: number[] = [];
-  model = await startRecordingModel(seen, (port) => {
+  model = await startRecordingModel(seen, ({ port }) => {
     ports.push(port);
     return 4711;
   });

@@ -5,6 +5,8 @@ import { History } from "../drill/history.ts";
 import { ProcessWatch, withDescendants } from "../drill/processes.ts";
 import { HEADER_OF_TESTS } from "./header.ts";
 
+/** Of this run alone: another one on this machine has gateways too. */
+const FOLDER = `/fleet-${process.pid}/shards/`;
 const children: ChildProcess[] = [];
 afterEach(() => {
   for (const child of children.splice(0)) child.kill("SIGKILL");
@@ -12,7 +14,7 @@ afterEach(() => {
 
 function start(shard: string, code: string): ChildProcess {
   const child = spawn(process.execPath, ["-e", code], {
-    env: { ...process.env, OPENCLAW_STATE_DIR: `/fleet/shards/${shard}` },
+    env: { ...process.env, OPENCLAW_STATE_DIR: FOLDER + shard },
     stdio: ["ignore", "pipe", "inherit"],
   });
   children.push(child);
@@ -28,7 +30,7 @@ async function until(watch: ProcessWatch, look: () => boolean): Promise<void> {
 function watched() {
   const history = new History(HEADER_OF_TESTS, { now: () => performance.now() });
   const watch = new ProcessWatch(history, (dir) =>
-    dir.startsWith("/fleet/shards/") ? dir.slice(14) : null,
+    dir.startsWith(FOLDER) ? dir.slice(FOLDER.length) : null,
   );
   const has = (type: string, fields: object = {}) =>
     history.events.some(
@@ -54,6 +56,25 @@ describe.skipIf(process.platform !== "linux")("the watch on processes", () => {
     child.kill("SIGKILL");
     await until(watch, () => has("process-down", { shard: "s1" }));
     expect(watch.gatewayOf("s1")).toBeNull();
+  });
+
+  test("a host that is frozen has no gateway that could run", async () => {
+    const history = new History(HEADER_OF_TESTS, { now: () => performance.now() });
+    let frozen = false;
+    const places = { hostOf: () => "a", frozen: (host: string) => host === "a" && frozen };
+    const watch = new ProcessWatch(history, (dir) => (dir === `${FOLDER}s4` ? "s4" : null), places);
+    const child = start("s4", IDLE);
+    const states = () => history.events.filter((event) => event.type === "process-state");
+    await until(watch, () => history.events.some((event) => event.type === "process-up"));
+    expect(history.events.find((event) => event.type === "process-up")).toMatchObject({
+      node: "a",
+      pid: child.pid,
+    });
+    frozen = true;
+    await until(watch, () => states().length === 1);
+    frozen = false;
+    await until(watch, () => states().length === 2);
+    expect(states()).toMatchObject([{ running: false }, { running: true }]);
   });
 
   test("counts a gateway and its helpers as one, and each start as another", async () => {
@@ -83,8 +104,8 @@ describe.skipIf(process.platform !== "linux")("the watch on processes", () => {
     const child = start("s3", `require("node:net").connect(${port}, "127.0.0.1")`);
     const socket = await connected;
     await until(watch, () => has("process-up", { shard: "s3" }));
-    expect(watch.callerOf(socket.remotePort ?? 0)).toBe(child.pid);
-    expect(watch.callerOf(1)).toBeNull();
+    expect(watch.callerOf({ address: "127.0.0.1", port: socket.remotePort ?? 0 })).toBe(child.pid);
+    expect(watch.callerOf({ address: "127.0.0.1", port: 1 })).toBeNull();
     socket.destroy();
     server.close();
   });

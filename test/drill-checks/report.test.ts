@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { check } from "../drill/checker.ts";
 import { pageData } from "../drill/page/data.ts";
 import { renderPage } from "../drill/page/page.ts";
+import { timelineSvg } from "../drill/page/timeline.ts";
 import { reliabilitySection, replaceSection } from "../drill/record.ts";
 import { summarize } from "../drill/summary.ts";
 import { drillText } from "../drill/text.ts";
@@ -74,8 +75,20 @@ test("the page needs nothing from outside and no text of the fleet's can leave i
   expect(JSON.parse(data ?? "").verdict).toBe(given.verdict);
 });
 
+test("the picture shows each fault, each owner and no text that could be markup", () => {
+  const { header, events, report: given } = report(true);
+  const data = pageData(header, events, given, []);
+  const svg = timelineSvg({ ...data, nodes: ["<b>", ...data.nodes] });
+  expect(svg).not.toContain("<b>");
+  for (const fault of data.faults) expect(svg).toContain(`${fault.n}. ${fault.title}`);
+  for (const { name, spans } of data.lanes) {
+    for (const { node, epoch } of spans)
+      expect(svg).toContain(`${name} on ${node}, epoch ${epoch}`);
+  }
+});
+
 test("a recorded result replaces the one before it and leaves the rest of the page alone", () => {
-  const section = reliabilitySection(report().report);
+  const section = reliabilitySection(report().report, "drill");
   const once = replaceSection("# Page\n\ntext\n", "<!--a-->", "<!--b-->", section);
   const page = `${once}\nmore\n`;
   const twice = replaceSection(page, "<!--a-->", "<!--b-->", "new");

@@ -151,6 +151,7 @@ export function lawfulWorld(shape: WorldShape): World {
       shards,
       faults: ["kill-gateway"],
       release: "1.0.0",
+      command: "./fleet drill",
     },
     events,
   };

@@ -1,24 +1,22 @@
-import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { bootClock } from "../../gateway/clock.ts";
-import type { Release } from "../../gateway/config.ts";
 import { check } from "./checker.ts";
 import { Load, type LoadShape, STEADY } from "./clients/load.ts";
 import { pause } from "./clients/ws.ts";
 import { runFault, waitWhole } from "./engine.ts";
 import type { FaultName } from "./fault-names.ts";
-import type { FaultContext } from "./faults.ts";
-import { createFleet, type DrillFleet } from "./fleet.ts";
 import { History } from "./history.ts";
 import { cronMarker } from "./marker.ts";
 import { type RecordingModel, startRecordingModel } from "./model.ts";
 import { LeaseWatch } from "./observe.ts";
+import type { Peer } from "./peer.ts";
 import { ProcessWatch } from "./processes.ts";
 import { seeded } from "./random.ts";
 import { schedule } from "./schedule.ts";
 import { type DrillReport, summarize } from "./summary.ts";
 import { startTelegram, type TelegramServer } from "./telegram.ts";
 import type { Expectation } from "./verdict.ts";
+import type { Driver, FaultContext, World } from "./world.ts";
 
 export interface DrillOptions {
   seed: number;
@@ -26,12 +24,11 @@ export interface DrillOptions {
   faults: readonly FaultName[];
   /** The faults were named one by one: each must then have been applied. */
   named: boolean;
-  nodes: number;
-  shards: number;
-  release: Release;
+  /** Makes what is broken. */
+  driver: Driver;
+  /** What the nodes run, for the record. */
+  release: string;
   load?: Partial<LoadShape>;
-  /** Parent of the data directory. @default the system's temporary directory */
-  under?: string;
   /** One line of progress, for people. */
   say(line: string): void;
   signal: AbortSignal;
@@ -53,7 +50,7 @@ const FLUSH_MS = 1_000;
 
 /** Everything that a drill starts; closed in reverse. */
 interface Stage {
-  fleet: DrillFleet;
+  world: World;
   history: History;
   watch: ProcessWatch;
   leases: LeaseWatch;
@@ -62,47 +59,54 @@ interface Stage {
 }
 
 async function raise(options: DrillOptions): Promise<Stage & AsyncDisposable> {
+  const { driver } = options;
   const header = {
     seed: options.seed,
     minutes: options.minutes,
     startedAt: new Date().toISOString(),
-    nodes: Array.from({ length: options.nodes }, (_, i) => `n${i + 1}`),
-    shards: Array.from({ length: options.shards }, (_, i) => `s${i + 1}`),
+    nodes: [...driver.nodes],
+    shards: [...driver.shards],
     faults: [...options.faults],
-    release: options.release.id,
+    release: options.release,
+    command: driver.command,
   };
   // The observers are made before the fleet: the model's address is part of its configuration.
   const history = new History(header, bootClock);
-  let created: DrillFleet | null = null;
-  const watch = new ProcessWatch(history, (stateDir) => created?.shardOf(stateDir) ?? null);
-  const callerOf = (port: number) => watch.callerOf(port);
-  const model = await startRecordingModel(history, callerOf);
-  const telegram = await startTelegram(history, callerOf);
-  const fleet = await createFleet({
-    nodes: options.nodes,
-    shards: options.shards,
-    release: options.release,
-    modelUrl: model.url,
-    cores: availableParallelism(),
-    ...(options.under ? { under: options.under } : {}),
-    agent: {
-      channels: {
-        telegram: {
-          enabled: true,
-          botToken: BOT,
-          apiRoot: telegram.url,
-          dmPolicy: "open",
-          allowFrom: ["*"],
-        },
-      },
-      cron: [{ name: "tick", schedule: "* * * * *", message: cronMarker("tick"), enabled: true }],
-    },
-  });
-  created = fleet;
-  history.writeTo(join(fleet.dataDir, "history.jsonl"));
-  const leases = new LeaseWatch(fleet, history);
+  let created: World | null = null;
+  const watch = new ProcessWatch(
+    history,
+    (stateDir, pid) => created?.shardOf(stateDir, pid) ?? null,
+    driver.places,
+  );
+  const callerOf = (peer: Peer) => watch.callerOf(peer);
+  const address = await driver.address();
+  const model = await startRecordingModel(history, callerOf, () => {}, address);
+  const telegram = await startTelegram(history, callerOf, address);
+  const close = async () => {
+    await telegram.close();
+    await model.close();
+  };
+  const telegramBot = {
+    enabled: true,
+    botToken: BOT,
+    apiRoot: telegram.url,
+    dmPolicy: "open",
+    allowFrom: ["*"],
+  };
+  const tick = { name: "tick", schedule: "* * * * *", message: cronMarker("tick"), enabled: true };
+  let world: World;
+  try {
+    const agent = { channels: { telegram: telegramBot }, cron: [tick] };
+    world = await driver.create({ modelUrl: model.url, agent }, options.say);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  created = world;
+  history.writeTo(join(world.dataDir, "history.jsonl"));
+  const leases = new LeaseWatch(world, history);
   return {
-    fleet,
+    world,
     history,
     watch,
     leases,
@@ -110,25 +114,24 @@ async function raise(options: DrillOptions): Promise<Stage & AsyncDisposable> {
     telegram,
     [Symbol.asyncDispose]: async () => {
       leases.stop();
-      await fleet.stop();
+      await world.stop();
       watch.look();
       watch.stop();
       history.flush();
-      await telegram.close();
-      await model.close();
+      await close();
     },
   };
 }
 
 /** One session on each shard, found by asking; the fleet decides where a new session goes. */
-async function sessionsOnShards(fleet: DrillFleet, load: Load): Promise<Map<string, string>> {
+async function sessionsOnShards(world: World, load: Load): Promise<Map<string, string>> {
   const found = new Map<string, string>();
-  for (let i = 1; i <= SESSION_TRIES && found.size < fleet.shards.length; i++) {
+  for (let i = 1; i <= SESSION_TRIES && found.size < world.shards.length; i++) {
     const session = `probe-${i}`;
     const answer = await load.probe(session);
     if (answer?.shard && !found.has(answer.shard)) found.set(answer.shard, session);
   }
-  const without = fleet.shards.filter((shard) => !found.has(shard));
+  const without = world.shards.filter((shard) => !found.has(shard));
   if (without.length > 0) {
     throw new Error(`none of ${SESSION_TRIES} new sessions was answered by ${without.join(", ")}`);
   }
@@ -139,7 +142,7 @@ async function sessionsOnShards(fleet: DrillFleet, load: Load): Promise<Map<stri
 export async function runDrill(options: DrillOptions): Promise<DrillResult> {
   const { say, signal } = options;
   const seconds = (ms: number) => `${Math.round(ms / 1000)} s`;
-  let fleet: DrillFleet | null = null;
+  let world: World | null = null;
   let keep = true;
   try {
     let history: History;
@@ -147,10 +150,10 @@ export async function runDrill(options: DrillOptions): Promise<DrillResult> {
     let trouble: string | null = null;
     {
       await using stage = await raise(options);
-      ({ fleet, history } = stage);
+      ({ world, history } = stage);
       const flush = setInterval(() => history.flush(), FLUSH_MS);
       const random = seeded(options.seed);
-      const load = new Load(history, fleet.target, random.fork("load"), stage.telegram);
+      const load = new Load(history, world.target, random.fork("load"), stage.telegram);
       const shape: LoadShape = { ...STEADY, bot: BOT, ...options.load };
       expected = {
         telegram: shape.bot !== null,
@@ -168,13 +171,14 @@ export async function runDrill(options: DrillOptions): Promise<DrillResult> {
     const outcome = check(history.header, history.events, expected);
     const report = summarize(history.header, history.events, outcome, trouble);
     keep = !report.ok;
-    return { report, history, dataDir: keep ? fleet.dataDir : null };
+    return { report, history, dataDir: keep ? world.dataDir : null };
   } catch (error) {
     // Stopped by a person: nothing to look at afterwards.
     if (signal.aborted) keep = false;
     throw error;
   } finally {
-    if (!keep) fleet?.remove();
+    await world?.remove(keep);
+    await options.driver.close();
   }
 }
 
@@ -185,26 +189,27 @@ async function act(
   load: Load,
   shape: LoadShape,
 ): Promise<string | null> {
-  const { fleet, history, watch, leases } = stage;
-  const { say, signal } = options;
+  const { world, history, watch, leases } = stage;
+  const { say, signal, driver } = options;
   const sessions = new Map<string, string>();
   const context: FaultContext = {
-    fleet,
+    world,
     history,
     watch,
+    wholeMs: driver.wholeMs,
     sessionOf: (shard) => sessions.get(shard) ?? `probe-${shard}`,
     send: (session, turnMs) => load.probe(session, turnMs),
     signal,
   };
   try {
     say(
-      `starting nodes ${fleet.nodes.join(", ")}, shards ${fleet.shards.join(", ")} in ${fleet.dataDir}`,
+      `starting nodes ${world.nodes.join(", ")}, shards ${world.shards.join(", ")} in ${world.dataDir}`,
     );
     watch.start();
     leases.start();
-    await Promise.all(fleet.nodes.map((node) => fleet.startNode(node)));
+    await world.start();
     await waitWhole(context, FIRST_BOOT_MS);
-    for (const [shard, session] of await sessionsOnShards(fleet, load))
+    for (const [shard, session] of await sessionsOnShards(world, load))
       sessions.set(shard, session);
     const begun = history.now();
     history.add({ type: "note", text: "load begins" });
@@ -216,7 +221,7 @@ async function act(
     say(
       `load of ${count} clients${shape.bot ? " and a Telegram bot" : ""}; faults for ${options.minutes} min, seed ${options.seed}`,
     );
-    for (const planned of schedule(options.seed, options.faults, fleet.nodes.length)) {
+    for (const planned of schedule(options.seed, options.faults, world.nodes.length)) {
       if (history.now() + planned.restMs >= endsAt) break;
       await pause(planned.restMs, signal);
       const result = await runFault(context, planned);

@@ -1,12 +1,9 @@
 import { pause } from "./clients/ws.ts";
 import { Overdue, waitFor } from "./conditions.ts";
-import { FAULTS } from "./fault-names.ts";
-import { type Applied, applyFault, type FaultContext, holdOf } from "./faults.ts";
+import { factsOf } from "./fault-names.ts";
 import type { EventOf, HistoryEntry } from "./history.ts";
-import type { Planned } from "./schedule.ts";
-
-/** After a fault was healed, the fleet must be whole again within this time; then it is called broken. */
-export const WHOLE_MS = 180_000;
+import { holdOf, type Planned } from "./schedule.ts";
+import type { Applied, FaultContext } from "./world.ts";
 
 /** A shard that answered nobody for this long after a fault is called broken. */
 const PROBE_MS = 300_000;
@@ -21,16 +18,16 @@ export interface FaultResult {
 
 /** Every shard serving, no node lost, the store there: the same words as `status` uses. */
 export async function whole(context: FaultContext): Promise<string | null> {
-  const status = await context.fleet.status();
+  const status = await context.world.status();
   const shard = status.shards.find((one) => one.state !== "serving" && one.state !== "draining");
   if (shard) return `${shard.id} is ${shard.state}`;
   const node = status.nodes.find((one) => one.state !== "active");
   if (node) return `node ${node.id} is ${node.state}`;
-  if (status.nodes.length < context.fleet.nodes.length) return "a node is missing";
+  if (status.nodes.length < context.world.nodes.length) return "a node is missing";
   return status.store.ok ? null : "the lease store does not answer";
 }
 
-export async function waitWhole(context: FaultContext, withinMs = WHOLE_MS): Promise<void> {
+export async function waitWhole(context: FaultContext, withinMs = context.wholeMs): Promise<void> {
   let why = "";
   try {
     await waitFor("the fleet to be whole", withinMs, context.signal, async () => {
@@ -50,7 +47,7 @@ export async function waitWhole(context: FaultContext, withinMs = WHOLE_MS): Pro
  */
 export async function runFault(context: FaultContext, planned: Planned): Promise<FaultResult> {
   const { name } = planned;
-  const { kind, title } = FAULTS[name];
+  const { kind, title } = factsOf(name);
   const put = (
     phase: EventOf<"fault">["phase"],
     detail: string,
@@ -79,9 +76,9 @@ export async function runFault(context: FaultContext, planned: Planned): Promise
   };
   let applied: Applied;
   try {
-    const status = await context.fleet.status();
+    const status = await context.world.status();
     mark();
-    applied = await applyFault({ ...context, mark }, planned, status);
+    applied = await context.world.apply({ ...context, mark }, planned, status);
   } catch (error) {
     context.signal.throwIfAborted();
     const text = `it could not be done: ${(error as Error).message}`;

@@ -1,4 +1,5 @@
 import type { FaultKind } from "./history.ts";
+import { HOST_FAULTS } from "./host-fault-names.ts";
 
 export interface FaultFacts {
   kind: FaultKind;
@@ -13,7 +14,7 @@ export interface FaultFacts {
 
 const AT_ONCE = { least: 0, most: 0 };
 
-/** Every fault by the name that `--fault` takes. */
+/** Every fault of a fleet of processes by the name that `--fault` takes. */
 export const FAULTS = {
   "kill-gateway": {
     kind: "crash",
@@ -102,5 +103,27 @@ export const FAULTS = {
   },
 } as const satisfies Record<string, FaultFacts>;
 
-export type FaultName = keyof typeof FAULTS;
-export const FAULT_NAMES = Object.keys(FAULTS) as FaultName[];
+type LocalFaultName = keyof typeof FAULTS;
+export type FaultName = LocalFaultName | keyof typeof HOST_FAULTS;
+export const FAULT_NAMES = Object.keys(FAULTS) as LocalFaultName[];
+
+/** Faults of a fleet of processes that a fleet of hosts has too. */
+const ON_BOTH = [
+  "kill-gateway",
+  "kill-mid-turn",
+  "hang-gateway",
+  "stop-supervisor",
+] as const satisfies readonly LocalFaultName[];
+/** Every fault of a fleet of hosts. */
+export const HOST_FAULT_NAMES: readonly FaultName[] = [
+  ...ON_BOTH,
+  ...(Object.keys(HOST_FAULTS) as (keyof typeof HOST_FAULTS)[]),
+];
+
+const ALL: Record<FaultName, FaultFacts> = { ...FAULTS, ...HOST_FAULTS };
+
+export const factsOf = (name: FaultName): FaultFacts => ALL[name];
+
+/** The same by a name that may be any text, such as an older record's. */
+export const knownFacts = (name: string): FaultFacts | null =>
+  Object.hasOwn(ALL, name) ? ALL[name as FaultName] : null;

@@ -12,6 +12,7 @@ import type { NodeRecord } from "../../gateway/leases/store.ts";
 import { fleetFile, leaseFile, nodeDir, nodeFile, writePrivate } from "../../plugin/files.ts";
 import { fleetText } from "../../plugin/fleet-inputs.ts";
 import type { Target } from "./clients/types.ts";
+import type { LeaseSight } from "./world.ts";
 
 /** A private fleet of the drill's own: other data, other ports, other tokens than any stack's. */
 export interface DrillFleet {
@@ -44,14 +45,6 @@ export interface DrillFleet {
   stop(): Promise<void>;
   /** Removes the data directory. Only after stop. */
   remove(): void;
-}
-
-export interface LeaseSight {
-  shard: string;
-  owner: string | null;
-  epoch: number;
-  state: string;
-  pid: number | null;
 }
 
 export interface FleetOptions {

@@ -115,6 +115,8 @@ export interface HistoryHeader {
   shards: string[];
   faults: string[];
   release: string;
+  /** How the command line asks for such a drill, without minutes and seed. */
+  command: string;
 }
 
 /** Append-only. Nothing is ever changed or taken out, also not on disk. */

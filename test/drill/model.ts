@@ -5,6 +5,7 @@ import { type ChatMessage, textOf } from "../../gateway/model/answer.ts";
 import { startDemoModel } from "../../gateway/model/server.ts";
 import type { History } from "./history.ts";
 import { markersIn } from "./marker.ts";
+import { type Peer, peerOf } from "./peer.ts";
 
 /** The demo model in the drill's own process, so that every model call of the fleet is seen. */
 export interface RecordingModel {
@@ -51,27 +52,31 @@ export function readPrompt(messages: readonly ChatMessage[]): PromptMarkers {
 const REQUEST_START = "http.server.request.start";
 
 /**
- * @param callerOf finds the gateway process at the other end of a connection, by its port.
+ * @param callerOf finds the gateway process at the other end of a connection.
  * @param onPrompt sees each prompt whole.
+ * @param host address to listen on.
  */
 export async function startRecordingModel(
   history: History,
-  callerOf: (remotePort: number) => number | null,
+  callerOf: (peer: Peer) => number | null,
   onPrompt: (messages: readonly ChatMessage[]) => void = () => {},
+  host = "127.0.0.1",
 ): Promise<RecordingModel> {
   // The model's hooks do not show the connection; the handler runs in the context entered here.
-  const connection = new AsyncLocalStorage<number>();
+  const connection = new AsyncLocalStorage<Peer>();
   let port = 0;
   const onStart = (message: unknown) => {
     const { request } = message as { request: IncomingMessage };
-    const { localPort, remotePort } = request.socket;
-    if (localPort === port && remotePort !== undefined) connection.enterWith(remotePort);
+    const { localPort } = request.socket;
+    const peer = peerOf(request);
+    if (localPort === port && peer) connection.enterWith(peer);
   };
   subscribe(REQUEST_START, onStart);
   // The body's hook runs right before the call's, in one tick.
   let prompt: PromptMarkers | null = null;
   const open = new Set<string>();
   const model = await startDemoModel({
+    host,
     onRequest: (body) => {
       onPrompt(body.messages as ChatMessage[]);
       prompt = readPrompt(body.messages as ChatMessage[]);
@@ -79,8 +84,8 @@ export async function startRecordingModel(
     onCall: (call) => {
       if (call.outcome === null && !open.has(call.id) && prompt !== null) {
         open.add(call.id);
-        const remotePort = connection.getStore();
-        const pid = remotePort === undefined ? null : callerOf(remotePort);
+        const peer = connection.getStore();
+        const pid = peer ? callerOf(peer) : null;
         history.add({ type: "model-begin", call: call.id, pid, ...prompt });
         prompt = null;
       } else if (call.outcome !== null && open.delete(call.id)) {

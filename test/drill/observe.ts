@@ -1,19 +1,20 @@
-import type { DrillFleet, LeaseSight } from "./fleet.ts";
 import type { History } from "./history.ts";
+import type { LeaseSight, World } from "./world.ts";
 
 const LOOK_EVERY_MS = 250;
 const HELD_EVERY_MS = 1_000;
 
 /** Writes each change of a lease into the history, as the store's file has it, and the held requests. */
 export class LeaseWatch {
-  readonly #fleet: DrillFleet;
+  readonly #fleet: Pick<World, "leases" | "status">;
   readonly #history: History;
   readonly #seen = new Map<string, string>();
   #timers: NodeJS.Timeout[] = [];
   #lookedAt = 0;
   #held = -1;
+  #looking = false;
 
-  constructor(fleet: DrillFleet, history: History) {
+  constructor(fleet: Pick<World, "leases" | "status">, history: History) {
     this.#fleet = fleet;
     this.#history = history;
   }
@@ -21,7 +22,7 @@ export class LeaseWatch {
   start(): void {
     this.#lookedAt = this.#history.now();
     this.#timers = [
-      setInterval(() => this.look(), LOOK_EVERY_MS),
+      setInterval(() => void this.look(), LOOK_EVERY_MS),
       setInterval(() => void this.#lookHeld(), HELD_EVERY_MS),
     ];
   }
@@ -30,8 +31,12 @@ export class LeaseWatch {
     for (const timer of this.#timers) clearInterval(timer);
   }
 
-  look(): void {
-    const leases = this.#fleet.leases();
+  /** One look at a time: a store that is away may take long to say so. */
+  async look(): Promise<void> {
+    if (this.#looking) return;
+    this.#looking = true;
+    const leases = await Promise.resolve(this.#fleet.leases()).catch(() => null);
+    this.#looking = false;
     if (leases === null) return;
     const now = this.#history.now();
     const gapMs = Math.round(now - this.#lookedAt);

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import type { History } from "./history.ts";
+import type { Peer } from "./peer.ts";
 
 /** One process as /proc shows it. Source: proc_pid_stat(5). */
 export interface ProcessInfo {
@@ -61,10 +62,21 @@ export function environmentOf(pid: number, name: string): string | null {
   }
 }
 
+/** Where processes are that this machine sees, but that run on other hosts: containers of its own. */
+export interface ProcessPlaces {
+  /** Name of the host that a process runs on; null: this machine itself. */
+  hostOf(pid: number): string | null;
+  /** True while nothing on a host can run: it is frozen. */
+  frozen(host: string): boolean;
+}
+
+const HERE: ProcessPlaces = { hostOf: () => null, frozen: () => false };
+
 interface Member {
   pid: number;
   start: string;
   shard: string;
+  host: string | null;
   group: string;
 }
 
@@ -87,7 +99,8 @@ const ACCOUNT_EVERY_MS = 1_000;
  */
 export class ProcessWatch {
   readonly #history: History;
-  readonly #shardOf: (stateDir: string) => string | null;
+  readonly #shardOf: (stateDir: string, pid: number) => string | null;
+  readonly #places: ProcessPlaces;
   readonly #groups = new Map<string, Group>();
   readonly #members = new Map<number, Member>();
   /** Pids that are nobody's, with the time until which they are looked at again. */
@@ -97,9 +110,14 @@ export class ProcessWatch {
   #accountedAt: number;
   #worstGap = 0;
 
-  constructor(history: History, shardOf: (stateDir: string) => string | null) {
+  constructor(
+    history: History,
+    shardOf: (stateDir: string, pid: number) => string | null,
+    places: ProcessPlaces = HERE,
+  ) {
     this.#history = history;
     this.#shardOf = shardOf;
+    this.#places = places;
     this.#lookedAt = history.now();
     this.#accountedAt = history.now();
   }
@@ -133,12 +151,13 @@ export class ProcessWatch {
     return [...this.#members.values()].filter((m) => m.shard === shard).map((m) => m.pid);
   }
 
-  /** Root pid of the group that holds the other end of a connection to a local port of ours. */
-  callerOf(remotePort: number): number | null {
-    const inode = inodeOfLocalPort(remotePort);
-    if (inode === null) return null;
-    for (const member of this.#members.values()) {
-      if (holdsSocket(member.pid, inode)) return this.#groups.get(member.group)?.root ?? null;
+  /** Root pid of the group that holds the other end of a connection to a port of ours. */
+  callerOf(peer: Peer): number | null {
+    for (const members of Map.groupBy(this.#members.values(), ({ host }) => host).values()) {
+      // Each host has a table of its own, which any of its processes shows.
+      const inode = members[0] && inodeOf(members[0].pid, peer);
+      const holder = inode && members.find(({ pid }) => holdsSocket(pid, inode));
+      if (holder) return this.#groups.get(holder.group)?.root ?? null;
     }
     return null;
   }
@@ -158,21 +177,26 @@ export class ProcessWatch {
     if (until !== undefined && now > until) return;
     if (until === undefined) this.#strangers.set(pid, now + YOUNG_MS);
     const stateDir = environmentOf(pid, "OPENCLAW_STATE_DIR");
-    const shard = stateDir === null ? null : this.#shardOf(stateDir);
+    const shard = stateDir === null ? null : this.#shardOf(stateDir, pid);
     const info = shard === null ? null : readProcess(pid);
     if (shard === null || info === null) return;
     this.#strangers.delete(pid);
     const parent = this.#members.get(info.parent);
+    const host = this.#places.hostOf(pid);
     const id = parent?.group ?? `${shard}/${pid}.${info.start}`;
     let group = this.#groups.get(id);
     if (!group) {
       group = { shard, root: pid, members: new Map(), running: true };
       this.#groups.set(id, group);
-      this.#history.add({ type: "process-up", shard, group: id, pid, node: null });
+      this.#history.add({ type: "process-up", shard, group: id, pid, node: host });
     }
-    const member = { pid, start: info.start, shard, group: id };
+    const member = { pid, start: info.start, shard, host, group: id };
     group.members.set(pid, member);
     this.#members.set(pid, member);
+  }
+
+  #frozen(host: string | null): boolean {
+    return host !== null && this.#places.frozen(host);
   }
 
   #follow(id: string, group: Group): void {
@@ -182,7 +206,7 @@ export class ProcessWatch {
       if (info === null || info.start !== member.start) {
         group.members.delete(member.pid);
         this.#members.delete(member.pid);
-      } else if (info.state !== "T") running = true;
+      } else if (info.state !== "T" && !this.#frozen(member.host)) running = true;
     }
     if (group.members.size === 0) {
       this.#groups.delete(id);
@@ -194,10 +218,22 @@ export class ProcessWatch {
   }
 }
 
-/** Inode of the socket that is bound to a local TCP port and connected; null when none is. */
-function inodeOfLocalPort(port: number): string | null {
-  const wanted = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
-  for (const table of ["/proc/net/tcp", "/proc/net/tcp6"]) {
+/** How the kernel's tables end an IPv4 address with its port: bytes of the address in reverse, all in hex. */
+function ownEnd(address: string, port: number): string {
+  const hex = (value: number, digits: number) =>
+    value.toString(16).toUpperCase().padStart(digits, "0");
+  const bytes = address
+    .replace(/^::ffff:/, "")
+    .split(".")
+    .map(Number)
+    .reverse();
+  return `${bytes.map((byte) => hex(byte, 2)).join("")}:${hex(port, 4)}`;
+}
+
+/** Inode of the socket with this end that is connected, among all that the process's host has; null: none. */
+function inodeOf(pid: number, { address, port }: Peer): string | null {
+  const wanted = ownEnd(address, port);
+  for (const table of [`/proc/${pid}/net/tcp`, `/proc/${pid}/net/tcp6`]) {
     let text: string;
     try {
       text = readFileSync(table, "latin1");

@@ -1,5 +1,5 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import type { DrillReport } from "./summary.ts";
 import { evidence } from "./text.ts";
 
@@ -52,8 +52,9 @@ export function appendRun(file: string, run: PastRun): void {
   appendFileSync(file, `${JSON.stringify(run)}\n`);
 }
 
-const BEGIN = "<!-- drill:begin -->";
-const END = "<!-- drill:end -->";
+/** Which of the page's sections a drill writes, and its picture's file beside the page. */
+export type Section = "drill" | "drill-hosts";
+const pictureOf = (section: Section): string => `${section}.svg`;
 
 const seconds = (ms: number | null): string => (ms === null ? "–" : `${(ms / 1000).toFixed(1)} s`);
 const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ");
@@ -64,12 +65,14 @@ function markdownTable(head: string[], rows: string[][]): string[] {
 }
 
 /** The section of docs/reliability.md that a drill writes. Pure. */
-export function reliabilitySection(report: DrillReport): string {
+export function reliabilitySection(report: DrillReport, section: Section): string {
   const times = report.faults.reduce((sum, fault) => sum + fault.count, 0);
   const lines = [
     `**${report.verdict}**`,
     "",
-    `\`./fleet drill --minutes ${report.minutes} --seed ${report.seed}\`, ${report.startedAt.slice(0, 10)}, release ${report.release}, ${report.nodes} nodes, ${report.shards} shards, ${times} faults.`,
+    `\`${report.command} --minutes ${report.minutes} --seed ${report.seed}\`, ${report.startedAt.slice(0, 10)}, release ${report.release}, ${report.nodes} nodes, ${report.shards} shards, ${times} faults.`,
+    "",
+    `![Who owned which shard, and what was done to it](${pictureOf(section)})`,
     "",
     ...markdownTable(
       ["law", "result", "what was looked at"],
@@ -113,9 +116,15 @@ export function replaceSection(page: string, begin: string, end: string, section
   return page.slice(0, from) + block + page.slice(to + end.length);
 }
 
-/** Writes the report into docs/reliability.md. */
-export function recordReliability(file: string, report: DrillReport): void {
+/** Writes the report into docs/reliability.md, and its picture (SVG) beside it. */
+export function recordReliability(
+  file: string,
+  report: DrillReport,
+  { section, picture }: { section: Section; picture: string },
+): void {
   const page = existsSync(file) ? readFileSync(file, "utf8") : "# Reliability\n";
   mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(file, replaceSection(page, BEGIN, END, reliabilitySection(report)));
+  const [begin, end] = [`<!-- ${section}:begin -->`, `<!-- ${section}:end -->`];
+  writeFileSync(file, replaceSection(page, begin, end, reliabilitySection(report, section)));
+  writeFileSync(join(dirname(file), pictureOf(section)), picture);
 }

@@ -1,4 +1,4 @@
-import { FAULTS, type FaultName } from "./fault-names.ts";
+import { type FaultName, factsOf } from "./fault-names.ts";
 import { seeded } from "./random.ts";
 
 /** One fault to come. What it hits is drawn in advance, so that a seed repeats it. */
@@ -26,7 +26,7 @@ export function* schedule(
   nodes: number,
 ): Generator<Planned> {
   const random = seeded(seed).fork("schedule");
-  const possible = names.filter((name) => nodes >= FAULTS[name].leastNodes);
+  const possible = names.filter((name) => nodes >= factsOf(name).leastNodes);
   if (possible.length === 0) return;
   for (let n = 1; ; ) {
     for (const name of random.shuffle(possible)) {
@@ -45,4 +45,10 @@ export function pickBy<T>(items: readonly T[], share: number): T {
   const item = items[Math.min(items.length - 1, Math.floor(share * items.length))];
   if (item === undefined) throw new RangeError("there is nothing for this fault to hit");
   return item;
+}
+
+/** How long a planned fault lasts before it is healed, ms. */
+export function holdOf(planned: Planned): number {
+  const { least, most } = factsOf(planned.name).holdMs;
+  return Math.round(least + planned.length * (most - least));
 }

@@ -1,5 +1,5 @@
 import { indexHistory } from "./checks/index.ts";
-import { FAULTS, type FaultName } from "./fault-names.ts";
+import { knownFacts } from "./fault-names.ts";
 import type { HistoryEvent, HistoryHeader, RequestKind } from "./history.ts";
 import type { Outcome, Verdict } from "./verdict.ts";
 
@@ -35,6 +35,7 @@ export interface DrillReport {
   minutes: number;
   startedAt: string;
   release: string;
+  command: string;
   nodes: number;
   shards: number;
   checks: Verdict[];
@@ -74,6 +75,7 @@ export function summarize(
     minutes: header.minutes,
     startedAt: header.startedAt,
     release: header.release,
+    command: header.command,
     nodes: header.nodes.length,
     shards: header.shards.length,
     checks: outcome.verdicts,
@@ -130,7 +132,7 @@ function faultLines(events: readonly HistoryEvent[]): FaultLine[] {
   const index = indexHistory(events);
   const times = recoveries(events);
   return [...Map.groupBy(index.faults, (fault) => fault.name)].map(([name, faults]) => {
-    const facts = name in FAULTS ? FAULTS[name as FaultName] : null;
+    const facts = knownFacts(name);
     const ms = faults.flatMap((fault) => times.get(fault.n) ?? []);
     return {
       name,

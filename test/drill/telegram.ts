@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import type { History } from "./history.ts";
 import { markersIn } from "./marker.ts";
+import { type Peer, peerOf } from "./peer.ts";
 
 /**
  * A Bot API server for one machine: enough of it for OpenClaw's Telegram channel, with long polls
@@ -50,9 +51,11 @@ const MAX_POLL_SECONDS = 50;
 /** Telegram answers at most this many updates at once. */
 const MAX_UPDATES = 100;
 
+/** @param host address to listen on. */
 export async function startTelegram(
   history: History,
-  callerOf: (remotePort: number) => number | null,
+  callerOf: (peer: Peer) => number | null,
+  host = "127.0.0.1",
 ): Promise<TelegramServer> {
   const bots = new Map<string, Bot>();
   const waiting = new Set<() => void>();
@@ -111,8 +114,8 @@ export async function startTelegram(
     }
     const id = `poll${++polls}`;
     const seconds = Math.min(number(p.timeout, 0), MAX_POLL_SECONDS);
-    const remotePort = request.socket.remotePort;
-    const pid = remotePort === undefined ? null : callerOf(remotePort);
+    const peer = peerOf(request);
+    const pid = peer && callerOf(peer);
     history.add({ type: "poll-begin", bot: name(bot), poll: id, pid });
     const timer = setTimeout(() => {
       mine.end();
@@ -206,10 +209,10 @@ export async function startTelegram(
   const server = createServer((request, response) => {
     handle(request, response).catch(() => response.destroy());
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
   const { port } = server.address() as AddressInfo;
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: `http://${host}:${port}`,
     say: (token, chat, text) => {
       const bot = botOf(token);
       const person = { id: chat, is_bot: false, first_name: "Person", username: `person${chat}` };

@@ -4,6 +4,7 @@ import { oneOwner } from "../drill/checks/owners.ts";
 import { onePoller } from "../drill/checks/turns.ts";
 import { newMarker } from "../drill/marker.ts";
 import { type RecordingModel, startRecordingModel } from "../drill/model.ts";
+import type { Peer } from "../drill/peer.ts";
 import { readProcess } from "../drill/processes.ts";
 import { startTelegram, type TelegramServer } from "../drill/telegram.ts";
 import { PrivateFleet } from "./private.ts";
@@ -24,8 +25,8 @@ describe.skipIf(!process.env.OPENCLAW_FLEET_OPENCLAW)(
     let model: RecordingModel;
 
     beforeAll(async () => {
-      let callerOf: (port: number) => number | null = () => null;
-      const caller = (port: number) => callerOf(port);
+      let callerOf: (peer: Peer) => number | null = () => null;
+      const caller = (peer: Peer) => callerOf(peer);
       telegram = await startTelegram(history, caller);
       model = await startRecordingModel(history, caller);
       const telegramBot = {

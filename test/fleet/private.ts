@@ -6,6 +6,7 @@ import type { FleetStatus } from "../../gateway/contract.ts";
 import { ensureRelease } from "../../toolchain/release.ts";
 import { createFleet, type DrillFleet, type FleetOptions } from "../drill/fleet.ts";
 import { History } from "../drill/history.ts";
+import type { Peer } from "../drill/peer.ts";
 import {
   type ProcessInfo,
   ProcessWatch,
@@ -37,11 +38,11 @@ export class PrivateFleet implements AsyncDisposable {
   static async create(
     options: Omit<FleetOptions, "release" | "cores">,
     history = PrivateFleet.history(),
-    watching?: (callerOf: (port: number) => number | null) => void,
+    watching?: (callerOf: (peer: Peer) => number | null) => void,
   ): Promise<PrivateFleet> {
     let created: DrillFleet | null = null;
     const watch = new ProcessWatch(history, (stateDir) => created?.shardOf(stateDir) ?? null);
-    watching?.((port) => watch.callerOf(port));
+    watching?.((peer) => watch.callerOf(peer));
     created = await createFleet({
       ...options,
       release: await ensureRelease(),
@@ -52,7 +53,7 @@ export class PrivateFleet implements AsyncDisposable {
 
   static history(): History {
     const startedAt = new Date().toISOString();
-    const none = { nodes: [], shards: [], faults: [], release: "" };
+    const none = { nodes: [], shards: [], faults: [], release: "", command: "" };
     return new History({ seed: 0, minutes: 0, startedAt, ...none }, bootClock);
   }
 

@@ -7,6 +7,7 @@ import { textOf } from "../../gateway/model/answer.ts";
 import { settingsFault } from "../../plugin/settings-check.ts";
 import { cronMarker, newMarker } from "../drill/marker.ts";
 import { type RecordingModel, startRecordingModel } from "../drill/model.ts";
+import type { Peer } from "../drill/peer.ts";
 import { startTelegram, type TelegramServer } from "../drill/telegram.ts";
 import { eventually } from "../support/eventually.ts";
 import { PrivateFleet } from "./private.ts";
@@ -36,8 +37,8 @@ describe.skipIf(!process.env.OPENCLAW_FLEET_OPENCLAW)(
     let before: { pids: (number | null)[]; s2: string };
 
     beforeAll(async () => {
-      let callerOf: (port: number) => number | null = () => null;
-      const caller = (port: number) => callerOf(port);
+      let callerOf: (peer: Peer) => number | null = () => null;
+      const caller = (peer: Peer) => callerOf(peer);
       telegram = await startTelegram(history, caller);
       model = await startRecordingModel(history, caller, (messages) => {
         prompts.push(messages.map((message) => textOf(message.content)).join("\n"));

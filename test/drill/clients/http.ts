@@ -1,6 +1,14 @@
 import { HEADER } from "../../../gateway/contract.ts";
 import { readEvents } from "./sse.ts";
-import { type Answer, type Call, LostConnection, Refusal, type Target } from "./types.ts";
+import {
+  type Answer,
+  type Call,
+  FrontLost,
+  LostConnection,
+  NotTaken,
+  Refusal,
+  type Target,
+} from "./types.ts";
 
 /** Where an answer came from, by its headers. */
 function origin(response: Response): Pick<Answer, "shard" | "epoch" | "node"> {
@@ -36,7 +44,9 @@ async function post(
   }
   if (response.ok) return response;
   const text = await response.text().catch(() => "");
-  throw refusal(response.status, text);
+  const no = refusal(response.status, text);
+  if (response.headers.get(HEADER.instance) === null) throw byFront(no);
+  throw no;
 }
 
 function refusal(status: number, text: string): Refusal {
@@ -52,6 +62,17 @@ function refusal(status: number, text: string): Refusal {
     // Not an error of the fleet's; the text is shown as it is.
   }
   return new Refusal(`http_${status}`, status, text.slice(0, 200));
+}
+
+/**
+ * What a front says itself, which no router answered behind: it lost the router in the middle of the
+ * request (502), or had none to give it to (503). People with a key send it again then, as after a lost
+ * connection.
+ */
+function byFront(no: Refusal): Refusal | LostConnection {
+  const words = `the front: ${no.message}`;
+  if (no.status === 503) return new NotTaken(words);
+  return no.status === 502 ? new FrontLost(no, words) : no;
 }
 
 /** Network errors become LostConnection; the caller's own abort stays what it is. */

@@ -4,7 +4,15 @@ import { newMarker } from "../marker.ts";
 import type { Random } from "../random.ts";
 import type { TelegramServer } from "../telegram.ts";
 import { chat, completion, completionStream, stream } from "./http.ts";
-import { type Answer, type Call, LostConnection, Refusal, type Target } from "./types.ts";
+import {
+  type Answer,
+  type Call,
+  FrontLost,
+  LostConnection,
+  NotTaken,
+  Refusal,
+  type Target,
+} from "./types.ts";
 import { pause, SocketClient } from "./ws.ts";
 
 /** How many steady clients of each kind; each holds one conversation and sends one turn at a time. */
@@ -153,7 +161,8 @@ export class Load {
         this.#history.add({ type: "answered", id, attempts, ...answer });
         return answer;
       } catch (error) {
-        if (error instanceof LostConnection && again && !signal.aborted) {
+        const may = again || error instanceof NotTaken;
+        if (error instanceof LostConnection && may && !signal.aborted) {
           await pause(RESEND_MS, signal).catch(() => {});
           continue;
         }
@@ -178,6 +187,7 @@ export function outcomeOf(
   error: unknown,
   kind: RequestKind,
 ): { code: string; status: number | null; detail: string } {
+  if (error instanceof FrontLost) return outcomeOf(error.refusal, kind);
   if (error instanceof Refusal) {
     return { code: error.code, status: error.status, detail: error.message };
   }

@@ -39,5 +39,20 @@ export class Refusal extends Error {
 
 /** The connection ended before the answer did. With a key the same request may be sent again. */
 export class LostConnection extends Error {
-  override readonly name = "LostConnection";
+  override readonly name: string = "LostConnection";
+}
+
+/** A front that had no router to give the request to: nothing of it was begun, and anybody may send it again. */
+export class NotTaken extends LostConnection {
+  override readonly name = "NotTaken";
+}
+
+/** A front whose router was lost in the middle of the request. Without a key it is an error like the router's. */
+export class FrontLost extends LostConnection {
+  override readonly name = "FrontLost";
+  readonly refusal: Refusal;
+  constructor(refusal: Refusal, message: string) {
+    super(message);
+    this.refusal = refusal;
+  }
 }

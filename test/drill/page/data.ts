@@ -1,5 +1,5 @@
 import { indexHistory } from "../checks/index.ts";
-import { FAULTS, type FaultName } from "../fault-names.ts";
+import { knownFacts } from "../fault-names.ts";
 import type { HistoryEvent, HistoryHeader } from "../history.ts";
 import type { PastRun } from "../record.ts";
 import { type DrillReport, recoveries, some } from "../summary.ts";
@@ -101,7 +101,7 @@ export function pageData(
     polls: pollSpans(events, end),
     faults: index.faults.map((fault) => ({
       n: fault.n,
-      title: fault.name in FAULTS ? FAULTS[fault.name as FaultName].title : fault.name,
+      title: knownFacts(fault.name)?.title ?? fault.name,
       target: fault.target,
       from: s(fault.from),
       to: s(fault.recovered ?? fault.healed ?? end),

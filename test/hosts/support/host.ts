@@ -147,6 +147,17 @@ export class TestHost {
     this.#control("cgroup.freeze", "0");
   }
 
+  /** True while all of it stands still, as the kernel says. */
+  get frozen(): boolean {
+    return this.#running !== null && read(this.#file("cgroup.events")).includes("frozen 1");
+  }
+
+  /** Whether a process, by its number on this machine, runs on it. */
+  has(pid: number): boolean {
+    const groups = read(`/proc/${pid}/cgroup`).split("\n");
+    return groups.some((line) => line.split("/").includes(this.#group));
+  }
+
   #file(name: string): string {
     const running = this.#running;
     if (!running) throw new Error(`host ${this.name} is off`);

@@ -1,0 +1,105 @@
+import { createServer as createHttp } from "node:http";
+import { createServer } from "node:https";
+import { type AddressInfo, connect } from "node:net";
+import { connect as connectTls } from "node:tls";
+import { afterEach, expect, test } from "vitest";
+import { issue, makeAuthority } from "../../plugin/host/authority.ts";
+import { chat, completion } from "../drill/clients/http.ts";
+import { outcomeOf } from "../drill/clients/load.ts";
+import { type Call, FrontLost, NotTaken, Refusal } from "../drill/clients/types.ts";
+import { type Balancer, startBalancer } from "../drill/hosts/balancer.ts";
+import { eventually } from "../support/eventually.ts";
+
+const open: { close(): unknown }[] = [];
+afterEach(async () => {
+  for (const one of open.splice(0).reverse()) await one.close();
+});
+
+const call = (key: string | null): Call => ({
+  ...{ agent: "main", session: "s", message: "m", marker: "x", key },
+  signal: AbortSignal.timeout(20_000),
+});
+
+/** Answers everything with this status, as a router (with its name) or as a front. */
+async function answering(status: number, code: string, router: boolean): Promise<string> {
+  const server = createHttp((_request, response) => {
+    const headers = { "content-type": "application/json" };
+    response.writeHead(status, { ...headers, ...(router ? { "x-openclaw-instance": "a" } : {}) });
+    response.end(JSON.stringify({ error: { code, message: "no" } }));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  open.push({ close: () => server.close() });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+const target = (endpoint: string) => ({ endpoint, token: "t", adminToken: "t" });
+
+test("a front without a router took nothing, whoever asks", async () => {
+  const at = target(await answering(503, "no_owner", false));
+  await expect(chat(at, call("k"))).rejects.toBeInstanceOf(NotTaken);
+  await expect(completion(at, call(null))).rejects.toBeInstanceOf(NotTaken);
+});
+
+test("a front that lost its router is a lost connection, and owner_lost where there is no key", async () => {
+  const at = target(await answering(502, "owner_lost", false));
+  const error = await completion(at, call(null)).catch((e: unknown) => e);
+  expect(error).toBeInstanceOf(FrontLost);
+  expect(outcomeOf(error, "v1")).toMatchObject({ code: "owner_lost", status: 502 });
+});
+
+test("what a router says is never taken for a front's", async () => {
+  const at = target(await answering(503, "no_owner", true));
+  const error = await chat(at, call("k")).catch((e: unknown) => e);
+  expect(error).toBeInstanceOf(Refusal);
+  expect(error).toMatchObject({ code: "no_owner" });
+});
+
+test("the balancer passes connections to a front that is ready, and ends them when it is not", async () => {
+  const authority = await makeAuthority("test", new Date());
+  const addresses = ["127.0.0.1", "127.0.0.2"];
+  const pair = await issue(authority, { fleet: "t", name: "t", addresses, days: 1 }, new Date());
+  const ready = new Map<string, boolean>([
+    ["127.0.0.1", false],
+    ["127.0.0.2", true],
+  ]);
+  const handler = (address: string) =>
+    createServer({ cert: pair.cert, key: pair.key }, (_request, response) => {
+      response.writeHead(ready.get(address) ? 200 : 503, { connection: "close" });
+      response.end(address);
+    });
+  const first = handler("127.0.0.1");
+  await new Promise<void>((resolve) => first.listen(0, "127.0.0.1", resolve));
+  const { port } = first.address() as AddressInfo;
+  const second = handler("127.0.0.2");
+  await new Promise<void>((resolve) => second.listen(port, "127.0.0.2", resolve));
+  open.push({ close: () => first.close() }, { close: () => second.close() });
+  const balancer: Balancer = await startBalancer(addresses, authority.cert, port);
+  open.push(balancer);
+  const own = Number(new URL(balancer.endpoint).port);
+
+  const idle = connect({ host: "127.0.0.1", port: own });
+  idle.on("error", () => {});
+  const gone = new Promise<void>((resolve) => idle.once("close", () => resolve()));
+  // Nothing is read from it: the balancer alone decides when it ends.
+  idle.resume();
+  await said(own, authority.cert, "127.0.0.2");
+  ready.set("127.0.0.2", false);
+  ready.set("127.0.0.1", true);
+  await gone;
+  await eventually(() => said(own, authority.cert, "127.0.0.1"));
+});
+
+/** Asks through the balancer once; throws unless this front answered. */
+async function said(port: number, ca: string, address: string): Promise<void> {
+  const text = await new Promise<string>((resolve, reject) => {
+    const socket = connectTls({ host: "127.0.0.1", port, ca, servername: "" });
+    let all = "";
+    socket.once("error", reject);
+    socket.once("secureConnect", () => socket.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
+    socket.on("data", (chunk: Buffer) => {
+      all += chunk.toString();
+    });
+    socket.once("close", () => resolve(all));
+  });
+  expect(text).toContain(address);
+}

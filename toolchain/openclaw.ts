@@ -52,7 +52,8 @@ export async function ensureOpenclaw(options: OpenclawOptions = {}): Promise<Too
   const found = findOpenclaw(options);
   if (found) return found;
   const resolved = withDefaults(options);
-  const npm = onPath("npm", options.env);
+  const env = options.env ?? process.env;
+  const npm = onPath("npm", env);
   if (!npm) {
     throw new ToolchainError(
       "npm is not on PATH",
@@ -77,7 +78,7 @@ export async function ensureOpenclaw(options: OpenclawOptions = {}): Promise<Too
           if (!error && mb > 0) step.note(`${mb} of about 650 MB in place`);
         });
       }, 4_000);
-      const nodes = [dirname(process.execPath), resolved.env.PATH ?? ""].join(delimiter);
+      const nodes = [dirname(process.execPath), env.PATH ?? ""].join(delimiter);
       try {
         await runLogged(
           npm,
@@ -85,7 +86,7 @@ export async function ensureOpenclaw(options: OpenclawOptions = {}): Promise<Too
             ...["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
             ...(elsewhere(options) ? ["--os=linux", `--cpu=${options.for}`, "--libc=glibc"] : []),
           ],
-          { cwd: folder, env: { ...resolved.env, PATH: nodes } },
+          { cwd: folder, env: { ...env, PATH: nodes } },
         );
         step.done("installed");
       } catch (error) {

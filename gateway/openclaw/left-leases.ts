@@ -20,8 +20,6 @@ export function removeLeftLeases(stateDir: string): number {
   if (!existsSync(path)) return 0;
   const database = new DatabaseSync(path, { timeout: WAIT_MS });
   try {
-    // A removal that a power cut undoes is done again by the next start.
-    database.exec("PRAGMA synchronous = OFF");
     let removed = 0;
     for (const table of TABLES) {
       const found = database

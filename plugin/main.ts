@@ -2,6 +2,7 @@ import { credentials, Server, ServerCredentials } from "@grpc/grpc-js";
 import engineRpc from "@pulumi/pulumi/proto/engine_grpc_pb.js";
 import engine from "@pulumi/pulumi/proto/engine_pb.js";
 import rpc from "@pulumi/pulumi/proto/provider_grpc_pb.js";
+import { whenParentEnds } from "../toolchain/parent.ts";
 import { FleetHandler } from "./fleet.ts";
 import { ArtifactHandler } from "./host/artifact.ts";
 import { CredentialsHandler } from "./host/credentials.ts";
@@ -11,7 +12,6 @@ import { openSsh } from "./host/ssh.ts";
 import { GoneHandler } from "./kube/gone.ts";
 import { localLauncher } from "./local-launcher.ts";
 import { NodeHandler } from "./node.ts";
-import { whenParentEnds } from "./parent.ts";
 import { ProviderServer } from "./server.ts";
 
 /** `pulumi-resource-openclaw ENGINE_ADDRESS`: serves gRPC on a free port and prints its number. */

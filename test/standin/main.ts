@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import rpc from "@pulumi/pulumi/proto/provider_grpc_pb.js";
-import { whenParentEnds } from "../../plugin/parent.ts";
+import { whenParentEnds } from "../../toolchain/parent.ts";
 import { StandInServer } from "./server.ts";
 import { settingsFrom } from "./settings.ts";
 import { WorldStore } from "./store.ts";

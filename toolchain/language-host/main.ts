@@ -1,3 +1,4 @@
+import { whenParentEnds } from "../parent.ts";
 import { createServer } from "./server.ts";
 
 /**
@@ -11,3 +12,5 @@ process.stdout.write(`${port}\n`);
 // The engine ends a plugin by SIGINT to its process group (a group of its own, so Ctrl-C at the
 // terminal does not come here) and kills it only 5 s later: leave at once.
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(0));
+// An engine that is killed ends nothing.
+whenParentEnds(() => process.exit(0));

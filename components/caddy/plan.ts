@@ -7,6 +7,7 @@ import {
   frontState,
   ownCertificate,
 } from "../front/plan.ts";
+import { hardening, WITH_NETLINK } from "../host/hardening.ts";
 import { type HostContext, type HostPart, OPEN_DIRECTORY, UNIT_ORDER } from "../host/types.ts";
 import { CADDY_PLACES, caddyConfig } from "./config.ts";
 
@@ -110,26 +111,7 @@ Restart=always
 RestartSec=2
 LimitNOFILE=65536
 AmbientCapabilities=CAP_NET_BIND_SERVICE
-CapabilityBoundingSet=CAP_NET_BIND_SERVICE
-NoNewPrivileges=yes
-ProtectSystem=strict
-ReadWritePaths=${state}
-ProtectHome=yes
-PrivateTmp=yes
-PrivateDevices=yes
-ProtectKernelTunables=yes
-ProtectKernelModules=yes
-ProtectKernelLogs=yes
-ProtectControlGroups=yes
-ProtectClock=yes
-ProtectHostname=yes
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
-MemoryDenyWriteExecute=yes
-SystemCallArchitectures=native
-RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK
+${hardening({ writes: [state], capabilities: ["CAP_NET_BIND_SERVICE"], sockets: WITH_NETLINK })}
 
 [Install]
 WantedBy=multi-user.target

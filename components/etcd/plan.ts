@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import { endpoint } from "../../gateway/address.ts";
 import type { MemberFile } from "../../gateway/etcd/member-file.ts";
+import { COMPILES, hardening } from "../host/hardening.ts";
 import {
   type HostContext,
   type HostFacts,
@@ -122,6 +123,7 @@ export function planEtcd(context: HostContext, settings: EtcdSettings): HostPart
         order: UNIT_ORDER.store,
         // Certificates are read with each connection, the authority once.
         restartOn: [configPath, caPath],
+        leave: etcdProgram(paths, "leave"),
       },
       [ETCD_TEND_UNIT]: {
         content: tendText(home, program),
@@ -204,30 +206,12 @@ const START_CONFIG = `/run/${RUN}/etcd.json`;
 const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
 
 /** What both units may do: talk to the network and write into their home. */
-const hardening = (home: string) => `User=${ETCD_USER}
+const rights = (home: string) => `User=${ETCD_USER}
 Group=${ETCD_USER}
 UMask=0077
-NoNewPrivileges=yes
-CapabilityBoundingSet=
-ProtectSystem=strict
-ReadWritePaths=${home}
-ProtectHome=yes
-PrivateTmp=yes
-PrivateDevices=yes
-ProtectClock=yes
-ProtectHostname=yes
-ProtectKernelTunables=yes
-ProtectKernelModules=yes
-ProtectKernelLogs=yes
-ProtectControlGroups=yes
+${hardening({ writes: [home], except: COMPILES })}
 ProtectProc=invisible
-RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
 RemoveIPC=yes
-SystemCallArchitectures=native
 SystemCallFilter=@system-service
 SystemCallFilter=~@privileged
 SystemCallErrorNumber=EPERM`;
@@ -258,7 +242,7 @@ OOMScoreAdjust=-500
 CPUWeight=500
 IOWeight=500
 MemoryMax=2G
-${hardening(etcdHome(paths))}
+${rights(etcdHome(paths))}
 
 [Install]
 WantedBy=multi-user.target
@@ -275,7 +259,7 @@ Type=oneshot
 ExecStart=${program("tend")}
 TimeoutStartSec=300
 Nice=10
-${hardening(home)}
+${rights(home)}
 `;
 }
 

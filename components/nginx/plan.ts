@@ -7,6 +7,7 @@ import {
   frontState,
   ownCertificate,
 } from "../front/plan.ts";
+import { hardening } from "../host/hardening.ts";
 import {
   type HostContext,
   type HostPart,
@@ -19,6 +20,14 @@ import { NGINX_PLACES, nginxConfig } from "./config.ts";
 
 export const NGINX_UNIT = "openclaw-fleet-nginx.service";
 const NGINX = "/usr/sbin/nginx";
+/** It begins as root, opens low ports and its logs, and gives its workers to another user. */
+const CAPABILITIES = [
+  "CAP_NET_BIND_SERVICE",
+  "CAP_SETUID",
+  "CAP_SETGID",
+  "CAP_CHOWN",
+  "CAP_DAC_OVERRIDE",
+];
 /** A front that comes up beside its first router. */
 const ANSWER_SECONDS = 120;
 
@@ -107,26 +116,7 @@ TimeoutStopSec=30
 Restart=always
 RestartSec=2
 LimitNOFILE=65536
-NoNewPrivileges=yes
-ProtectSystem=strict
-ReadWritePaths=/run /var/lib/nginx /var/log/nginx${link ? ` ${linked}` : ""}
-ProtectHome=yes
-PrivateTmp=yes
-PrivateDevices=yes
-ProtectKernelTunables=yes
-ProtectKernelModules=yes
-ProtectKernelLogs=yes
-ProtectControlGroups=yes
-ProtectClock=yes
-ProtectHostname=yes
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
-MemoryDenyWriteExecute=yes
-SystemCallArchitectures=native
-RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
-CapabilityBoundingSet=CAP_NET_BIND_SERVICE CAP_SETUID CAP_SETGID CAP_CHOWN CAP_DAC_OVERRIDE
+${hardening({ writes: ["/run", "/var/lib/nginx", "/var/log/nginx", ...(link ? [linked] : [])], capabilities: CAPABILITIES })}
 
 [Install]
 WantedBy=multi-user.target

@@ -1,4 +1,5 @@
 import { DRAIN } from "../../gateway/contract.ts";
+import { COMPILES, type Denial, hardening, WITH_NETLINK } from "../host/hardening.ts";
 import { FLEET_USER, type HostPaths } from "../host/types.ts";
 
 export const NODE_UNIT = "openclaw-fleet-node.service";
@@ -22,12 +23,21 @@ export interface NodeUnit {
 }
 
 /**
- * What is left out of the usual hardening, and why: `MemoryDenyWriteExecute` (V8 compiles at run time),
- * `ProtectControlGroups` and `PrivateUsers` (cages are cgroups that the node makes itself), `RestrictNamespaces`
- * without exceptions (the browser tool's sandbox is made of namespaces), an allow list of system calls
- * (agents run programs that nobody knows beforehand; what no such program needs is refused), and
+ * Besides memory that V8 compiles into: `ProtectControlGroups` (cages are cgroups that the node makes itself),
+ * `RestrictNamespaces` without exceptions (the browser tool's sandbox is made of namespaces), and
  * `RestrictSUIDSGID`, which takes `openat2` away as well: OpenClaw keeps its files by that call, and without it
  * ends its first boot with 78 (docs/decisions/216-openat2-on-hosts.md).
+ */
+const OPENCLAW_NEEDS: readonly Denial[] = [
+  ...COMPILES,
+  "ProtectControlGroups",
+  "RestrictNamespaces",
+  "RestrictSUIDSGID",
+];
+
+/**
+ * `PrivateUsers` is left out for the cages too, and an allow list of system calls because agents run programs
+ * that nobody knows beforehand; what no such program needs is refused.
  */
 export function nodeUnitText({ fleet, node, paths, dir, memoryMaxMiB }: NodeUnit): string {
   const { release, data } = paths;
@@ -68,27 +78,12 @@ StandardOutput=journal
 StandardError=journal
 SyslogIdentifier=openclaw-fleet-node
 
-NoNewPrivileges=yes
-CapabilityBoundingSet=
+${hardening({ writes: [data], sockets: WITH_NETLINK, except: OPENCLAW_NEEDS })}
 AmbientCapabilities=
-ProtectSystem=strict
-ReadWritePaths=${data}
-ProtectHome=yes
-PrivateTmp=yes
-PrivateDevices=yes
-ProtectKernelTunables=yes
-ProtectKernelModules=yes
-ProtectKernelLogs=yes
-ProtectClock=yes
-ProtectHostname=yes
 ProtectProc=invisible
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 RestrictNamespaces=user pid net mnt ipc
-RestrictRealtime=yes
-LockPersonality=yes
 RemoveIPC=yes
 KeyringMode=private
-SystemCallArchitectures=native
 SystemCallFilter=~@clock @cpu-emulation @module @obsolete @raw-io @reboot @swap
 SystemCallErrorNumber=EPERM
 

@@ -1,3 +1,4 @@
+import { COMPILES, hardening } from "../host/hardening.ts";
 import { type HostPart, type HostUnit, UNIT_ORDER } from "../host/types.ts";
 import { MONITOR_USER, PACKAGE_UNITS, PACKAGES, type Program, UNITS } from "./catalog.ts";
 
@@ -37,25 +38,11 @@ export function unitText(need: UnitNeed): string {
     ...(need.lines ?? []),
     "OOMScoreAdjust=500",
     "CPUWeight=50",
-    "CapabilityBoundingSet=",
-    "LockPersonality=true",
-    ...(need.compiles ? [] : ["MemoryDenyWriteExecute=true"]),
-    "NoNewPrivileges=true",
-    "PrivateDevices=true",
-    "PrivateTmp=true",
-    "ProtectClock=true",
-    "ProtectControlGroups=true",
-    "ProtectHome=true",
-    "ProtectHostname=true",
-    "ProtectKernelLogs=true",
-    "ProtectKernelModules=true",
-    "ProtectKernelTunables=true",
-    "ProtectSystem=strict",
-    ...(need.writes?.length ? [`ReadWritePaths=${need.writes.join(" ")}`] : []),
-    "RestrictNamespaces=true",
-    "RestrictRealtime=true",
-    "RestrictSUIDSGID=true",
-    "SystemCallArchitectures=native",
+    hardening({
+      writes: need.writes ?? [],
+      sockets: null,
+      except: need.compiles ? COMPILES : [],
+    }),
     "UMask=0077",
     "",
     "[Install]",

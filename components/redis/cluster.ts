@@ -1,3 +1,4 @@
+import { COMPILES, hardening } from "../host/hardening.ts";
 import { type HostContext, type HostPart, UNIT_ORDER } from "../host/types.ts";
 import { REDIS_USERS, redisEtc, secretOf } from "./config.ts";
 import type { RedisLayout } from "./layout.ts";
@@ -58,13 +59,7 @@ ExecStart=${paths.release}/bin/node ${paths.release}/runtime/redis-cluster.js ${
 TimeoutStartSec=300
 Nice=10
 MemoryMax=256M
-NoNewPrivileges=yes
-ProtectSystem=strict
-ProtectHome=yes
-PrivateTmp=yes
-PrivateDevices=yes
-RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
-CapabilityBoundingSet=
+${hardening({ except: COMPILES })}
 `,
         state: "triggered",
         order: UNIT_ORDER.sessions + 1,

@@ -1,4 +1,5 @@
 import { endpoint } from "../../gateway/address.ts";
+import { hardening } from "../host/hardening.ts";
 import {
   type HostCheck,
   type HostContext,
@@ -234,26 +235,7 @@ LimitNOFILE=65536
 # A file that is rewritten doubles what is held, at worst.
 MemoryMax=${memoryMiB}M
 OOMScoreAdjust=-500
-NoNewPrivileges=yes
-ProtectSystem=strict
-ReadWritePaths=${writes}
-ProtectHome=yes
-PrivateTmp=yes
-PrivateDevices=yes
-ProtectKernelTunables=yes
-ProtectKernelModules=yes
-ProtectKernelLogs=yes
-ProtectControlGroups=yes
-ProtectClock=yes
-ProtectHostname=yes
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
-MemoryDenyWriteExecute=yes
-SystemCallArchitectures=native
-RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
-CapabilityBoundingSet=
+${hardening({ writes: writes.split(" ") })}
 UMask=0077
 
 [Install]

@@ -1,4 +1,5 @@
 import type { NodeConfig } from "../../gateway/config.ts";
+import { type Denial, hardening, WITH_NETLINK } from "../host/hardening.ts";
 import {
   FLEET_USER,
   type HostContext,
@@ -15,6 +16,14 @@ export const REPLICAS_UNIT = "openclaw-fleet-replicas.service";
 export const REPLICA_USER = "openclaw-replica";
 /** The folder of all replicas, as the SFTP server names it. */
 const FOLDER = "/files";
+/** sshd becomes another user and enters a chroot at each login; its own rules hold for what comes after. */
+const LOGINS: readonly Denial[] = [
+  "NoNewPrivileges",
+  "ProtectHostname",
+  "RestrictNamespaces",
+  "RestrictSUIDSGID",
+  "SystemCallArchitectures",
+];
 
 /** Hosts that keep replicas: those that run shards. None where there is no second one. */
 export function replicaHosts(hosts: readonly HostFacts[]): readonly HostFacts[] {
@@ -183,20 +192,7 @@ RuntimeDirectoryMode=0755
 RuntimeDirectoryPreserve=yes
 MemoryMax=512M
 TasksMax=256
-ProtectSystem=strict
-ReadWritePaths=${chrootOf(paths)}
-ProtectHome=yes
-PrivateTmp=yes
-PrivateDevices=yes
-ProtectClock=yes
-ProtectKernelLogs=yes
-ProtectKernelModules=yes
-ProtectKernelTunables=yes
-ProtectControlGroups=yes
-LockPersonality=yes
-MemoryDenyWriteExecute=yes
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
-RestrictRealtime=yes
+${hardening({ writes: [chrootOf(paths)], capabilities: null, sockets: WITH_NETLINK, except: LOGINS })}
 
 [Install]
 WantedBy=multi-user.target

@@ -38,6 +38,7 @@ export class Base extends pulumi.ComponentResource {
         privateSubnetIds: network.privateSubnetIds,
         dataSubnetIds: network.dataSubnetIds,
         publicCidrs: network.publicCidrs,
+        zoneIds: context.zones.map(({ id }) => id),
       },
       keys: { compute: keys.computeKeyArn, data: keys.dataKeyArn, logs: keys.logsKeyArn },
       zone: dns && { zoneId: dns.zoneId, zoneName: dns.zoneName },

@@ -26,7 +26,7 @@ import { awsProvider } from "./provider.ts";
 import { LAYERS, type Layer } from "./settings.ts";
 import { accessTokens } from "./tokens.ts";
 import type { ComputeArgs } from "./way-in.ts";
-import { keepZones } from "./zones.ts";
+import { inZonesOf, keepZones } from "./zones.ts";
 
 /** Names the stack on everything it makes. */
 const FLEET_TAG = "openclaw-fleet";
@@ -46,7 +46,10 @@ export async function deployAws({
   // Refuses what can be refused without asking anybody.
   const { zones: count } = planStack(stack, given).aws as AwsPlan;
   const recorded = await ownRecord<Recorded>();
-  const settings = keepZones(given, recorded, count);
+  const below = given.layers.includes("base") ? null : await adoptLayer("base", given.adopt);
+  const settings = below
+    ? inZonesOf(given, below.network.zoneIds)
+    : keepZones(given, recorded, count);
   const wish = planStack(stack, settings).aws as AwsPlan;
   const provider = awsProvider(`${stack}-aws`, settings.aws as NonNullable<typeof settings.aws>);
   const ask = { provider };
@@ -90,9 +93,7 @@ export async function deployAws({
   });
   const top = { provider };
   const { layers, adopt } = settings;
-  const base: BaseLayer = layers.includes("base")
-    ? new Base(`${stack}-base`, { context, plan, zone }, top).layer
-    : await adoptLayer("base", adopt);
+  const base: BaseLayer = below ?? new Base(`${stack}-base`, { context, plan, zone }, top).layer;
   let outputs: Partial<StackOutputs> = { base };
   if (reaches(layers, "data")) {
     const data: DataLayer = layers.includes("data")

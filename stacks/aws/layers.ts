@@ -19,6 +19,8 @@ export const baseLayer = z.strictObject({
     privateSubnetIds: ids(),
     dataSubnetIds: ids(),
     publicCidrs: ids(),
+    /** Zones of the subnets, in their order: whoever builds on them stands in the same. */
+    zoneIds: ids(),
   }),
   keys: z.strictObject({ compute: id(), data: id(), logs: id() }),
   zone: z.strictObject({ zoneId: id(), zoneName: id() }).nullable(),
@@ -96,7 +98,7 @@ type Plain<T, K extends keyof T> = Omit<Later<T>, K> & { readonly [P in K]: T[P]
 type Base = z.output<typeof baseLayer>;
 
 export interface BaseLayer extends Omit<Later<Base>, "network"> {
-  readonly network: Plain<Base["network"], "cidr" | "publicCidrs">;
+  readonly network: Plain<Base["network"], "cidr" | "publicCidrs" | "zoneIds">;
 }
 export type DataLayer = Later<z.output<typeof dataLayer>>;
 export type ComputeLayer = Later<z.output<typeof computeLayer>>;

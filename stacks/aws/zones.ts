@@ -38,6 +38,36 @@ export function keepZones(
   return aws.zones || count > stood.length ? settings : kept;
 }
 
+/**
+ * The zones of a base that another stack made, in the order of its subnets: a disk in another zone than
+ * its machine's subnet never comes together with it. Throws ConfigError where a person wrote otherwise.
+ */
+export function inZonesOf(
+  settings: AwsStackSettings,
+  zoneIds: readonly string[],
+): AwsStackSettings {
+  const { aws, network } = settings;
+  if (!aws) return settings;
+  const there = zoneIds.join(", ");
+  const faults: Fault[] = [];
+  if (aws.zones && aws.zones.join(", ") !== there) {
+    faults.push({
+      setting: "aws.zones",
+      problem: `is ${aws.zones.join(", ")}, and the subnets of adopt.base lie in ${there}`,
+      remedy: "Leave it out: the zones are those of the subnets",
+    });
+  }
+  if (network.zones !== undefined && network.zones !== zoneIds.length) {
+    faults.push({
+      setting: "network.zones",
+      problem: `is ${network.zones}, and the subnets of adopt.base lie in ${zoneIds.length} (${there})`,
+      remedy: "Leave it out: the zones are those of the subnets",
+    });
+  }
+  if (faults.length > 0) throw new ConfigError(faults);
+  return { ...settings, aws: { ...aws, zones: [...zoneIds] } };
+}
+
 /** What a person should know of zones that are more than the preset has. */
 export function zoneNotes(planned: number, zones: number, { zones: stood }: Recorded): string[] {
   if (!stood || stood.length !== zones || planned >= zones) return [];

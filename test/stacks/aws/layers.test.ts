@@ -53,6 +53,18 @@ describe.each(["ec2", "eks"] as const)("layers of a stack on %s", (target) => {
     for (const [key, inputs] of all) expect([key, union.get(key)]).toEqual([key, inputs]);
   });
 
+  test("stand in the zones of the subnets below, which this stack would not have chosen", async () => {
+    const zones = ["euc1-az3", "euc1-az1", "euc1-az2"];
+    const aws = { region: "eu-central-1", accountId: "123456789012", zones };
+    const below = await deployed({ target, aws, layers: ["base", "data"] });
+    const adopt = {
+      base: await settled(below.outputs.base as never),
+      data: await settled(below.outputs.data as never),
+    };
+    const rest = await deployed({ target, layers: ["compute"], adopt });
+    expect(await settled(rest.outputs.recorded as never)).toMatchObject({ zones });
+  });
+
   test("the fleet alone stands on what another stack made", async () => {
     const adopt = {
       base: await settled(whole.outputs.base as never),

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../../components/errors.ts";
 import type { AwsStackSettings } from "../../../stacks/aws/plan.ts";
-import { keepZones, zoneNotes } from "../../../stacks/aws/zones.ts";
+import { inZonesOf, keepZones, zoneNotes } from "../../../stacks/aws/zones.ts";
 import { settingsSchema } from "../../../stacks/settings-schema.ts";
 
 const settings = (zones?: string[], network: object = {}) =>
@@ -13,9 +13,11 @@ const settings = (zones?: string[], network: object = {}) =>
 const two = { zones: ["euc1-az2", "euc1-az3"] };
 const three = { zones: ["euc1-az2", "euc1-az3", "euc1-az1"] };
 
-function faultsOf(...args: Parameters<typeof keepZones>): string[] {
+const faultsOf = (...args: Parameters<typeof keepZones>) => refusals(() => keepZones(...args));
+
+function refusals(work: () => unknown): string[] {
   try {
-    keepZones(...args);
+    work();
   } catch (error) {
     if (error instanceof ConfigError) return error.faults.map(({ setting }) => setting);
     throw error;
@@ -70,5 +72,17 @@ describe("zones that a stack stands in", () => {
     expect(keepZones(settings(undefined, { adopt }), two, 2).aws?.zones).toEqual(two.zones);
     expect(keepZones(settings(undefined, { adopt }), three, 2).aws?.zones).toBeUndefined();
     expect(faultsOf(settings(["euc1-az1", "euc1-az2"], { adopt }), two, 2)).toEqual([]);
+  });
+});
+
+describe("zones of a base that another stack made", () => {
+  test("are those of its subnets, in their order, however many the preset has", () => {
+    expect(inZonesOf(settings(), three.zones).aws?.zones).toEqual(three.zones);
+    expect(inZonesOf(settings(two.zones), two.zones).aws?.zones).toEqual(two.zones);
+  });
+
+  test("are not others, nor another number", () => {
+    const others = settings(["euc1-az1", "euc1-az2"], { zones: 3 });
+    expect(refusals(() => inZonesOf(others, two.zones))).toEqual(["aws.zones", "network.zones"]);
   });
 });

@@ -217,8 +217,8 @@ SystemCallFilter=~@privileged
 SystemCallErrorNumber=EPERM`;
 
 /**
- * `Type=exec`: etcd reports readiness once it has a majority, and hosts are set up one after another, so
- * the first would wait for the second for ever. Whether it serves is a check of the host.
+ * `Type=exec`: etcd reports readiness once it has a majority. A host that is changed must not hang on the
+ * members of others, since those may wait for their turn. Whether it serves is a check of the host.
  */
 function serviceText(paths: HostPaths, program: (command: string) => string): string {
   return `[Unit]

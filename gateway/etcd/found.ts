@@ -3,7 +3,7 @@ import { EtcdLeaseStore } from "../leases/etcd.ts";
 import { StoreUnavailable } from "../leases/store.ts";
 import type { MemberFile } from "./member-file.ts";
 
-/** Members of a new fleet come one after the other, and wait for each other. */
+/** The hosts are made by then, but their members may still look for each other. */
 const LONGEST_MS = 180_000;
 const TRY_MS = 5_000;
 const PAUSE_MS = 1_000;

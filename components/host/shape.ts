@@ -55,6 +55,7 @@ const unit = z.strictObject({
   restartOn: z.array(z.string()).optional(),
   reloadOn: z.array(z.string()).optional(),
   verify: argv.optional(),
+  leave: argv.optional(),
   drains: z.boolean().optional(),
 });
 

@@ -82,6 +82,12 @@ export interface HostUnit {
    */
   readonly verify?: readonly string[];
   /**
+   * A command (argv) that takes what the unit runs out of what it shares with other hosts (a member out of its
+   * cluster). It must succeed before the unit is stopped because no plan names it any more, or because the host leaves a
+   * fleet that goes on; when it fails nothing is changed. Doing it again must do no harm.
+   */
+  readonly leave?: readonly string[];
+  /**
    * True for the node itself: before it is stopped or restarted the node is drained, and the host counts
    * as done only when it serves again.
    */

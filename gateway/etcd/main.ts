@@ -4,13 +4,15 @@
  * - `tend`: every half minute; promotes, takes out, defragments, saves a snapshot.
  * - `health`: succeeds when this member serves with a majority and votes.
  * - `found members.json PREFIX`: makes the lease store of a new fleet; `found-forgotten` that of one which lost its own.
- * - `leave`: takes this member out of the cluster for good; before its host leaves the fleet.
+ * - `leave`: takes this member out of the cluster for good; before its host leaves the fleet. Refused while it would
+ *   cost the others their majority.
  */
 import { statSync } from "node:fs";
 import { ClusterAdmin } from "./ask.ts";
 import { found } from "./found.ts";
+import { leave } from "./leave.ts";
 import { type MemberFile, readMemberFile, selfOf } from "./member-file.ts";
-import { markLeft, prepare } from "./prepare.ts";
+import { prepare } from "./prepare.ts";
 import { tend } from "./tend.ts";
 
 const say = (line: string) => {
@@ -30,26 +32,6 @@ async function health(file: MemberFile): Promise<void> {
   }
 }
 
-/** Its own address is asked last: a member that takes itself out may not answer. */
-async function leave(file: MemberFile): Promise<void> {
-  const self = selfOf(file);
-  const urls = file.members
-    .map(({ clientUrl }) => clientUrl)
-    .filter((url) => url !== self.clientUrl);
-  const admin = new ClusterAdmin([...urls, self.clientUrl], file);
-  try {
-    const members = await admin.members();
-    const own = members.find(({ peerURLs }) => peerURLs.includes(self.peerUrl));
-    if (!own) return say("it is in no cluster any more");
-    if (members.length === 1) return say("it is the last member; its data stay");
-    await admin.remove(own.ID);
-    markLeft(file);
-    say(`${file.self} is out of the cluster; ${members.length - 1} remain`);
-  } finally {
-    admin.close();
-  }
-}
-
 type Command = (file: MemberFile, path: string, more: string) => Promise<void>;
 
 const COMMANDS: Readonly<Record<string, Command>> = {
@@ -64,7 +46,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   health,
   found: (file, _path, prefix) => found(file, prefix, false, say),
   "found-forgotten": (file, _path, prefix) => found(file, prefix, true, say),
-  leave,
+  leave: (file) => leave(file, say),
 };
 
 const [command = "", path = "", more = ""] = process.argv.slice(2);

@@ -3,7 +3,14 @@ import type { FileChanges, FilesToChange } from "./apply-files.ts";
 import type { Host } from "./host.ts";
 import type { HostRecord, RecordedUnit } from "./record.ts";
 import { said } from "./system.ts";
-import { act, journalNow, reloadSystemd, stopUnit, untilSteady } from "./unit-steps.ts";
+import {
+  act,
+  journalNow,
+  leaveOthers,
+  reloadSystemd,
+  stopUnit,
+  untilSteady,
+} from "./unit-steps.ts";
 import {
   inOrder,
   pendingOf,
@@ -26,7 +33,7 @@ export interface UnitsToChange {
   readonly nothing: boolean;
   /** Says in the record what is going to be done. */
   note(): void;
-  /** With the new files in place: systemd reads them, and every `verify` has to succeed. */
+  /** With the new files in place: systemd reads them, and every `verify` and `leave` has to succeed. */
   prepare(): Promise<void>;
   undo(): Promise<void>;
 }
@@ -78,6 +85,8 @@ export async function unitsPlanned(
           `${argv.join(" ")} refused the new files, so ${name} was left alone with the old ones: ${said(ran, 12)}`,
         );
       }
+      // Last: what is refused before it leaves everything as it was.
+      for (const [name, unit] of gone) await leaveOthers(system, name, unit);
     },
     async undo() {
       Object.assign(record, before);
@@ -93,11 +102,12 @@ function recorded(
   asFound: Readonly<Record<string, UnitStatus>>,
 ): HostRecord["units"] {
   return Object.fromEntries(
-    Object.entries(plan.units).map(([name, { order, drains = false }]) => {
+    Object.entries(plan.units).map(([name, { order, drains = false, leave }]) => {
       const found = asFound[name];
       const before = found?.loaded ? { enabled: found.enabled, active: found.active } : null;
       const known = record.units[name];
-      return [name, { order, drains, before: known ? known.before : before }];
+      const leaves = leave ? { leave } : {};
+      return [name, { order, drains, ...leaves, before: known ? known.before : before }];
     }),
   );
 }

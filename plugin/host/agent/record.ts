@@ -60,6 +60,8 @@ export type Original =
 export interface RecordedUnit {
   readonly order: number;
   readonly drains: boolean;
+  /** Takes it out of what it shares with other hosts; see `HostUnit.leave`. Missing: nothing does. */
+  readonly leave?: readonly string[];
   /** How it was before any plan named it; null: it was not there. */
   readonly before: { readonly enabled: boolean; readonly active: boolean } | null;
 }

@@ -5,7 +5,7 @@ import { foldersAbove, type Host, openHost, type WantedFile } from "./host.ts";
 import { NodeApi } from "./node-api.ts";
 import { AGENT_PLACES, type AgentResult, type RemoveRequest } from "./protocol.ts";
 import { type System, stillWanted } from "./system.ts";
-import { reloadSystemd, stopUnit } from "./unit-steps.ts";
+import { leaveOthers, reloadSystemd, stopUnit } from "./unit-steps.ts";
 import { inOrder, unitStatuses } from "./units.ts";
 
 /** Takes away folders, users and packages that were made for an earlier plan and are not needed any more. */
@@ -50,11 +50,13 @@ export async function remove(request: RemoveRequest, system: System): Promise<Ag
   const { files, accounts, packages, record, records, note } = host;
   if (!host.recorded) return { changed: [], kept: [] };
   const changed: string[] = [];
+  const units = inOrder(record.units).reverse();
+  // Before anything is touched: where it is refused, the host goes on as it was.
+  if (request.drain) for (const [name, unit] of units) await leaveOthers(system, name, unit);
   record.complete = false;
   note();
   await packages.tidy(record, note);
   if (request.drain) await drained(request, host);
-  const units = inOrder(record.units).reverse();
   for (const [name] of units) {
     stillWanted(system);
     if (await stopUnit(system, name)) changed.push(`unit ${name} stopped`);

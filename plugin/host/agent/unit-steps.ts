@@ -1,3 +1,4 @@
+import type { RecordedUnit } from "./record.ts";
 import { must, type Ran, type System, said, stillWanted } from "./system.ts";
 import { type UnitAction, type UnitStatus, unitStatuses } from "./units.ts";
 
@@ -29,6 +30,19 @@ export async function act(system: System, { name, action, enable }: UnitAction):
   if (action !== "reload") await system.run(["systemctl", "reset-failed", name]);
   await tell(system, [action, name], name, since);
   return `unit ${name} ${{ start: "started", restart: "restarted", reload: "reloaded" }[action]}`;
+}
+
+/** Takes what a unit runs out of what it shares with other hosts. @throws Error when that is refused */
+export async function leaveOthers(
+  system: System,
+  name: string,
+  { leave }: Pick<RecordedUnit, "leave">,
+): Promise<void> {
+  if (!leave) return;
+  stillWanted(system);
+  system.say(`taking ${name} out of what it shares with other hosts`);
+  const ran = await system.run(leave);
+  if (ran.code !== 0) throw new Error(`${name} cannot be taken away: ${said(ran, 5)}`);
 }
 
 /** Stops a unit and keeps it from starting at boot. False: there was nothing to do. */

@@ -1,6 +1,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { leave } from "../../../gateway/etcd/leave.ts";
 import { EtcdLeaseStore } from "../../../gateway/leases/etcd.ts";
 import { runLogged } from "../../../toolchain/command.ts";
 import { acquireRequest } from "../../contracts/lease-fixtures.ts";
@@ -155,6 +156,26 @@ it("a cluster of one grows to three, and one leaves it", async () => {
   hosts.deploy("c", PLAN);
   expect(await c.start()).toBe("existing");
   await tendUntil([a, b, c], PLAN);
+});
+
+it("a member does not leave while the others would be no majority without it", async () => {
+  await bringUp();
+  await take(a);
+  await b.kill();
+  await expect(leave(c.file, () => {}, { giveUpMs: 0 })).rejects.toThrow(
+    /of the 2 members that would remain 2 .* Start etcd on b first/,
+  );
+  expect(await a.voters()).toEqual(PLAN);
+  await b.start();
+  await leave(c.file, () => {}, { giveUpMs: SETTLE_MS });
+  await soon(async () => expect(await a.voters()).toEqual(["a", "b"]));
+  // Once more, as after an answer that was lost.
+  await leave(c.file, () => {});
+  await c.kill();
+  await expect(c.start()).rejects.toThrow("was told to leave");
+  await leave(b.file, () => {}, { giveUpMs: SETTLE_MS });
+  await soon(async () => expect(await a.voters()).toEqual(["a"]));
+  expect(await epochSeenBy(a)).toBe(7);
 });
 
 it("a member saves snapshots of which the newest are kept, and reports what it cannot do", async () => {

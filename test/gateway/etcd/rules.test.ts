@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Presence } from "../../../gateway/etcd/ask.ts";
+import { leaveFault } from "../../../gateway/etcd/leave.ts";
 import { judgeOthers, REFUSED_MS } from "../../../gateway/etcd/prepare.ts";
 import { isTurn, surplus, wasteful } from "../../../gateway/etcd/tend.ts";
 
@@ -48,4 +49,33 @@ test("at any moment it is exactly one member's turn", () => {
 test("of the snapshots the oldest go", () => {
   expect(surplus(["3", "1", "2"], 2)).toEqual(["1"]);
   expect(surplus(["1"], 2)).toEqual([]);
+});
+
+test.each([
+  ["the last one", [], null],
+  ["one of two", [true], null],
+  ["one of three", [true, true], null],
+  [
+    "one of three, another is away",
+    [true, false],
+    /of the 2 members that would remain 2 .* only 1/,
+  ],
+  ["one of two, the other is away", [false], /none does/],
+  ["one of four, another is away", [true, true, false], null],
+  ["one of five, two are away", [true, true, false, false], /Start etcd on m2, m3 first/],
+])("%s leaves, or is told why not", (_, answers, said) => {
+  const others = answers.map((one, n) => ({ name: `m${n}`, answers: one }));
+  const fault = leaveFault("x", others);
+  if (said === null) expect(fault).toBeNull();
+  else expect(fault).toMatch(said);
+});
+
+test("whoever may leave leaves a majority behind", () => {
+  fc.assert(
+    fc.property(fc.array(fc.boolean(), { minLength: 1, maxLength: 9 }), (answers) => {
+      const others = answers.map((one, n) => ({ name: `m${n}`, answers: one }));
+      const majority = answers.filter(Boolean).length * 2 > answers.length;
+      expect(leaveFault("x", others) === null).toBe(majority);
+    }),
+  );
 });

@@ -160,6 +160,15 @@ export interface FleetStatus {
   }[];
   store: { kind: string; ok: boolean };
   heldRequests: number;
+  /** While shards run an older OpenClaw than a node brings; missing when none does. */
+  update?: {
+    /** OpenClaw's newest version on any node. */
+    to: string;
+    /** Shards that do not run it yet. */
+    waiting: ShardId[];
+    /** Where it failed, which stops it everywhere; null: it goes on. */
+    refused: { shard: ShardId; why: string } | null;
+  };
 }
 
 /** Every code an error answer can carry, with its HTTP status and whether a retry can help. */

@@ -1,5 +1,5 @@
-import { DRAIN } from "../gateway/contract.ts";
-import { shardServes } from "../gateway/readiness.ts";
+import { DRAIN, type FleetStatus } from "../gateway/contract.ts";
+import { shardServes, updateFault } from "../gateway/readiness.ts";
 import { ApiError, FleetApi } from "./api.ts";
 import { readFleet } from "./files.ts";
 import type { Operation } from "./handler.ts";
@@ -16,6 +16,8 @@ export const STOP_BUDGET_MS = DRAIN.termTurnsMs + DRAIN.termReleaseMs + 10_000;
  */
 const READY_MS = 300_000;
 const READY_PER_SHARD_MS = 60_000;
+/** To bring one shard to another OpenClaw: turns that run end first. */
+const UPDATE_PER_SHARD_MS = DRAIN.giveUpMs + READY_PER_SHARD_MS;
 /** The first turn of a fresh gateway takes seconds; a model may take more. */
 const FIRST_TURN_MS = 120_000;
 const CHECK_SESSION = "fleet-check";
@@ -77,6 +79,42 @@ async function missing(
     if (!seen || !shardServes(seen)) open.push(`${shard} is ${seen?.state ?? "unknown"}`);
   }
   return open.length > 0 ? open.join(", ") : null;
+}
+
+/**
+ * Waits until every shard runs the OpenClaw that the nodes bring, once all of them have it: they see to it by
+ * themselves, one shard at a time. Throws when one went back to what it ran, with the reason.
+ */
+export async function untilUpdated(dataDir: string, op: Operation): Promise<void> {
+  const { signal } = op;
+  const api = FleetApi.of(dataDir);
+  const shards = readFleet(dataDir)?.shards.length ?? 0;
+  let waiting = "";
+  const done = await waitFor(
+    async () => {
+      const status = await api.status(signal);
+      if (!status) return null;
+      const { update } = status;
+      // A node that is still to be changed, or whose change failed: its own turn waits, or told of it.
+      if (!update || mixed(status)) return true;
+      const fault = updateFault(update);
+      if (fault !== null) throw new Error(fault);
+      const now = `updating OpenClaw to ${update.to}: ${update.waiting.join(", ")}`;
+      if (now !== waiting) op.say(now);
+      waiting = now;
+      return null;
+    },
+    {
+      what: "waiting for the new OpenClaw",
+      deadlineMs: READY_MS + UPDATE_PER_SHARD_MS * shards,
+      signal,
+    },
+  );
+  if (!done) throw new Error(`${waiting} takes too long. See ./fleet status and ./fleet history`);
+}
+
+function mixed({ nodes, update }: FleetStatus): boolean {
+  return nodes.some(({ version }) => version.split("+")[0] !== update?.to);
 }
 
 function tail(launcher: NodeLauncher, dataDir: string, id: string): string {

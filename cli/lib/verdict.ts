@@ -38,6 +38,8 @@ export function verdict(status: FleetStatus, stack: string): Verdict {
       `${ids} cannot be replicated: the loss of a node would lose what was said meanwhile (./fleet logs ${bare[0]?.id}${suffix})`,
     );
   }
+  const { update } = status;
+  if (update) notes.push(updateNote(update, suffix));
   if (!status.store.ok)
     notes.push(`the ${status.store.kind} lease store does not answer (./fleet doctor${suffix})`);
 
@@ -52,6 +54,13 @@ export function verdict(status: FleetStatus, stack: string): Verdict {
         : "no node is active";
   const parts = [...causes.slice(0, 3), what, ...(level === "down" ? [] : [after])];
   return { level, text: parts.join(", "), notes };
+}
+
+function updateNote(update: NonNullable<FleetStatus["update"]>, suffix: string): string {
+  const { to, waiting, refused } = update;
+  const shards = waiting.join(", ");
+  if (!refused) return `${shards} will run OpenClaw ${to} when every node has it, one by one`;
+  return `OpenClaw ${to} failed on ${refused.shard}, so ${shards} keep the one before: ${refused.why} (./fleet logs ${refused.shard}${suffix})`;
 }
 
 /** True while a shard's newest settings are not in force; it serves all the same. */

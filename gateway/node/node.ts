@@ -128,6 +128,7 @@ export class Node {
       standing: (shard) => standing(shards.state, shard),
       nodeState: (id) => nodeState(shards.state, id),
       lookAgain: () => void this.#look(),
+      revision: () => shards.state.config.revision,
       ...(this.#directory
         ? { addressOf: (id, published) => this.#directory?.addressOf(id, published) ?? published }
         : {}),
@@ -164,6 +165,7 @@ export class Node {
     deciding.begin(seen);
     supervisor.start();
     replicas?.start();
+    this.#shards.updates.start();
     this.#base.file.watch();
     this.#disk.start();
     this.#timer = setInterval(() => void this.#countSessions(), COUNT_EVERY_MS);
@@ -212,6 +214,7 @@ export class Node {
     const { supervisor, replicas } = this.#shards;
     const begun = bootClock.now();
     log.info("stopping: draining all shards");
+    this.#shards.updates.close();
     this.#view.stop();
     this.#condition.tell();
     supervisor.stop();

@@ -1,3 +1,5 @@
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
 import { join } from "node:path";
 import { bootClock } from "../clock.ts";
 import type { ShardConfig } from "../config.ts";
@@ -6,6 +8,7 @@ import type { KeeperClient } from "../keeper/client.ts";
 import type { ShardReport } from "../leases/store.ts";
 import { connectGateway } from "../openclaw/client.ts";
 import { checkGatewayConfig } from "../openclaw/launch.ts";
+import type { GatewayPort } from "../openclaw/port.ts";
 import { nodeState } from "../ownership/report.ts";
 import type { OwnershipState } from "../ownership/state.ts";
 import type { HistoryLost } from "../replication/manifest.ts";
@@ -19,10 +22,11 @@ import { deadNodes } from "../supervisor/dead-nodes.ts";
 import { Gateways } from "../supervisor/gateways.ts";
 import { ShardHost, type ShardHostDeps } from "../supervisor/shard-host.ts";
 import { Supervisor } from "../supervisor/supervisor.ts";
-import { RECYCLE_LEASE, RecycleTurns } from "../supervisor/turn-taking.ts";
+import { FleetTurn, RECYCLE_LEASE, UPDATE_LEASE } from "../supervisor/turn-taking.ts";
 import type { NodeBase } from "./base.ts";
 import { type NodeReplicas, openReplicas } from "./replicas.ts";
 import { shardReport } from "./reporting.ts";
+import { Updates } from "./updates.ts";
 
 export interface NodeShardsDeps {
   base: NodeBase;
@@ -35,6 +39,9 @@ export interface NodeShardsDeps {
   onChange: () => void;
 }
 
+/** A model that needs longer for one answer is not well, ms. */
+const TURN_MS = 60_000;
+
 /** The shards of a node: who decides on them, and what carries it out. */
 export class NodeShards {
   readonly gateways: Gateways;
@@ -43,7 +50,9 @@ export class NodeShards {
   readonly supervisor: Supervisor;
   readonly #deps: NodeShardsDeps;
   readonly #base: NodeBase;
-  readonly #recycle: RecycleTurns;
+  readonly updates: Updates;
+  readonly #recycle: FleetTurn;
+  readonly #update: FleetTurn;
   readonly #bootSlots: BootSlots;
   readonly #takeovers = new Map<ShardId, number>();
 
@@ -66,18 +75,23 @@ export class NodeShards {
           scratchDir: join(node.dataDir, "nodes", node.id),
         }),
     });
-    this.#recycle = new RecycleTurns({
-      node: node.id,
-      incarnation: base.incarnation,
-      bootId: base.boot,
-      release: node.release.id,
-      leases,
-      view: () => this.state.view,
-      abandoned: () => this.#unmovedMs(RECYCLE_LEASE) > LEASE.ttlMs,
-    });
+    const turn = (lease: typeof RECYCLE_LEASE | typeof UPDATE_LEASE) =>
+      new FleetTurn({
+        lease,
+        node: node.id,
+        incarnation: base.incarnation,
+        bootId: base.boot,
+        release: node.release.id,
+        leases,
+        view: () => this.state.view,
+        abandoned: () => this.#unmovedMs(lease) > LEASE.ttlMs,
+      });
+    this.#recycle = turn(RECYCLE_LEASE);
+    this.#update = turn(UPDATE_LEASE);
     this.replicas = this.#makeReplicas();
     this.host = this.#makeHost();
     this.supervisor = this.#makeSupervisor();
+    this.updates = this.#makeUpdates();
   }
 
   /** What the rules know. */
@@ -131,11 +145,60 @@ export class NodeShards {
         }),
       keeper: this.#deps.keeper,
       shelf,
+      trials: {
+        ask: (shard, gateway) => this.#ask(shard, gateway),
+        publish: (shard, epoch, release) => this.#publishRelease(shard, epoch, release),
+      },
       launch: (shard, release, stateDir) => this.gateways.launch(shard, release, stateDir),
       runner: (options) => this.#makeRunner(options),
       heard: (shard, event) => this.#heard(shard, event),
       log: logWith,
     });
+  }
+
+  #makeUpdates(): Updates {
+    const { node, logWith } = this.#base;
+    return new Updates({
+      node: node.id,
+      release: node.release.id,
+      turn: this.#update,
+      view: () => this.state.view,
+      shards: () => this.#base.fleet.shards.map(({ id }) => id),
+      serving: () =>
+        this.host.reports().flatMap(({ shard, state }) => (state === "serving" ? [shard] : [])),
+      revision: () => this.state.config.revision,
+      update: (shard, release) => this.host.update(shard, release),
+      log: logWith,
+    });
+  }
+
+  /** A turn of an agent of the shard, by its owner itself. */
+  async #ask(shard: ShardId, gateway: GatewayPort): Promise<void> {
+    const { agents, turnBudgetMs } = this.#base.fleet;
+    const agent = agents.find((each) => each.shards.includes(shard));
+    if (!agent) return;
+    const { reply } = await gateway.runTurn({
+      runId: randomUUID(),
+      agent: agent.name,
+      session: "fleet-check",
+      message: "Please answer with OK.",
+      mayHaveRun: false,
+      budgetMs: Math.min(TURN_MS, turnBudgetMs),
+    });
+    if (reply.trim() === "") throw new Error("the answer was empty");
+  }
+
+  /** Resolves when a renewal has said which release a shard runs. */
+  async #publishRelease(shard: ShardId, epoch: number, release: string): Promise<void> {
+    const { leases } = this.#base;
+    const isHeld = () => leases.held().some((one) => one.shard === shard && one.epoch === epoch);
+    leases.setRelease(shard, epoch, release);
+    while (isHeld()) {
+      const [{ view }] = await once(leases, "renewed");
+      const lease = view.leases[shard];
+      if (lease?.epoch === epoch && lease.release === release) return;
+    }
+    throw new Error("the lease was lost before it said what runs");
   }
 
   #makeRunner({ shard, launch, heard }: Parameters<ShardHostDeps["runner"]>[0]): ShardRunner {
@@ -149,9 +212,14 @@ export class NodeShards {
         connectGateway({ port, token, onProblem: (message) => log.warn({ shard }, message) }),
       probe: probeStartup,
       holdDeadline: () => leases.deadline(shard),
-      ...(replicas ? { mayServe: (which: ShardId) => replicas.mayServe(which) } : {}),
+      mayServe: async (which) => {
+        if (await this.host.prove(which)) await replicas?.mayServe(which);
+      },
       bootSlots: this.#bootSlots,
-      recycleTurn: (which, signal) => this.#recycle.take(which, signal),
+      recycleTurn: async (which, signal) => {
+        const giveBack = await this.#recycle.take(signal);
+        return () => giveBack(`recycled ${which}`);
+      },
       clock: bootClock,
       timers: systemTimers,
       random: Math.random,
@@ -162,14 +230,15 @@ export class NodeShards {
 
   #makeSupervisor(): Supervisor {
     const { node, incarnation, boot, place, startedHere, leases, metrics } = this.#base;
-    const { history, logWith } = this.#base;
+    const { history, logWith, shelf } = this.#base;
     const { sameMachine } = place;
     return new Supervisor({
       self: { node: node.id, incarnation, bootId: boot, sameMachine },
       release: node.release.id,
+      hasRelease: (id) => shelf.find(id) !== null,
       clock: bootClock,
       leases,
-      alsoHeld: () => this.#recycle.held(),
+      alsoHeld: () => [...this.#recycle.held(), ...this.#update.held()],
       host: this.host,
       deadNodes: (view) =>
         deadNodes(view, { node: node.id, incarnation, bootId: boot, startedHere }),

@@ -121,6 +121,11 @@ export class ReplicationAgent extends EventEmitter<ReplicationAgentEvents> imple
     await this.#call("adopt", shard, epoch, directory);
   }
 
+  /** Brings the present state to the target and pauses, while nothing runs on it. */
+  async hold(shard: ShardId, epoch: number, release: string): Promise<void> {
+    await this.#call("hold", shard, epoch, release);
+  }
+
   /** Where each shard's replica should be, best first. Of use where hosts keep each other's. */
   prefer(preferred: Record<ShardId, NodeId[]>): void {
     const text = JSON.stringify(preferred);

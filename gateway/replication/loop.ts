@@ -66,6 +66,12 @@ export class ReplicationLoop {
     return this.#failures > 0;
   }
 
+  /** Goes on after a {@link stop}, when the last word could not be said. */
+  resume(): void {
+    this.#stopped = false;
+    this.start();
+  }
+
   /** Ends after the step that is running. The replicator is then nobody's, for a last word or to be closed. */
   async stop(): Promise<void> {
     this.#stopped = true;

@@ -69,6 +69,11 @@ export interface ReplicaPort extends StateStore {
   goBack(shard: ShardId, epoch: number, where: GoBack): Promise<void>;
   /** The same with a copy of a directory. */
   adopt(shard: ShardId, epoch: number, directory: string): Promise<void>;
+  /**
+   * Brings the present state to the target, as a moment of its own, and looks at nothing until the next `replicate`;
+   * what comes then is of `release`. Nothing may run on it. Throws when that failed; then it goes on as before.
+   */
+  hold(shard: ShardId, epoch: number, release: string): Promise<void>;
   /** Removes the states that a restore moved aside. Returns their number. */
   discardAside(shard: ShardId): Promise<number>;
 }

@@ -154,10 +154,18 @@ export class RunningReplica {
     }
   }
 
-  /** The present state becomes a moment that can be gone back to, and this replica ends. Throws when it could not. */
+  /**
+   * The present state becomes a moment that can be gone back to, and this replica ends. Throws when it could not;
+   * then it goes on.
+   */
   async handOn(): Promise<Continuation> {
     await this.#loop.stop();
-    await this.#replicator.flush();
+    try {
+      await this.#replicator.flush();
+    } catch (error) {
+      this.#loop.resume();
+      throw error;
+    }
     const { changes } = this.#replicator.position();
     this.position();
     const site = this.#before ? this.#before.site : this.#site;

@@ -236,14 +236,27 @@ export class ReplicatedState implements ReplicaPort {
     return this.#replace(shard, epoch, (path) => copyState(directory, path));
   }
 
+  async hold(shard: ShardId, epoch: number, release: string): Promise<void> {
+    const { claim, taken, running } = this.#openHere(shard, epoch);
+    const after = await running.handOn();
+    if (this.#running.get(shard) !== running) throw new Error(`${shard} was given up meanwhile`);
+    claim.release = release;
+    this.#running.set(shard, this.#open(claim, taken, after.site, after));
+  }
+
+  #openHere(shard: ShardId, epoch: number) {
+    const claim = this.#claims.get(shard);
+    const running = this.#running.get(shard);
+    if (!claim?.taken || running?.epoch !== epoch) throw new Error(`${shard} is not open here`);
+    return { claim, taken: claim.taken, running };
+  }
+
   async #replace(
     shard: ShardId,
     epoch: number,
     fill: (path: string) => Promise<void>,
   ): Promise<void> {
-    const claim = this.#claims.get(shard);
-    const running = this.#running.get(shard);
-    if (!claim?.taken || running?.epoch !== epoch) throw new Error(`${shard} is not open here`);
+    const { claim, taken, running } = this.#openHere(shard, epoch);
     const { stateDir } = claim;
     const lineage = await readLineage(stateDir);
     if (!lineage) throw new Error(`the state of ${shard} does not say where it is from`);
@@ -252,7 +265,7 @@ export class ReplicatedState implements ReplicaPort {
     const after = await running.handOn();
     if (this.#running.get(shard) !== running) throw new Error(`${shard} was given up meanwhile`);
     await putInPlace(path, lineage, stateDir, `aside-${epoch}-${after.acknowledged}`);
-    this.#running.set(shard, this.#open(claim, claim.taken, after.site, after));
+    this.#running.set(shard, this.#open(claim, taken, after.site, after));
     this.replicate(shard);
   }
 

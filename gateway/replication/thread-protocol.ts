@@ -29,6 +29,7 @@ export interface ReplicationCalls {
   points: { args: [ShardId]; result: PointInTime[] };
   drill: { args: [ShardId]; result: DrillResult };
   adopt: { args: [ShardId, number, string]; result: undefined };
+  hold: { args: [ShardId, number, string]; result: undefined };
   goBack: { args: [ShardId, number, GoBack]; result: undefined };
 }
 

@@ -103,6 +103,10 @@ const calls: {
     await state.adopt(shard, epoch, directory);
     return undefined;
   },
+  hold: async (shard, epoch, release) => {
+    await state.hold(shard, epoch, release);
+    return undefined;
+  },
   goBack: async (shard, epoch, where) => {
     await state.goBack(shard, epoch, where);
     return undefined;

@@ -5,6 +5,7 @@ import type { NodeRecord, ShardReport, StoreView } from "../leases/store.ts";
 import type { GatewayPort } from "../openclaw/port.ts";
 import type { Standing } from "../ownership/report.ts";
 import type { FleetView, Route } from "../router/view.ts";
+import { updateStatus } from "./update-plan.ts";
 
 /** What this node itself knows of a shard it looks after. */
 export interface ShardHere {
@@ -27,6 +28,8 @@ export interface FleetViewDeps {
   standing: (shard: ShardId) => Standing;
   nodeState: (node: NodeId) => NodeState;
   lookAgain: (shard: ShardId) => void;
+  /** Which settings are in force. */
+  revision: () => string;
   /** Where a node is dialled. @default as it published */
   addressOf?: (node: NodeId, published: string) => string;
 }
@@ -182,6 +185,7 @@ export class LiveFleetView implements FleetView {
     const now = this.#deps.clock.now();
     const view = this.#view;
     const sessions = this.#sessions();
+    const update = view && this.#update(view);
     const known = config.shards.map((shard) => shard.id);
     const nodes: FleetStatus["nodes"] = this.#records().map((record) => {
       const self = record.id === this.node;
@@ -236,6 +240,12 @@ export class LiveFleetView implements FleetView {
       }),
       store: { kind: this.#deps.storeKind, ok: this.storeOk() },
       heldRequests: this.#heldRequests(),
+      ...(update ? { update } : {}),
     };
+  }
+
+  #update(view: StoreView): FleetStatus["update"] {
+    const shards = this.config().shards.map(({ id }) => id);
+    return updateStatus({ view, shards, revision: this.#deps.revision() });
   }
 }

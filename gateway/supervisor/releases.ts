@@ -9,12 +9,18 @@ import {
 import { dirname, join, relative } from "node:path";
 import type { Release } from "../config.ts";
 import type { Lease } from "../leases/store.ts";
+import { FAILED_NODES, parseFailure } from "../ownership/failure.ts";
 
-/** `2026.9.6+1a2b3c4d` → [2026, 9, 6]. */
+/** OpenClaw's version in a release's id: `2026.9.6+1a2b3c4d` → `2026.9.6`. */
+export const openclawOf = (release: string): string => release.split("+")[0] ?? "";
+
 const openclawVersion = (release: string): number[] =>
-  (release.split("+")[0] ?? "").split(".").map((part) => Number.parseInt(part, 10) || 0);
+  openclawOf(release)
+    .split(".")
+    .map((part) => Number.parseInt(part, 10) || 0);
 
-function older(a: string, b: string): boolean {
+/** True when the OpenClaw of one release is older than that of another. */
+export function olderOpenClaw(a: string, b: string): boolean {
   const [left, right] = [openclawVersion(a), openclawVersion(b)];
   for (let i = 0; i < Math.max(left.length, right.length); i++) {
     const difference = (left[i] ?? 0) - (right[i] ?? 0);
@@ -24,15 +30,24 @@ function older(a: string, b: string): boolean {
 }
 
 /**
- * The release a taker starts. After a crash exactly the one that ran, so that a failover is never an
- * upgrade too. After a planned release the taker's own: that is how an update spreads, unless it were
- * an older OpenClaw, which may not read what the newer one wrote.
+ * The release a taker starts: one with the OpenClaw that ran, so that nothing that moves a shard is an update
+ * too. After a crash exactly what ran; after a planned release the taker's own build of the same OpenClaw.
+ * A newer OpenClaw comes by a trial (trials.ts), which can be taken back. Without one it is started only where
+ * there is nothing to lose by it: the one that ran has failed everywhere, or is not on this machine.
+ * @param has whether a release is on this machine
  */
-export function releaseFor(previous: Lease | undefined, own: string): string {
+export function releaseFor(
+  previous: Lease | undefined,
+  own: string,
+  has: (release: string) => boolean,
+): string {
   const ran = previous?.release ?? null;
   if (ran === null) return own;
   if (previous?.owner !== null) return ran;
-  return older(own, ran) ? ran : own;
+  if (openclawOf(own) === openclawOf(ran)) return own;
+  if (olderOpenClaw(own, ran)) return ran;
+  const failures = parseFailure(previous.reason)?.nodes.length ?? 0;
+  return failures >= FAILED_NODES || !has(ran) ? own : ran;
 }
 
 /**
@@ -67,7 +82,7 @@ export class ReleaseShelf {
     if (noted && existsSync(noted.openclaw) && existsSync(noted.node)) return noted;
     const own = this.#own;
     if (!own) return null;
-    if (versionText(own.id) === versionText(id)) return { ...own, id };
+    if (openclawOf(own.id) === openclawOf(id)) return { ...own, id };
     return this.#beside(own, id);
   }
 
@@ -86,7 +101,7 @@ export class ReleaseShelf {
     if ([own.openclaw, own.runtime].some((path) => within(path).startsWith(".."))) return null;
     for (const name of foldersIn(dirname(folder))) {
       const at = (path: string) => join(dirname(folder), name, within(path));
-      if (versionIn(dirname(at(own.openclaw))) !== versionText(id)) continue;
+      if (versionIn(dirname(at(own.openclaw))) !== openclawOf(id)) continue;
       return { id, node: at(own.node), openclaw: at(own.openclaw), runtime: at(own.runtime) };
     }
     return null;
@@ -96,8 +111,6 @@ export class ReleaseShelf {
     return join(this.#dir, `${id.replace(/[^A-Za-z0-9.+-]/g, "_")}.json`);
   }
 }
-
-const versionText = (release: string): string => release.split("+")[0] ?? "";
 
 /** Of the package in a folder; null when there is none. */
 function versionIn(folder: string): string | null {

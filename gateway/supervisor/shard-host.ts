@@ -11,6 +11,7 @@ import type { Launch, Runner, RunnerEvent, RunnerReport } from "../shard/types.t
 import type { StateStore } from "../state/store.ts";
 import { clearProcessesOn } from "./processes.ts";
 import type { ReleaseShelf } from "./releases.ts";
+import { type TrialDeps, type TrialEnd, type TrialState, Trials } from "./trials.ts";
 
 export interface ShardHostDeps {
   fleet: string;
@@ -27,6 +28,8 @@ export interface ShardHostDeps {
   clock?: Clock;
   keeper: KeeperPort;
   shelf: ReleaseShelf;
+  /** How another OpenClaw is judged, and said to be what runs. */
+  trials: Pick<TrialDeps, "ask" | "publish">;
   /** Makes the runner of one shard; its events go to `heard`. */
   runner: (options: {
     shard: ShardId;
@@ -39,10 +42,7 @@ export interface ShardHostDeps {
   log: (level: "info" | "warn" | "error", msg: string, fields?: Record<string, unknown>) => void;
 }
 
-interface Opened {
-  epoch: number;
-  release: string;
-  stateDir: string;
+interface Opened extends TrialState {
   /** Cage of the owner before, to be emptied first; null when none was recorded. */
   oldCage: string | null;
   known: Known;
@@ -64,9 +64,13 @@ export class ShardHost {
   /** Drains that wait for the replica, with how to call them off. */
   readonly #waiting = new Map<ShardId, () => void>();
   readonly #replacements = new Map<ShardId, Replacement>();
+  readonly #trials: Trials;
 
   constructor(deps: ShardHostDeps) {
     this.#deps = deps;
+    const { replica = null, log, remember = () => {}, trials } = deps;
+    const runner = (shard: ShardId) => this.runner(shard);
+    this.#trials = new Trials({ runner, replica, log, remember, ...trials });
   }
 
   report(shard: ShardId): RunnerReport | undefined {
@@ -112,7 +116,8 @@ export class ShardHost {
     const marker = { fleet, shard, node, incarnation, epoch, bootId, cage: oldCage };
     // A restore may take longer than the lease lasts: it follows with the start.
     const { stateDir } = await (replica ? replica.claim(marker) : state.open(marker));
-    this.#opened.set(shard, { epoch, release: known.release, stateDir, oldCage, known });
+    const { release } = known;
+    this.#opened.set(shard, { epoch, release, stateDir, broughtHere: false, oldCage, known });
   }
 
   /** Ends what earlier owners left on this machine, whoever started it. */
@@ -134,10 +139,11 @@ export class ShardHost {
   /** Brings the newest state here, then starts. What cannot be had here, another node may have. */
   async #restore(replica: ReplicaPort, shard: ShardId, epoch: number): Promise<void> {
     const { log, remember, historyLost, incarnation } = this.#deps;
-    const known = this.#opened.get(shard)?.known;
-    if (!known) return;
+    const opened = this.#opened.get(shard);
+    if (!opened) return;
     try {
-      const { from, lost, bytes } = await replica.restore(shard, epoch, known);
+      const { from, lost, bytes } = await replica.restore(shard, epoch, opened.known);
+      opened.broughtHere = from !== "local";
       if (this.#isOver(shard, epoch)) return;
       log("info", `state of ${shard} is from ${from}`, { shard, epoch, from, bytes });
       if (from === "replica") {
@@ -158,6 +164,7 @@ export class ShardHost {
 
   drain(shard: ShardId, epoch: number, why: string): void {
     this.#callOff(shard);
+    this.#trials.callOff(shard, why);
     // A node that must stop has less time than one that is emptied at leisure.
     const giveUpMs = why === "stop" ? DRAIN.termTurnsMs : DRAIN.giveUpMs;
     if (!this.#runs(shard, epoch)) {
@@ -211,6 +218,30 @@ export class ShardHost {
     return null;
   }
 
+  /** Tries another release on a shard that serves here; it drains first. Resolves with what came of it. */
+  update(shard: ShardId, release: string): Promise<TrialEnd> {
+    const opened = this.#opened.get(shard);
+    const state = this.#runners.get(shard)?.report().state;
+    const why =
+      opened && state === "serving"
+        ? this.#replacements.has(shard)
+          ? "its state is being replaced"
+          : this.#isBehind(shard)
+            ? "its replica is not current"
+            : null
+        : `it does not serve here now, it is ${state ?? "idle"}`;
+    if (!opened || why !== null) return Promise.resolve({ end: "called off", why: why ?? "" });
+    return this.#trials.begin(shard, opened, release);
+  }
+
+  /** Resolves when a gateway that is ready may be shown to others; false: it is gone. */
+  async prove(shard: ShardId): Promise<boolean> {
+    if (!(await this.#trials.prove(shard))) return false;
+    // A trial holds it up.
+    this.#deps.replica?.replicate(shard);
+    return true;
+  }
+
   async #carryOutReplacement(shard: ShardId, { epoch, stateDir }: Opened): Promise<void> {
     const replacement = this.#replacements.get(shard);
     if (!replacement) return;
@@ -256,6 +287,7 @@ export class ShardHost {
   async finish(shard: ShardId, epoch: number): Promise<string | null | undefined> {
     const opened = this.#opened.get(shard);
     if (opened?.epoch !== epoch) return undefined;
+    await this.#trials.settle(shard, opened);
     const position = await this.#deps.state.finish(shard, epoch);
     this.#opened.delete(shard);
     // What was never restored leaves what was published before it.
@@ -265,9 +297,10 @@ export class ShardHost {
   /** Lets go of what this node no longer holds, without a last word. */
   keepOnly(held: ReadonlyMap<ShardId, number>): void {
     const { replica, log } = this.#deps;
-    if (!replica) return;
     for (const [shard, { epoch }] of this.#opened) {
       if (held.get(shard) === epoch) continue;
+      this.#trials.drop(shard);
+      if (!replica) continue;
       this.#opened.delete(shard);
       replica.abandon(shard).catch((error: unknown) => {
         log("error", `the replica of ${shard}: ${(error as Error).message}`, { shard });
@@ -315,13 +348,15 @@ export class ShardHost {
   async #launch(shard: ShardId): Promise<Launch> {
     const opened = this.#opened.get(shard);
     if (!opened) throw new Error(`the state of ${shard} is not open on this node`);
-    const release = this.#deps.shelf.find(opened.release);
+    await this.#carryOutReplacement(shard, opened);
+    const wanted = () => this.#opened.get(shard) === opened && !this.#isOver(shard, opened.epoch);
+    const id = await this.#trials.prepare(shard, opened, wanted);
+    const release = this.#deps.shelf.find(id);
     if (!release) {
       throw new Error(
-        `${shard} ran under release ${opened.release}, which is not on this machine; bring it back or move the shard to a node that has it`,
+        `${shard} ran under release ${id}, which is not on this machine; bring it back or move the shard to a node that has it`,
       );
     }
-    await this.#carryOutReplacement(shard, opened);
     return this.#deps.launch(shard, release, opened.stateDir);
   }
 
@@ -335,7 +370,17 @@ export class ShardHost {
       );
     }
     if (event.type === "serving") void this.#discardAside(shard);
+    if (this.#trials.heard(shard, event, () => this.#startAgain(shard))) return;
     this.#deps.heard(shard, event);
+  }
+
+  #startAgain(shard: ShardId): void {
+    // In a later turn of the loop: the runner is still in the middle of giving up.
+    setImmediate(() => {
+      const epoch = this.#opened.get(shard)?.epoch;
+      if (epoch === undefined || this.#isOver(shard, epoch)) return;
+      this.runner(shard).start(epoch, this.#deps.incarnation);
+    });
   }
 
   async #discardAside(shard: ShardId): Promise<void> {

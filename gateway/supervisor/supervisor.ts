@@ -14,6 +14,8 @@ export interface SupervisorDeps {
   self: Self;
   /** Release that new epochs run when the lease names none. */
   release: string;
+  /** Whether a release is on this machine. */
+  hasRelease: (release: string) => boolean;
   clock: Clock;
   leases: LeasePort;
   /** Leases that are held for something else than a shard. */
@@ -195,7 +197,7 @@ export class Supervisor {
     const epoch = 1 + Math.max(effect.epochAbove, known);
     const previous = this.#state.view?.leases[shard];
     const silentSince = this.#state.leaseWatch[shard]?.since;
-    const release = releaseFor(previous, this.#deps.release);
+    const release = releaseFor(previous, this.#deps.release, this.#deps.hasRelease);
     let got: Awaited<ReturnType<LeasePort["acquire"]>>;
     host.note(shard, "acquire");
     this.#arriving.set(shard, epoch);

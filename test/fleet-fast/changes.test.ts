@@ -127,25 +127,18 @@ test("a roll from release to release, node by node, cuts no turn", {
     }
   })();
   for (const node of fleet.nodes) {
-    await fleet.command("drain", { node });
-    await fleet.until(`${node} is empty`, (now) =>
-      now.shards.every((s) => s.owner !== node && s.state === "serving"),
-    );
-    await fleet.stopNode(node);
-    await fleet.startNode(node, "2.0.0");
-    await fleet.until(`${node} is there`, (now) =>
-      now.nodes.some((n) => n.id === node && n.version === "2.0.0"),
-    );
-    await fleet.command("resume", { node });
+    await fleet.rollNode(node, "2.0.0");
     await fleet.served();
   }
+  await fleet.until("every shard is updated", ({ update }) => update === undefined);
   asking = false;
   await asks;
   expect(fleet.faults()).toEqual([]);
   const turns = fleet.shards
     .flatMap((shard) => fleet.traces(shard))
     .filter(({ event }) => event === "turn");
-  expect(turns).toHaveLength(count);
+  // And one of the fleet's own before each shard may serve with it.
+  expect(turns).toHaveLength(count + fleet.shards.length);
 });
 
 test("another port is listened on at once, and no gateway is restarted", {

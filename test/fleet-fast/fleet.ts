@@ -23,6 +23,7 @@ import { processStart, processStat } from "../../gateway/keeper/process.ts";
 import { createPristine, SqliteLeaseStore } from "../../gateway/leases/sqlite.ts";
 import type { ReplicationConfig } from "../../gateway/replication/settings.ts";
 import { untilStatus } from "../support/until-status.ts";
+import type { Conduct } from "./programs/openclaw.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const OPENCLAW = join(import.meta.dirname, "programs/openclaw.ts");
@@ -34,6 +35,8 @@ export interface Trace {
   epoch: number;
   at: number;
   runId?: string;
+  /** Of the stand-in; on starts. */
+  version?: string;
 }
 
 export interface FastFleetOptions {
@@ -157,7 +160,7 @@ export class FastFleet {
   }
 
   /** What the nodes of a fleet on several machines would ask a server for. */
-  #share(node: string): void {
+  share(node: string): void {
     const disk = this.diskOf(node);
     if (disk === this.dataDir) return;
     mkdirSync(disk, { recursive: true, mode: 0o700 });
@@ -176,7 +179,7 @@ export class FastFleet {
       release: this.#real ?? {
         id: release,
         node: process.execPath,
-        openclaw: OPENCLAW,
+        openclaw: this.#standIn(release),
         runtime: ROOT,
       },
       gatewayPortBase: 19_000,
@@ -184,7 +187,7 @@ export class FastFleet {
       ...(this.#redisUrl === undefined ? {} : { redisUrl: this.#redisUrl }),
       ...(this.#replication === undefined ? {} : { replication: this.#replication }),
     };
-    this.#share(node);
+    this.share(node);
     mkdirSync(this.nodeDir(node), { recursive: true });
     writeFileSync(join(this.nodeDir(node), "node.json"), JSON.stringify(config));
     await startNode({
@@ -197,6 +200,38 @@ export class FastFleet {
         : join(ROOT, "gateway/node/main.ts"),
       timeoutMs: 60_000,
     });
+  }
+
+  /** The stand-in under another version: it knows it by where it lies. */
+  #standIn(version: string): string {
+    const entry = join(this.#versionDir(version), "openclaw.mjs");
+    writeFileSync(entry, `await import(${JSON.stringify(OPENCLAW)});\n`);
+    return entry;
+  }
+
+  #versionDir(version: string): string {
+    const dir = join(this.base, "openclaw", version);
+    mkdirSync(dir, { recursive: true });
+    return dir;
+  }
+
+  /** How gateways of a version behave that start from now on. */
+  conduct(version: string, conduct: Conduct): void {
+    writeFileSync(join(this.#versionDir(version), "conduct.json"), JSON.stringify(conduct));
+  }
+
+  /** Brings a node to another release, as the deployment does. */
+  async rollNode(node: string, release: string): Promise<void> {
+    await this.command("drain", { node });
+    await this.until(`${node} is empty`, (now) =>
+      now.shards.every((s) => s.owner !== node && s.state === "serving"),
+    );
+    await this.stopNode(node);
+    await this.startNode(node, release);
+    await this.until(`${node} is there`, (now) =>
+      now.nodes.some((n) => n.id === node && n.version === release),
+    );
+    await this.command("resume", { node });
   }
 
   stopNode(node: string, force = false): Promise<void> {

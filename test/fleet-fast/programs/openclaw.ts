@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
-import { appendFileSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createServer as createSocketServer } from "node:net";
 import { basename, dirname, join } from "node:path";
@@ -12,6 +12,9 @@ import { type WebSocket, WebSocketServer } from "ws";
  * While it lives it holds an abstract socket named after its state directory. The kernel gives that to
  * one process at a time and takes it back with the process, so a second live gateway of a shard is
  * seen exactly, and recorded as `overlap`.
+ *
+ * Its version is the folder it lies in; what is special about one stands there in `conduct.json`. It migrates its
+ * state to its own schema, and refuses one that is newer.
  *
  * Words of a message: `[[delay=MS]]` makes the turn slow, `[[crash]]` ends the process in mid-turn once.
  */
@@ -47,6 +50,34 @@ const readConfig = () =>
 const config = readConfig();
 if (config.standIn?.refuses) {
   process.stderr.write(`Invalid config: ${config.standIn.refuses}\n`);
+  process.exit(78);
+}
+
+/** How a version behaves. */
+export interface Conduct {
+  /** @default 1 */
+  schema?: number;
+  /** `die`: after it has migrated its state. `hang`: it then never says that it has started. */
+  start?: "refuse" | "die" | "hang";
+  /** No turn gets an answer. */
+  mute?: boolean;
+}
+const home = dirname(process.argv[1] as string);
+const version = basename(home);
+
+function readOr(path: string, or: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return or;
+  }
+}
+const conduct = JSON.parse(readOr(join(home, "conduct.json"), "{}")) as Conduct;
+const { schema = 1 } = conduct;
+const schemaFile = join(stateDir, "schema");
+const found = Number(readOr(schemaFile, "1"));
+if (conduct.start === "refuse" || found > schema) {
+  process.stderr.write(`${version} cannot use schema ${found}\n`);
   process.exit(78);
 }
 
@@ -119,6 +150,10 @@ async function runTurn(params: { sessionKey: string; message: string; idempotenc
   const event = (payload: object) => {
     for (const ws of peers) send(ws, { type: "event", event: "chat", payload });
   };
+  if (conduct.mute) {
+    event({ runId, sessionKey, state: "error", errorMessage: `${version} is at a loss` });
+    return;
+  }
   try {
     appendFileSync(
       sessionFile(sessionKey),
@@ -166,10 +201,16 @@ const METHODS: Record<string, (params: any) => object> = {
 };
 
 function serve(): void {
+  writeFileSync(schemaFile, String(schema));
+  if (conduct.start === "die") {
+    process.stderr.write(`${version} lost its way\n`);
+    process.exit(1);
+  }
   const server = createServer((request, response) => {
     const found = request.url === "/startupz";
     response.writeHead(found ? 200 : 404, { "content-type": "application/json" });
-    response.end(JSON.stringify(found ? { status: "started" } : { error: "not found" }));
+    const status = conduct.start === "hang" ? "starting" : "started";
+    response.end(JSON.stringify(found ? { status } : { error: "not found" }));
   });
   const sockets = new WebSocketServer({ server });
   sockets.on("connection", (ws) => {
@@ -197,7 +238,7 @@ function serve(): void {
     });
     send(ws, { type: "event", event: "connect.challenge", payload: { nonce: "n", ts: 1 } });
   });
-  server.listen(port, "127.0.0.1", () => record("start", { port }));
+  server.listen(port, "127.0.0.1", () => record("start", { port, version }));
 }
 
 process.on("SIGTERM", () => {

@@ -4,9 +4,10 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Release } from "../../../gateway/config.ts";
 import type { Lease } from "../../../gateway/leases/store.ts";
-import { ReleaseShelf, releaseFor } from "../../../gateway/supervisor/releases.ts";
+import { failureReason } from "../../../gateway/ownership/failure.ts";
+import { olderOpenClaw, ReleaseShelf, releaseFor } from "../../../gateway/supervisor/releases.ts";
 
-const lease = (owner: string | null, release: string | null): Lease => ({
+const lease = (owner: string | null, release: string | null, failedOn: string[] = []): Lease => ({
   shard: "s1",
   owner,
   incarnation: owner && "i",
@@ -16,24 +17,34 @@ const lease = (owner: string | null, release: string | null): Lease => ({
   position: null,
   bootId: "boot",
   handTo: null,
-  reason: null,
+  reason:
+    failedOn.length > 0
+      ? failureReason({ nodes: failedOn, revision: "r", pin: null, why: "it is broken" })
+      : null,
 });
 
 describe("the release a taker starts", () => {
+  const [old, same, newer] = ["2026.9.6+a", "2026.9.6+b", "2026.10.0+b"];
+  const here = () => true;
+  const gone = () => false;
   test.each([
-    ["a shard that never ran", undefined, "2026.9.6+b", "2026.9.6+b"],
-    ["after a crash, what ran", lease("a", "2026.9.6+a"), "2026.9.6+b", "2026.9.6+a"],
-    ["after a crash, also an older one", lease("a", "2026.8.1+a"), "2026.9.6+b", "2026.8.1+a"],
-    ["after a planned release, its own", lease(null, "2026.9.6+a"), "2026.9.6+b", "2026.9.6+b"],
-    [
-      "after a planned release, a newer OpenClaw",
-      lease(null, "2026.9.6+a"),
-      "2026.10.0+b",
-      "2026.10.0+b",
-    ],
-    ["never an older OpenClaw than ran", lease(null, "2026.10.0+a"), "2026.9.6+b", "2026.10.0+a"],
-  ])("%s", (_, previous, own, expected) => {
-    expect(releaseFor(previous, own)).toBe(expected);
+    ["its own of a shard that never ran", undefined, same, here, same],
+    ["after a crash what ran, also another build", lease("a", old), same, here, old],
+    ["after a crash what ran, also when it is not here", lease("a", old), newer, gone, old],
+    ["after a planned release its own build of what ran", lease(null, old), same, here, same],
+    ["never a newer OpenClaw just because a shard moved", lease(null, old), newer, here, old],
+    ["a newer one where the one that ran is not", lease(null, old), newer, gone, newer],
+    ["what ran after one node failed", lease(null, old, ["a"]), newer, here, old],
+    ["a newer one after two nodes failed", lease(null, old, ["a", "b"]), newer, here, newer],
+    ["never an older one than ran", lease(null, newer), same, gone, newer],
+  ])("%s", (_, previous, own, has, expected) => {
+    expect(releaseFor(previous, own, has)).toBe(expected);
+  });
+
+  test("versions are compared by their numbers", () => {
+    expect(olderOpenClaw("2026.9.6+z", "2026.10.0+a")).toBe(true);
+    expect(olderOpenClaw("2026.10.0", "2026.9.6")).toBe(false);
+    expect(olderOpenClaw("2026.9.6+a", "2026.9.6+b")).toBe(false);
   });
 });
 

@@ -1,0 +1,88 @@
+import type { NodeId, ShardId } from "../contract.ts";
+import type { StoreView } from "../leases/store.ts";
+import { openclawOf } from "../supervisor/releases.ts";
+import type { TrialEnd } from "../supervisor/trials.ts";
+import type { FleetTurn } from "../supervisor/turn-taking.ts";
+import { nextUpdate, refusalReason } from "../supervisor/update-plan.ts";
+
+export interface UpdatesDeps {
+  node: NodeId;
+  /** This node's own release. */
+  release: string;
+  turn: FleetTurn;
+  view: () => StoreView | null;
+  /** Shards of the fleet. */
+  shards: () => ShardId[];
+  /** Shards that serve here. */
+  serving: () => ShardId[];
+  /** Of the settings in force. */
+  revision: () => string;
+  /** Tries another release on a shard that serves here. */
+  update: (shard: ShardId, release: string) => Promise<TrialEnd>;
+  log: (level: "info" | "warn" | "error", msg: string, fields?: Record<string, unknown>) => void;
+}
+
+const LOOK_MS = 1_000;
+/** After one that never began: what was in its way needs time. */
+const AGAIN_MS = 15_000;
+
+/**
+ * Brings the shards of this node to its own OpenClaw: one at a time in the whole fleet, the next one only after
+ * the one before has answered. The first that fails stops all of them, and stands in the lease of the turn.
+ */
+export class Updates {
+  readonly #deps: UpdatesDeps;
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(deps: UpdatesDeps) {
+    this.#deps = deps;
+  }
+
+  start(): void {
+    this.#next(LOOK_MS);
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+  }
+
+  #next(pauseMs: number): void {
+    if (this.#closed) return;
+    this.#timer = setTimeout(() => {
+      this.#look().then(
+        (pause) => this.#next(pause),
+        (error: unknown) => {
+          this.#deps.log("error", `updating OpenClaw: ${(error as Error).message}`);
+          this.#next(AGAIN_MS);
+        },
+      );
+    }, pauseMs);
+  }
+
+  /** Returns the pause until the next look, ms. */
+  async #look(): Promise<number> {
+    const { node, release, turn, view: seen, shards, serving, revision, update, log } = this.#deps;
+    const view = seen();
+    if (!view) return LOOK_MS;
+    const facts = { view, shards: shards(), revision: revision(), node, release };
+    const shard = nextUpdate({ ...facts, serving: serving() });
+    if (shard === null) return LOOK_MS;
+    // Compared with the very view that was judged: a refusal that came since makes this fail.
+    const giveBack = await turn.tryTake();
+    if (!giveBack) return LOOK_MS;
+    const how = await update(shard, release);
+    const to = openclawOf(release);
+    if (how.end === "updated") giveBack(`updated ${shard} to ${to}`);
+    else if (how.end === "refused") {
+      const pin = view.pins[shard] ?? null;
+      giveBack(refusalReason({ to, shard, why: how.why, revision: facts.revision, pin }));
+    } else {
+      log("info", `${shard} is updated later: ${how.why}`, { shard });
+      giveBack(`not updated: ${how.why}`);
+      return AGAIN_MS;
+    }
+    return LOOK_MS;
+  }
+}

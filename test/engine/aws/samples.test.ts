@@ -1,10 +1,13 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { PROJECT_ROOT } from "../../../toolchain/paths.ts";
 import { share } from "../../support/share.ts";
-import { awsStack, PULUMI } from "./harness.ts";
+import { makeProject, type Run } from "../fixtures/project.ts";
+import { awsStack, LONG_MS, PULUMI } from "./harness.ts";
 import { furnish, ZONE_NAME } from "./stacks.ts";
+
+vi.setConfig({ testTimeout: LONG_MS, hookTimeout: LONG_MS });
 
 /** Samples on AWS; one a day. */
 const SAMPLES = ["prod", "staging", "enterprise"];
@@ -21,8 +24,18 @@ function linesOf(sample: string): string[] {
     .map((line) => line.replace(/^ {2}/, ""));
 }
 
-describe.skipIf(!PULUMI)("a sample, as it is written", () => {
-  test.each(share(SAMPLES, 1))("Pulumi.%s.yaml is previewed with all outputs", async (sample) => {
+/** What each stack exports, whatever its target: a contract. */
+const OUTPUTS = ["endpoint", "token", "adminToken", "target", "preset", "nodes", "shards"];
+
+function expectPreview({ code, text }: Run): void {
+  expect(code, text).toBe(0);
+  expect(text).toMatch(/\+ \d{1,3} to create/);
+  const outputs = text.split(/^ *--outputs:--$|^Outputs:/m).at(-1) ?? "";
+  for (const name of OUTPUTS) expect(outputs).toMatch(new RegExp(`^ +\\+? ?${name} *:`, "m"));
+}
+
+describe.skipIf(!PULUMI)("a sample, as it is written, is previewed with all outputs", () => {
+  test.each(share(SAMPLES, 1))("Pulumi.%s.yaml", async (sample) => {
     // Nobody answers for the domain of a placeholder, which is all that is laid over the sample.
     const dns = { zoneName: ZONE_NAME, checkDelegation: false };
     const stack = await awsStack({
@@ -31,24 +44,21 @@ describe.skipIf(!PULUMI)("a sample, as it is written", () => {
     });
     try {
       stack.account((world) => furnish(world));
-      const { code, text } = await stack.preview({ env: { STANDIN_CALLER: CALLER } });
-      expect(code, text).toBe(0);
-      expect(text).toMatch(/\+ \d{2,3} to create/);
-      const outputs = text.split("--outputs:--").at(-1) ?? "";
-      for (const name of [
-        "endpoint",
-        "token",
-        "adminToken",
-        "target",
-        "preset",
-        "nodes",
-        "shards",
-      ]) {
-        expect(outputs).toMatch(new RegExp(`^ {4}\\+? ?${name} *:`, "m"));
-      }
+      expectPreview(await stack.preview({ env: { STANDIN_CALLER: CALLER } }));
       expect(stack.account((world) => world.log)).toEqual([]);
     } finally {
       stack.remove();
+    }
+  });
+
+  test("Pulumi.vps.yaml, whose hosts are nobody's", async () => {
+    const project = await makeProject();
+    try {
+      expect((await project.pulumi(["stack", "init", "test"])).code).toBe(0);
+      project.settings(linesOf("vps"));
+      expectPreview(await project.pulumi(["preview", "--stack", "test"]));
+    } finally {
+      project.remove();
     }
   });
 });

@@ -245,7 +245,10 @@ export function throwawayStack(
   writeFileSync(join(folder, "Pulumi.yaml"), `name: ${PROJECT}\nruntime: nodejs\n`);
   const env: NodeJS.ProcessEnv = { ...runner.env, PULUMI_BACKEND_URL: `file://${folder}` };
   const passphrase = env.PULUMI_CONFIG_PASSPHRASE_FILE;
-  if (passphrase && !existsSync(passphrase)) {
+  // None at all is needed where a key of a cloud encrypts the stack's secrets.
+  const none = passphrase === undefined && env.PULUMI_CONFIG_PASSPHRASE === undefined;
+  const unsealed = !/^encryptionsalt: /m.test(text);
+  if ((passphrase && !existsSync(passphrase)) || (none && unsealed)) {
     env.PULUMI_CONFIG_PASSPHRASE = "of a stack that will be thrown away";
     delete env.PULUMI_CONFIG_PASSPHRASE_FILE;
   }

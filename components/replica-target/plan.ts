@@ -44,7 +44,8 @@ export function replicationOf(context: HostContext): NodeConfig["replication"] {
   return {
     target: {
       kind: "sftp",
-      hosts: Object.fromEntries(hosts.map(({ name, address }) => [name, address])),
+      // A file of its own, followed: the node goes on when hosts come and go.
+      hosts: files.hosts,
       port: context.ports.sftp,
       user: REPLICA_USER,
       identityFile: files.clientKey,
@@ -103,6 +104,10 @@ export function planReplicaTarget(context: HostContext): HostPart {
       [files.knownHosts]: node(
         hosts.map(({ name, address }) => `${address} {{secret sftp.${name}.host.pub}}\n`).join(""),
       ),
+      [files.hosts]: root(
+        `${JSON.stringify(Object.fromEntries(hosts.map(({ name, address }) => [name, address])), null, 2)}\n`,
+        "0644",
+      ),
     },
     units: {
       [REPLICAS_UNIT]: {
@@ -136,6 +141,7 @@ function filesOf({ etc }: HostPaths) {
     authorizedKeys: `${folder}/authorized_keys`,
     clientKey: `${folder}/client.key`,
     knownHosts: `${folder}/known_hosts`,
+    hosts: `${folder}/hosts.json`,
   };
 }
 

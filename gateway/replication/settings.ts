@@ -19,8 +19,11 @@ const directory = z.strictObject({
 
 const sftp = z.strictObject({
   kind: z.literal("sftp"),
-  /** Every host that keeps replicas, this one included: node id to address. */
-  hosts: z.record(z.string(), z.string()),
+  /**
+   * Every host that keeps replicas, this one included: node id to address; or the JSON file that says it, which is read
+   * again when it changes.
+   */
+  hosts: z.union([z.record(z.string(), z.string()), z.string().startsWith("/")]),
   port: z.number().int().min(1).max(65_535),
   user: z.string(),
   /** Private key of this node; a file that only its user may read. */

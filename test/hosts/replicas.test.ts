@@ -45,7 +45,8 @@ describe.skipIf(whyNoHosts() !== null || !hasItsTurn("replicas"))("replicas on o
       ({ name, address }) => `${address} ${secrets[`sftp.${name}.host.pub`]}\n`,
     );
     writeFileSync(knownHostsFile, lines.join(""));
-    config = { ...planned, identityFile, knownHostsFile };
+    const hosts = Object.fromEntries(lab.hosts.map(({ name, address }) => [name, address]));
+    config = { ...planned, hosts, identityFile, knownHostsFile };
   });
   afterAll(async () => {
     rmSync(folder, { recursive: true, force: true });

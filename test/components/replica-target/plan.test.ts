@@ -47,10 +47,13 @@ describe("the hosts that keep replicas", () => {
     expect(replicationConfig.parse(replication)).toEqual(replication);
     expect(replication?.target).toMatchObject({
       kind: "sftp",
-      hosts: { n1: "10.0.0.1", n2: "10.0.0.2" },
+      hosts: "/etc/openclaw-fleet/replicas/hosts.json",
       port: 18_792,
       folder: "/files",
     });
+    const { files = {} } = planReplicaTarget(context(0));
+    const said = files["/etc/openclaw-fleet/replicas/hosts.json"]?.content ?? "";
+    expect(JSON.parse(said)).toEqual({ n1: "10.0.0.1", n2: "10.0.0.2" });
   });
 
   it("know each other's keys by the address they dial, and hold no secret in the plan", () => {

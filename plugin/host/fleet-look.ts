@@ -1,5 +1,5 @@
 import type { FleetStatus } from "../../gateway/contract.ts";
-import { readiness } from "../../gateway/readiness.ts";
+import { readiness, updateFault } from "../../gateway/readiness.ts";
 import { ask } from "./ask.ts";
 
 /** A node answers from memory; what takes longer is on its way down or not there. */
@@ -61,6 +61,8 @@ export async function lookAtFleet(inputs: ServingFleet, signal: AbortSignal): Pr
   };
   const failed = wanted.shards.filter(({ state }) => state === "failed");
   const { ready, causes } = readiness(wanted);
+  const { update } = status;
+  const refused = updateFault(update);
   const reasons = [
     ...absent
       .filter((id) => !status.nodes.some((n) => n.id === id))
@@ -68,6 +70,10 @@ export async function lookAtFleet(inputs: ServingFleet, signal: AbortSignal): Pr
     ...unknown.map((id) => `${id} is not known yet`),
     ...(ready ? [] : causes),
     ...failed.map(({ id, reason }) => `${id}: ${reason ?? "no reason given"}`),
+    ...(update && !refused
+      ? [`OpenClaw ${update.to} is not on ${update.waiting.join(", ")} yet`]
+      : []),
+    ...(refused ? [refused] : []),
   ];
   return {
     missing: reasons.length > 0 ? reasons.join(", ") : null,

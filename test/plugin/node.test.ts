@@ -21,6 +21,8 @@ class FakeFleet {
     reason: null,
   };
   chat = { status: 200, body: { reply: "OK" } as unknown };
+  update: object | undefined;
+  version = "1";
   readonly server: Server;
   port = 0;
 
@@ -51,9 +53,11 @@ class FakeFleet {
       }
       send(200, {
         fleet: "dev",
+        update: this.update,
         nodes: [...this.nodes].map(([id, state]) => ({
           id,
           state,
+          version: this.version,
           // One server stands for all nodes: the path tells which is asked.
           address: `127.0.0.1:${this.port}/${id}`,
         })),
@@ -219,6 +223,38 @@ describe("update", () => {
       ...["drain a", "resume a", "chat"],
       ...["drain b", "resume b", "chat"],
     ]);
+  });
+
+  const roll = async (heard: (line: string) => void) => {
+    const node = new NodeHandler(fakeLauncher().launcher);
+    fleet.nodes.set("a", "active");
+    await node.create(inputs(), op());
+    const olds = { ...inputs(), state: "running" };
+    await node.update(idOf("a"), olds, inputs("a", "2"), { ...op(), say: heard });
+  };
+  const waiting = { to: "2", waiting: ["s1"], refused: null };
+
+  test("once every node has a new OpenClaw, the shards are waited for until they have it", async () => {
+    Object.assign(fleet, { version: "2+x", update: waiting });
+    const said: string[] = [];
+    await roll((line) => {
+      said.push(line);
+      if (line.startsWith("updating")) fleet.update = undefined;
+    });
+    expect(said).toContain("updating OpenClaw to 2: s1");
+  });
+
+  test("while another node has the old one nobody waits for them", async () => {
+    Object.assign(fleet, { version: "1+x", update: waiting });
+    const said: string[] = [];
+    await roll((line) => said.push(line));
+    expect(said.join()).not.toContain("updating");
+  });
+
+  test("an OpenClaw that failed on a shard is told of, with its words", async () => {
+    const refused = { shard: "s1", why: "exit code 78: no such table" };
+    Object.assign(fleet, { version: "2+x", update: { ...waiting, refused } });
+    await expect(roll(() => {})).rejects.toThrow(/2 failed on shard s1.*no such table/);
   });
 
   test("a node that fails keeps the others from being touched", async () => {

@@ -32,3 +32,16 @@ test("settings that are refused are noted with OpenClaw's words, while the shard
   const other = shard({ reason: "crashed: signal SIGKILL", restarts: 1 });
   expect(verdict(status([other]), "dev").notes).toEqual([]);
 });
+
+test("an OpenClaw that is on its way is noted, and one that failed with its words", () => {
+  const update = { to: "2.0.0", waiting: ["s1", "s2"], refused: null };
+  const { level, notes } = verdict({ ...status([shard({})]), update }, "dev");
+  expect(notes).toEqual(["s1, s2 will run OpenClaw 2.0.0 when every node has it, one by one"]);
+  const refused = { shard: "s1", why: "exit code 78" };
+  const failed = verdict({ ...status([shard({})]), update: { ...update, refused } }, "x");
+  expect(failed.notes).toEqual([
+    "OpenClaw 2.0.0 failed on s1, so s1, s2 keep the one before: exit code 78 (./fleet logs s1 --stack x)",
+  ]);
+  // People are served all the same.
+  expect(failed.level).toBe(level);
+});

@@ -11,7 +11,7 @@ const ADMIN = "admin-token";
 const CLIENT = "client-token";
 let server: Server;
 let inputs: Props;
-let shown: { nodes: object[]; shards: object[]; store: object };
+let shown: { nodes: object[]; shards: object[]; store: object; update?: object };
 let reply: { status: number; body: unknown };
 let chats: number;
 const said: string[] = [];
@@ -132,6 +132,21 @@ test.each([
     answer(502, { error: { message: "no key" } }),
     /chat through .* got no answer: it answered 502: no key/,
   ],
+  [
+    "a shard that has not got its OpenClaw yet",
+    () => {
+      shown.update = { to: "2.0.0", waiting: ["s2"], refused: null };
+    },
+    /OpenClaw 2\.0\.0 is not on s2 yet/,
+  ],
+  [
+    "an OpenClaw that failed",
+    () => {
+      const refused = { shard: "s1", why: "exit code 78: no such table" };
+      shown.update = { to: "2.0.0", waiting: ["s1", "s2"], refused };
+    },
+    /2\.0\.0 failed on shard s1.*no such table.*as it was on s1, s2.*\.\/fleet move s1/s,
+  ],
   ["an answer without text", answer(200, {}), /held no text/],
 ])("%s is named, and the fleet is kept in the state", async (_, spoil, message) => {
   spoil();
@@ -142,6 +157,12 @@ test.each([
   expect(handler().diff(state, inputs, inputs).changes).toEqual([
     { path: "state", kind: "update" },
   ]);
+});
+
+test("an OpenClaw that failed is not waited for", async () => {
+  const refused = { shard: "s1", why: "exit code 78" };
+  shown.update = { to: "2.0.0", waiting: ["s1"], refused };
+  expect((await failure(handler(600_000).create(inputs, OP))).message).toMatch(/exit code 78/);
 });
 
 test("without the authority, and with a wrong token, it says why", async () => {

@@ -58,6 +58,8 @@ interface Stage {
   telegram: TelegramServer;
 }
 
+const flag = (fault: FaultName): string => `--fault ${fault}`;
+
 async function raise(options: DrillOptions): Promise<Stage & AsyncDisposable> {
   const { driver } = options;
   const header = {
@@ -68,7 +70,7 @@ async function raise(options: DrillOptions): Promise<Stage & AsyncDisposable> {
     shards: [...driver.shards],
     faults: [...options.faults],
     release: options.release,
-    command: driver.command,
+    command: [driver.command, ...(options.named ? options.faults : []).map(flag)].join(" "),
   };
   // The observers are made before the fleet: the model's address is part of its configuration.
   const history = new History(header, bootClock);

@@ -115,7 +115,7 @@ export interface HistoryHeader {
   shards: string[];
   faults: string[];
   release: string;
-  /** How the command line asks for such a drill, without minutes and seed. */
+  /** How the command line asks for such a drill, with its faults where they were named; no minutes, no seed. */
   command: string;
 }
 

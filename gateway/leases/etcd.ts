@@ -232,7 +232,10 @@ export class EtcdLeaseStore implements LeaseStore {
     return batches.flatMap(({ entries }) => entries).slice(-wanted);
   }
 
-  /** Makes a store, by default that of a new fleet; false when there is one. */
+  /**
+   * Makes a store, by default that of a new fleet: only then is it `pristine`, and a shard without a lease has
+   * never had an owner. False when there is one already.
+   */
   async create(pristine = true): Promise<boolean> {
     return this.#transactions.create(pristine);
   }
@@ -266,19 +269,3 @@ const blind = (...writes: Operation[]): Exclude<Decision<undefined>, { answer: u
   done: () => false,
   answer: () => undefined,
 });
-
-/**
- * Creates the lease store of a new fleet. Only here is a store `pristine`: a shard without a lease has
- * then never had an owner. Throws when there is one already.
- */
-export async function createPristineEtcd(parts: EtcdStoreParts): Promise<void> {
-  const store = new EtcdLeaseStore(parts);
-  try {
-    if (await store.create()) return;
-  } finally {
-    await store.close();
-  }
-  throw new Error(
-    `etcd holds leases under ${parts.prefix}: this fleet was created before. Remove the fleet first, or keep its leases`,
-  );
-}

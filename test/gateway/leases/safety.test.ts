@@ -6,8 +6,7 @@ import { existsSync } from "node:fs";
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { LEASE } from "../../../gateway/contract.ts";
-import { StoreUnavailable } from "../../../gateway/leases/store.ts";
-import { SimulatedNode } from "./simulated-node.ts";
+import { SimulatedFleet, SimulatedNode } from "./simulated-node.ts";
 import { sqliteLeaseWorld } from "./world.ts";
 
 it("does not let a sleeper write itself back over a later owner in a lost store", async () => {
@@ -46,14 +45,12 @@ it("never has two live owners, whatever happens to the file", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(second, { minLength: 100, maxLength: 200 }), async (seconds) => {
       const world = await sqliteLeaseWorld();
-      const nodes = ["n1", "n2", "n3"].map((id) => new SimulatedNode(id, world.open()));
-      const asleep = new Set<number>();
-      let highest = 0;
+      const fleet = new SimulatedFleet(() => world.open());
       let saved = false;
       try {
         for (const { toggle, fault, first } of seconds) {
           world.clock.advance(1_000);
-          if (toggle !== null && !asleep.delete(toggle)) asleep.add(toggle);
+          fleet.toggle(toggle);
           if (fault === "lose") await world.lose?.();
           if (fault === "save" && existsSync(world.path)) {
             await world.save?.();
@@ -61,25 +58,12 @@ it("never has two live owners, whatever happens to the file", async () => {
           }
           if (fault === "swap" && saved) await world.swapOld?.();
           // In place only where it can be noticed: somebody awake must have seen the newer content.
-          if (fault === "restore" && saved && asleep.size === 0) await world.restoreInPlace?.();
-          for (const turn of [0, 1, 2]) {
-            const index = (first + turn) % 3;
-            const node = nodes[index] as SimulatedNode;
-            if (asleep.has(index)) continue;
-            try {
-              if (fault === "give up" && turn === 0) await node.giveUp();
-              await node.renew(world.clock.now());
-              const epoch = await node.look(world.clock.now(), highest);
-              if (epoch !== null) acquired++;
-              highest = Math.max(highest, epoch ?? 0);
-            } catch (error) {
-              if (!(error instanceof StoreUnavailable)) throw error;
-            }
-            const live = nodes.filter((one) => one.live(world.clock.now()));
-            expect(live.map((one) => one.id).slice(1)).toEqual([]);
-          }
+          if (fault === "restore" && saved && fleet.asleep.size === 0)
+            await world.restoreInPlace?.();
+          await fleet.second(world.clock.now, first, fault === "give up");
         }
       } finally {
+        acquired += fleet.acquired;
         await world.close();
       }
     }),

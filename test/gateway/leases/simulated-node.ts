@@ -1,5 +1,6 @@
+import { expect } from "vitest";
 import { LEASE } from "../../../gateway/contract.ts";
-import type { LeaseStore } from "../../../gateway/leases/store.ts";
+import { type LeaseStore, StoreUnavailable } from "../../../gateway/leases/store.ts";
 import { acquireRequest, nodeRecord } from "../../contracts/lease-fixtures.ts";
 
 /** A node that follows the rules of ownership for one shard, by a clock that the test moves. */
@@ -60,5 +61,43 @@ export class SimulatedNode {
       epoch,
       ...rest,
     });
+  }
+}
+
+/** Three nodes on one store, second by second, of which any may sleep: at most one of them lives at a time. */
+export class SimulatedFleet {
+  readonly asleep = new Set<number>();
+  /** How often the shard was taken. */
+  acquired = 0;
+  readonly #nodes: readonly SimulatedNode[];
+  #highest = 0;
+
+  constructor(open: () => LeaseStore) {
+    this.#nodes = ["n1", "n2", "n3"].map((id) => new SimulatedNode(id, open()));
+  }
+
+  /** A node falls asleep or wakes; null: none. */
+  toggle(node: number | null): void {
+    if (node !== null && !this.asleep.delete(node)) this.asleep.add(node);
+  }
+
+  /** What the nodes that are awake do in a second. @param first who begins; it also gives up, if one is to */
+  async second(now: () => number, first: number, givesUp: boolean): Promise<void> {
+    for (const turn of [0, 1, 2]) {
+      const index = (first + turn) % 3;
+      const node = this.#nodes[index] as SimulatedNode;
+      if (this.asleep.has(index)) continue;
+      try {
+        if (givesUp && turn === 0) await node.giveUp();
+        await node.renew(now());
+        const epoch = await node.look(now(), this.#highest);
+        if (epoch !== null) this.acquired++;
+        this.#highest = Math.max(this.#highest, epoch ?? 0);
+      } catch (error) {
+        if (!(error instanceof StoreUnavailable)) throw error;
+      }
+      const live = this.#nodes.filter((one) => one.live(now()));
+      expect(live.map(({ id }) => id).slice(1)).toEqual([]);
+    }
   }
 }

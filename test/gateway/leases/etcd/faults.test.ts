@@ -3,13 +3,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { LEASE } from "../../../../gateway/contract.ts";
-import { createPristineEtcd, EtcdLeaseStore } from "../../../../gateway/leases/etcd.ts";
+import { EtcdLeaseStore } from "../../../../gateway/leases/etcd.ts";
 import { StoreUnavailable } from "../../../../gateway/leases/store.ts";
 import { runLogged } from "../../../../toolchain/command.ts";
 import { ensureEtcd } from "../../../../toolchain/etcd.ts";
 import { acquireRequest, heldBy, nodeRecord } from "../../../contracts/lease-fixtures.ts";
 import { EtcdCluster, type Member, SETTLE_MS } from "../../../support/etcd/cluster.ts";
 import { eventually } from "../../../support/eventually.ts";
+import { createStore } from "./world.ts";
 
 /** What happens to a real cluster of three, and what its clients make of it. */
 let cluster: EtcdCluster;
@@ -22,7 +23,7 @@ beforeEach(async () => {
   stores = [];
   cluster = await EtcdCluster.start();
   const { endpoints, tls } = cluster;
-  await createPristineEtcd({ endpoints, tls, prefix: "/fleet", log, timeoutMs: 20_000 });
+  await createStore({ endpoints, tls, prefix: "/fleet", log, timeoutMs: 20_000 });
 });
 afterEach(async () => {
   await Promise.all(stores.map((store) => store.close()));
@@ -276,9 +277,9 @@ describe("what is stored", () => {
     await expect(store.acquire(acquireRequest("n1", 1, null))).rejects.toThrow(
       /holds no lease store/,
     );
-    await createPristineEtcd(parts);
+    await createStore(parts);
     expect(await soon(() => store.read())).toMatchObject({ pristine: true, leases: {} });
-    await expect(createPristineEtcd(parts)).rejects.toThrow("was created before");
+    await expect(createStore(parts)).rejects.toThrow("was created before");
   });
 
   it("survives compaction and defragmentation", async () => {

@@ -5,13 +5,12 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { LeaseAgent } from "../../../../gateway/leases/agent.ts";
-import { createPristineEtcd, EtcdLeaseStore } from "../../../../gateway/leases/etcd.ts";
-import { StoreUnavailable } from "../../../../gateway/leases/store.ts";
+import { EtcdLeaseStore } from "../../../../gateway/leases/etcd.ts";
 import { acquireRequest, nodeRecord } from "../../../contracts/lease-fixtures.ts";
 import { EtcdCluster, type Member, SETTLE_MS } from "../../../support/etcd/cluster.ts";
 import { eventually } from "../../../support/eventually.ts";
-import { SimulatedNode } from "../simulated-node.ts";
-import { etcdLeaseWorld } from "./world.ts";
+import { SimulatedFleet } from "../simulated-node.ts";
+import { createStore, etcdLeaseWorld } from "./world.ts";
 
 let cluster: EtcdCluster;
 beforeAll(async () => {
@@ -48,13 +47,11 @@ it("never has two live owners, whatever happens to the cluster", async () => {
     fc.asyncProperty(fc.array(second, { minLength: 60, maxLength: 90 }), async (seconds) => {
       // Short, so that calls end without an answer and are carried out all the same.
       const world = await etcdLeaseWorld(cluster, 400);
-      const nodes = ["n1", "n2", "n3"].map((id) => new SimulatedNode(id, world.open()));
-      const asleep = new Set<number>();
-      let highest = 0;
+      const fleet = new SimulatedFleet(() => world.open());
       try {
         for (const { toggle, fault, member: which, first } of seconds) {
           world.clock.advance(1_000);
-          if (toggle !== null && !asleep.delete(toggle)) asleep.add(toggle);
+          fleet.toggle(toggle);
           // At most one member is away, so that there is something to go wrong with.
           if (fault !== "none" && failing.member) await mend();
           if (fault === "lose") await eventually(async () => world.lose?.(), SETTLE_MS);
@@ -64,24 +61,10 @@ it("never has two live owners, whatever happens to the cluster", async () => {
             if (fault === "pause") failing.member.pause();
             else await failing.member.kill();
           }
-          for (const turn of [0, 1, 2]) {
-            const index = (first + turn) % 3;
-            const node = nodes[index] as SimulatedNode;
-            if (asleep.has(index)) continue;
-            try {
-              if (fault === "give up" && turn === 0) await node.giveUp();
-              await node.renew(world.clock.now());
-              const epoch = await node.look(world.clock.now(), highest);
-              if (epoch !== null) acquired++;
-              highest = Math.max(highest, epoch ?? 0);
-            } catch (error) {
-              if (!(error instanceof StoreUnavailable)) throw error;
-            }
-            const live = nodes.filter((one) => one.live(world.clock.now()));
-            expect(live.map((one) => one.id).slice(1)).toEqual([]);
-          }
+          await fleet.second(world.clock.now, first, fault === "give up");
         }
       } finally {
+        acquired += fleet.acquired;
         await mend();
         await world.close();
       }
@@ -94,7 +77,7 @@ it("never has two live owners, whatever happens to the cluster", async () => {
 it("a node's lease thread takes, renews and gives up in etcd", async () => {
   const prefix = "/openclaw-fleet/agent";
   const { endpoints, tls } = cluster;
-  await createPristineEtcd({ endpoints, tls, prefix, timeoutMs: 20_000 });
+  await createStore({ endpoints, tls, prefix, timeoutMs: 20_000 });
   // A machine under load is no fault here.
   const timings = { renewEveryMs: 200, renewTimeoutMs: 20_000, holdMs: 120_000 };
   const agent = new LeaseAgent({

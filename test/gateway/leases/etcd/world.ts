@@ -1,4 +1,4 @@
-import { createPristineEtcd, EtcdLeaseStore } from "../../../../gateway/leases/etcd.ts";
+import { EtcdLeaseStore, type EtcdStoreParts } from "../../../../gateway/leases/etcd.ts";
 import { under } from "../../../../gateway/leases/etcd-wire.ts";
 import type { LeaseWorld } from "../../../contracts/lease-store.ts";
 import type { EtcdCluster } from "../../../support/etcd/cluster.ts";
@@ -28,7 +28,7 @@ export async function etcdLeaseWorld(
   const endpoints = proxies.map(({ port }) => `https://127.0.0.1:${port}`);
   const { tls } = cluster;
   const stores: EtcdLeaseStore[] = [];
-  await createPristineEtcd({ endpoints, tls, prefix, log, timeoutMs: PATIENT_MS });
+  await createStore({ endpoints, tls, prefix, log, timeoutMs: PATIENT_MS });
   return {
     clock,
     open() {
@@ -52,4 +52,14 @@ export async function etcdLeaseWorld(
       await Promise.all(proxies.map((proxy) => proxy.close()));
     },
   };
+}
+
+/** Makes the lease store of a new fleet. Throws when there is one already. */
+export async function createStore(parts: EtcdStoreParts): Promise<void> {
+  const store = new EtcdLeaseStore(parts);
+  try {
+    if (!(await store.create())) throw new Error(`${parts.prefix} was created before`);
+  } finally {
+    await store.close();
+  }
 }

@@ -1,26 +1,10 @@
 import { EventEmitter } from "node:events";
-import { Worker } from "node:worker_threads";
 import { bootClock, type Clock } from "../clock.ts";
 import { LEASE, type NodeId, type ShardId } from "../contract.ts";
-import { siblingEntry } from "../entry.ts";
 import { Deadlines } from "./deadlines.ts";
-import {
-  type AcquireRequest,
-  type HistoryEntry,
-  type Lease,
-  type ReleaseRequest,
-  StoreUnavailable,
-  type StoreView,
-} from "./store.ts";
-import type {
-  FromThread,
-  LeaseCalls,
-  LeaseStoreOptions,
-  LeaseThreadData,
-  LeaseTimings,
-  NodeReport,
-  ToThread,
-} from "./thread-protocol.ts";
+import type { AcquireRequest, HistoryEntry, Lease, ReleaseRequest, StoreView } from "./store.ts";
+import { LeaseThread, type Said } from "./thread-link.ts";
+import type { FromThread, LeaseStoreOptions, LeaseTimings, NodeReport } from "./thread-protocol.ts";
 
 export interface LeaseAgentOptions {
   store: LeaseStoreOptions;
@@ -74,19 +58,12 @@ export class LeaseAgent extends EventEmitter<LeaseAgentEvents> {
   readonly #deadlines = new Deadlines();
   readonly #grants = new Map<ShardId, Grant>();
   readonly #freeSlots = Array.from({ length: Deadlines.SLOTS }, (_, i) => Deadlines.SLOTS - 1 - i);
-  readonly #calls = new Map<
-    number,
-    { resolve(value: unknown): void; reject(error: Error): void }
-  >();
-  #worker: Worker | null = null;
+  readonly #thread: LeaseThread;
   #report: NodeReport | null = null;
   #lifeTimer: NodeJS.Timeout | undefined;
-  #restartTimer: NodeJS.Timeout | undefined;
-  #nextCall = 1;
   #nextGrant = 1;
   #viewStoreId: string | undefined;
   #stopped = false;
-  #heardAt = 0;
 
   constructor(options: LeaseAgentOptions) {
     super();
@@ -100,6 +77,24 @@ export class LeaseAgent extends EventEmitter<LeaseAgentEvents> {
       mainSilenceMs: 10_000,
       ...options.timings,
     };
+    this.#thread = new LeaseThread({
+      data: {
+        store: options.store,
+        deadlines: this.#deadlines.buffer,
+        extendFd: options.extendFd,
+        timings: this.#timings,
+      },
+      clock: this.#clock,
+      onStarted: () => {
+        this.#postHeld();
+        if (this.#report) this.#thread.post({ type: "report", report: this.#report });
+      },
+      onEnded: (error, again) => {
+        this.#deadlines.unlock();
+        if (again) this.emit("unavailable", error.message);
+      },
+      onSaid: (said) => this.#hear(said),
+    });
   }
 
   /** Starts the thread. Renewals begin with the first {@link setReport}. */
@@ -108,18 +103,18 @@ export class LeaseAgent extends EventEmitter<LeaseAgentEvents> {
     const beat = () => this.#deadlines.signOfLife(this.#clock.now());
     beat();
     this.#lifeTimer = setInterval(beat, this.#options.signOfLifeMs ?? 500);
-    this.#startThread();
+    this.#thread.start();
   }
 
   /** How long the thread has said nothing, ms. A thread that is well looks at the store all the time. */
   get silentMs(): number {
-    return this.#clock.now() - this.#heardAt;
+    return this.#thread.silentMs;
   }
 
   /** What the node says of itself, from the next renewal on. */
   setReport(report: NodeReport): void {
     this.#report = report;
-    this.#post({ type: "report", report });
+    this.#thread.post({ type: "report", report });
   }
 
   /**
@@ -181,7 +176,7 @@ export class LeaseAgent extends EventEmitter<LeaseAgentEvents> {
     }
     let taken = false;
     try {
-      const { lease, sentAt } = await this.#call("acquire", { ...request, storeId });
+      const { lease, sentAt } = await this.#thread.call("acquire", { ...request, storeId });
       if (!lease || this.#stopped) return null;
       this.#revoke(lease.shard);
       const grant = { slot, grant: this.#nextGrant++, storeId };
@@ -201,121 +196,63 @@ export class LeaseAgent extends EventEmitter<LeaseAgentEvents> {
   /** Drops the shard, then gives its lease up. Only when its cage is empty. */
   async release(request: ReleaseRequest): Promise<boolean> {
     if (this.#grants.get(request.shard)?.epoch === request.epoch) this.drop(request.shard);
-    return this.#call("release", request);
+    return this.#thread.call("release", request);
   }
 
   async read(): Promise<StoreView> {
-    return this.#call("read");
+    return this.#thread.call("read");
   }
 
   async setPin(shard: ShardId, node: NodeId | null): Promise<void> {
-    await this.#call("setPin", shard, node);
+    await this.#thread.call("setPin", shard, node);
   }
 
   async setMaintenance(node: NodeId, on: boolean): Promise<void> {
-    await this.#call("setMaintenance", node, on);
+    await this.#thread.call("setMaintenance", node, on);
   }
 
   async forgetNode(node: NodeId): Promise<void> {
-    await this.#call("forgetNode", node);
+    await this.#thread.call("forgetNode", node);
   }
 
   async appendHistory(entries: HistoryEntry[]): Promise<void> {
-    await this.#call("appendHistory", entries);
+    await this.#thread.call("appendHistory", entries);
   }
 
   async history(limit: number): Promise<HistoryEntry[]> {
-    return this.#call("history", limit);
+    return this.#thread.call("history", limit);
   }
 
   /** Ends the thread and closes the store. Leases that are still held run out. */
   async stop(): Promise<void> {
     this.#stopped = true;
     clearInterval(this.#lifeTimer);
-    clearTimeout(this.#restartTimer);
     for (const shard of [...this.#grants.keys()]) this.#revoke(shard);
-    const worker = this.#worker;
-    if (!worker) return;
-    const ended = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
-    const force = setTimeout(() => void worker.terminate(), STOP_MS);
-    this.#post({ type: "stop" });
-    await ended;
-    clearTimeout(force);
+    await this.#thread.stop();
   }
 
-  #startThread(): void {
-    const data: LeaseThreadData = {
-      store: this.#options.store,
-      deadlines: this.#deadlines.buffer,
-      extendFd: this.#options.extendFd,
-      timings: this.#timings,
-    };
-    const entry = siblingEntry(import.meta.url, "thread.ts", "lease-thread.js");
-    const worker = new Worker(entry, { workerData: data, execArgv: [], name: "leases" });
-    this.#worker = worker;
-    this.#heardAt = this.#clock.now();
-    worker.on("message", (message: FromThread) => this.#receive(message));
-    worker.on("error", (error) => this.emit("log", "error", `lease thread: ${error.stack}`));
-    worker.on("exit", () => this.#threadEnded());
-    this.#postHeld();
-    if (this.#report) this.#post({ type: "report", report: this.#report });
-  }
-
-  /** The thread never ends by itself. Should it, a new one goes on; the leases have seconds left. */
-  #threadEnded(): void {
-    this.#worker = null;
-    this.#deadlines.unlock();
-    const ended = new StoreUnavailable("the lease thread ended");
-    for (const call of this.#calls.values()) call.reject(ended);
-    this.#calls.clear();
-    if (this.#stopped) return;
-    this.emit("unavailable", ended.message);
-    this.#restartTimer = setTimeout(() => this.#startThread(), this.#timings.retryEveryMs);
-  }
-
-  #receive(message: FromThread): void {
-    this.#heardAt = this.#clock.now();
-    switch (message.type) {
+  #hear(said: Said): void {
+    switch (said.type) {
       case "renewed": {
-        this.#viewStoreId = message.view.storeId;
-        const { type: _, ...renewed } = message;
+        this.#viewStoreId = said.view.storeId;
+        const { type: _, ...renewed } = said;
         this.emit("renewed", renewed);
         return;
       }
       case "view":
-        this.#viewStoreId = message.view.storeId;
-        this.emit("view", message.view);
+        this.#viewStoreId = said.view.storeId;
+        this.emit("view", said.view);
         return;
       case "unavailable":
-        this.emit("unavailable", message.message);
+        this.emit("unavailable", said.message);
         return;
       case "keeper-lost":
-        this.emit("keeper-lost", message.message);
+        this.emit("keeper-lost", said.message);
         return;
       case "log":
-        this.emit("log", message.level, message.message);
+        this.emit("log", said.level, said.message);
         return;
     }
-    const call = this.#calls.get(message.id);
-    this.#calls.delete(message.id);
-    if (message.type === "answer") call?.resolve(message.value);
-    else
-      call?.reject(
-        message.unavailable ? new StoreUnavailable(message.message) : new Error(message.message),
-      );
-  }
-
-  #call<K extends keyof LeaseCalls>(
-    call: K,
-    ...args: LeaseCalls[K]["args"]
-  ): Promise<LeaseCalls[K]["result"]> {
-    if (!this.#worker)
-      return Promise.reject(new StoreUnavailable("the lease thread is not running"));
-    const id = this.#nextCall++;
-    return new Promise((resolve, reject) => {
-      this.#calls.set(id, { resolve: resolve as (value: unknown) => void, reject });
-      this.#post({ type: "call", id, call, args });
-    });
   }
 
   #revoke(shard: ShardId): boolean {
@@ -329,13 +266,6 @@ export class LeaseAgent extends EventEmitter<LeaseAgentEvents> {
   }
 
   #postHeld(): void {
-    this.#post({ type: "held", held: [...this.#grants.values()] });
-  }
-
-  #post(message: ToThread): void {
-    this.#worker?.postMessage(message);
+    this.#thread.post({ type: "held", held: [...this.#grants.values()] });
   }
 }
-
-/** A thread that waits for a locked file answers within the renewal timeout. */
-const STOP_MS = 3_000;

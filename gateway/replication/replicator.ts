@@ -23,6 +23,7 @@ import { ReplicaReader } from "./reader.ts";
 import type { Keep } from "./retention.ts";
 import { type Step, step } from "./step.ts";
 import { type ReplicaTarget, StaleEpoch, TargetUnavailable } from "./target.ts";
+import { Upkeep } from "./upkeep.ts";
 import { Uploader } from "./uploader.ts";
 
 export interface ReplicatorOptions {
@@ -55,7 +56,6 @@ export interface ReplicatorOptions {
 
 /** Ordinary files are looked at this often at most, milliseconds, and for at most a twentieth of the time. */
 const FILES_EVERY_MS = 1_000;
-const COLLECT_EVERY_MS = 600_000;
 
 /**
  * Keeps the replica of one shard under one epoch. It decides nothing of time: whoever drives it calls
@@ -71,6 +71,7 @@ export class Replicator {
   readonly #ordinary: OrdinaryFiles;
   readonly #uploader: Uploader;
   readonly #collector: Collector;
+  readonly #upkeep: Upkeep;
   readonly #wallClock: () => Date;
   #begun = false;
   #parents: readonly Place[];
@@ -87,7 +88,6 @@ export class Replicator {
   #images: Image[] = [];
   #filesAt = Number.NEGATIVE_INFINITY;
   #filesPauseMs = 0;
-  #collectedAt: number;
   /** The target became another one, and what is there is not known yet. */
   #moved = false;
 
@@ -105,8 +105,8 @@ export class Replicator {
     this.#uploader = new Uploader(target, writer.epoch);
     const reader = new ReplicaReader(target, fleet, shard);
     this.#collector = new Collector(target, reader, writer.epoch, options.keep);
+    this.#upkeep = new Upkeep(this.#collector, this.#uploader, options);
     this.#behindSince = clock.now();
-    this.#collectedAt = clock.now();
   }
 
   /** To be published with each renewal. */
@@ -153,7 +153,7 @@ export class Replicator {
         this.#behindSince === null
           ? step("nothing-new")
           : await this.#replicate({ whole: false, filesBytes });
-      await this.#collectWhenDue();
+      if (await this.#upkeep.tidyWhenDue(this.#images)) await this.#sendAgain();
       return done;
     });
   }
@@ -241,35 +241,9 @@ export class Replicator {
     return changedBytes;
   }
 
-  async #collectWhenDue(): Promise<void> {
-    const { clock, log, shard } = this.#options;
-    if (clock.now() - this.#collectedAt < COLLECT_EVERY_MS) return;
-    this.#collectedAt = clock.now();
-    try {
-      await this.collect();
-    } catch (error) {
-      if (!(error instanceof TargetUnavailable)) throw error;
-      log("warn", `the replica was not tidied up: ${error.message}`, { shard });
-    }
-  }
-
-  /** Removes what the policy does not keep, and finds what the target lost of the present state. */
+  /** Removes what the policy does not keep, and sends again what the target lost of the present state. */
   async collect(): Promise<void> {
-    const { log, shard } = this.#options;
-    const images = this.#images;
-    const needed = new Set(images.flatMap((image) => [...image.hashes()]));
-    const result = await this.#collector.collect(needed, (hashes) => this.#uploader.forget(hashes));
-    if (result.damaged > 0) {
-      log("error", `${result.damaged} manifests of the replica are damaged; no chunks removed`, {
-        shard,
-      });
-    }
-    if (result.missing.length === 0) return;
-    log("error", `the replica has lost ${result.missing.length} chunks; they are sent again`, {
-      shard,
-    });
-    this.#uploader.forget(result.missing);
-    await this.#sendAgain();
+    if (await this.#upkeep.tidy(this.#images)) await this.#sendAgain();
   }
 
   async #replicate(how: { whole: boolean; filesBytes: number }): Promise<Step> {

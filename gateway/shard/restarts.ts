@@ -27,8 +27,16 @@ export class RestartPolicy {
     this.#failedStarts = 0;
   }
 
-  /** Why it is given up after one more start that failed; null: try again. */
-  startFailed(detail: string): string | null {
+  /**
+   * Why it is given up after it ended by itself, which counts as a failed start while it was starting; null: try
+   * again. `detail` is what it said last.
+   */
+  whyGiveUp(exitCode: number | null, detail: string, starting: boolean): string | null {
+    if (exitCode === RUNNER.hopelessExit && !RUNNER.passingFault.test(detail)) return detail;
+    return starting ? this.#startFailed(detail) : null;
+  }
+
+  #startFailed(detail: string): string | null {
     this.#failedStarts += 1;
     if (this.#failedStarts < RUNNER.failedStarts) return null;
     return `${this.#failedStarts} starts failed, the last one: ${detail}`;

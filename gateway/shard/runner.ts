@@ -379,17 +379,12 @@ export class ShardRunner implements Runner {
   #unexpected(process: GatewayProcess): void {
     const { state } = this.#machine;
     const detail = process.ending;
-    const hopeless = process.exitCode === RUNNER.hopelessExit && !RUNNER.passingFault.test(detail);
-    if (!this.#restart && hopeless) {
-      this.#giveUp(detail);
+    const why = this.#restart
+      ? null
+      : this.#policy.whyGiveUp(process.exitCode, detail, state === "starting");
+    if (why !== null) {
+      this.#giveUp(why);
       return;
-    }
-    if (state === "starting" && !this.#restart) {
-      const why = this.#policy.startFailed(detail);
-      if (why !== null) {
-        this.#giveUp(why);
-        return;
-      }
     }
     const restart = this.#restart ?? { reason: "crashed", detail };
     this.#again(restart, state === "draining" ? "reboot" : "restart");

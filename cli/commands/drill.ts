@@ -17,6 +17,7 @@ import { wrap } from "../lib/wrap.ts";
 
 interface Options {
   minutes: number;
+  once?: boolean;
   seed?: number;
   fault: FaultName[];
   nodes: number;
@@ -99,7 +100,7 @@ async function drill(options: Options): Promise<void> {
       dataDir: kept,
     } = await runDrill({
       seed,
-      minutes: options.minutes,
+      minutes: options.once ? null : options.minutes,
       faults: named ? options.fault : possible,
       named,
       driver,
@@ -128,9 +129,7 @@ async function drill(options: Options): Promise<void> {
         ...(kept
           ? [`details: ${kept} (logs and history.jsonl are kept; remove it when done)`]
           : []),
-        ...(report.ok
-          ? []
-          : [`again: ${report.command} --minutes ${options.minutes} --seed ${seed}`]),
+        ...(report.ok ? [] : [`again: ${report.command} --seed ${seed}`]),
       ].join("\n"),
     );
     if (!report.ok) process.exitCode = 1;
@@ -144,6 +143,7 @@ export function register(program: Command): void {
   withJson(program.command("drill"))
     .summary("break a private fleet again and again, and judge what it did")
     .option("--minutes <n>", "how long faults come", number(0.5, 1_440, false), MINUTES)
+    .option("--once", "until each fault came once, however long that takes")
     .option("--seed <n>", "repeats a schedule of faults", number(0, 2 ** 31, true))
     .addOption(
       new Option("--fault <name>", "only this fault; may be repeated")
@@ -170,7 +170,7 @@ ${wrap(`Faults: ${HOST_FAULT_NAMES.join(", ")}`, 80, 8)}
 Examples:
   ./fleet drill --minutes 10
   ./fleet drill --minutes 2 --fault kill-gateway --fault kill-node --seed 7
-  ./fleet drill --hosts --minutes 30 --record`,
+  ./fleet drill --hosts --once --record`,
     )
     .action(drill);
 }

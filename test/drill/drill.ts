@@ -20,7 +20,8 @@ import type { Driver, FaultContext, World } from "./world.ts";
 
 export interface DrillOptions {
   seed: number;
-  minutes: number;
+  /** How long faults come. Null: until each came once. */
+  minutes: number | null;
   faults: readonly FaultName[];
   /** The faults were named one by one: each must then have been applied. */
   named: boolean;
@@ -58,19 +59,25 @@ interface Stage {
   telegram: TelegramServer;
 }
 
-const flag = (fault: FaultName): string => `--fault ${fault}`;
+/** How to ask for the same again, without the seed. */
+const commandOf = ({ driver, minutes, named, faults }: DrillOptions): string =>
+  [
+    driver.command,
+    minutes === null ? "--once" : `--minutes ${minutes}`,
+    ...(named ? faults : []).map((fault) => `--fault ${fault}`),
+  ].join(" ");
 
 async function raise(options: DrillOptions): Promise<Stage & AsyncDisposable> {
   const { driver } = options;
   const header = {
     seed: options.seed,
-    minutes: options.minutes,
+    minutes: options.minutes ?? 0,
     startedAt: new Date().toISOString(),
     nodes: [...driver.nodes],
     shards: [...driver.shards],
     faults: [...options.faults],
     release: options.release,
-    command: [driver.command, ...(options.named ? options.faults : []).map(flag)].join(" "),
+    command: commandOf(options),
   };
   // The observers are made before the fleet: the model's address is part of its configuration.
   const history = new History(header, bootClock);
@@ -159,7 +166,7 @@ export async function runDrill(options: DrillOptions): Promise<DrillResult> {
       const shape: LoadShape = { ...STEADY, bot: BOT, ...options.load };
       expected = {
         telegram: shape.bot !== null,
-        cron: options.minutes >= 2,
+        cron: (options.minutes ?? 2) >= 2,
         websocket: shape.sockets > 0,
         faults: options.named ? options.faults : [],
       };
@@ -216,21 +223,24 @@ async function act(
     const begun = history.now();
     history.add({ type: "note", text: "load begins" });
     load.start(shape);
-    const endsAt = begun + options.minutes * 60_000;
+    const { minutes, faults } = options;
+    const endsAt = minutes === null ? null : begun + minutes * 60_000;
     const count = Object.values({ ...shape, bot: null, thinkMs: null, longestTurnMs: null })
       .filter((value): value is number => typeof value === "number")
       .reduce((sum, value) => sum + value, shape.completions);
     say(
-      `load of ${count} clients${shape.bot ? " and a Telegram bot" : ""}; faults for ${options.minutes} min, seed ${options.seed}`,
+      `load of ${count} clients${shape.bot ? " and a Telegram bot" : ""}; ${minutes === null ? `${faults.length} faults` : `faults for ${minutes} min`}, seed ${options.seed}`,
     );
-    for (const planned of schedule(options.seed, options.faults, world.nodes.length)) {
-      if (history.now() + planned.restMs >= endsAt) break;
+    for (const planned of schedule(options.seed, faults, world.nodes.length)) {
+      const over =
+        endsAt === null ? planned.n > faults.length : history.now() + planned.restMs >= endsAt;
+      if (over) break;
       await pause(planned.restMs, signal);
       const result = await runFault(context, planned);
       say(`${result.ok ? "✓" : "✗"} ${planned.n}. ${result.text}`);
       if (!result.ok && !(await stillThere(context))) return "the fleet did not come back";
     }
-    await pause(Math.max(0, endsAt - history.now()), signal);
+    await pause(Math.max(0, (endsAt ?? 0) - history.now()), signal);
     return null;
   } catch (error) {
     signal.throwIfAborted();

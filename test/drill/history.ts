@@ -108,6 +108,7 @@ export type EventOf<T extends HistoryEvent["type"]> = Extract<HistoryEvent, { ty
 /** What a history was taken of; the first line of its file. */
 export interface HistoryHeader {
   seed: number;
+  /** How long faults came; 0: until each had come once. */
   minutes: number;
   /** ISO 8601, for people. */
   startedAt: string;
@@ -115,7 +116,7 @@ export interface HistoryHeader {
   shards: string[];
   faults: string[];
   release: string;
-  /** How the command line asks for such a drill, with its faults where they were named; no minutes, no seed. */
+  /** How the command line asks for such a drill, without the seed. */
   command: string;
 }
 

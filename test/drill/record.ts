@@ -70,7 +70,7 @@ export function reliabilitySection(report: DrillReport, section: Section): strin
   const lines = [
     `**${report.verdict}**`,
     "",
-    `\`${report.command} --minutes ${report.minutes} --seed ${report.seed}\`, ${report.startedAt.slice(0, 10)}, release ${report.release}, ${report.nodes} nodes, ${report.shards} shards, ${times} faults.`,
+    `\`${report.command} --seed ${report.seed}\`, ${report.startedAt.slice(0, 10)}, release ${report.release}, ${report.nodes} nodes, ${report.shards} shards, ${times} faults in ${report.minutes} min.`,
     "",
     `![Who owned which shard, and what was done to it](${pictureOf(section)})`,
     "",

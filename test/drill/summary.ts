@@ -72,7 +72,7 @@ export function summarize(
     ok,
     verdict: verdictLine(ok, bad, index.faults.length, index.requests.length, trouble),
     seed: header.seed,
-    minutes: header.minutes,
+    minutes: header.minutes || minutesOfLoad(events),
     startedAt: header.startedAt,
     release: header.release,
     command: header.command,
@@ -104,6 +104,12 @@ function verdictLine(
     ...(open > 0 ? [`${open} not evaluated, which counts as failed`] : []),
   ];
   return `FAILED: ${parts.join(", ")}`;
+}
+
+/** From the first turn of the load to no new ones, whole minutes. */
+function minutesOfLoad(events: readonly HistoryEvent[]): number {
+  const at = (text: string) => events.find((e) => e.type === "note" && e.text === text)?.t ?? 0;
+  return Math.max(0, Math.round((at("load ends") - at("load begins")) / 60_000));
 }
 
 /** Each fault's recovery: from it to the first answer of a probe, on the slowest of its shards. */

@@ -50,7 +50,7 @@ export interface Wiring {
 export interface Driver {
   readonly nodes: readonly string[];
   readonly shards: readonly string[];
-  /** How the command line asks for it, without minutes and seed. */
+  /** How the command line asks for it, without its length and seed. */
   readonly command: string;
   /** Longest wait for a fleet to be whole again after a fault was healed, ms. */
   readonly wholeMs: number;

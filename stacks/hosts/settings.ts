@@ -102,7 +102,7 @@ export const frontSettings = z.strictObject({
     .array(range)
     .optional()
     .describe(
-      "Ranges from which the fleet's own API (/api/v1/fleet, /api/v1/history) is reached through the fronts; [] for none. Everywhere when left out; the admin token is asked for in any case. ./fleet comes this way too.",
+      "Ranges from which the fleet's own API (/api/v1/fleet, /api/v1/history) is reached through the fronts; [] for none. Everywhere when left out; the admin token is asked for in any case. Commands as `status` and `move` come this way as well.",
     ),
   ipv6: z
     .boolean()

@@ -102,6 +102,31 @@ describe.skipIf(!PULUMI || !OPENCLAW || whyNoHosts() !== null)("a stack of three
     expect(store).toMatchObject({ kind: "etcd", ok: true });
   });
 
+  test("every shard is restored beside the live one from where its replica is, and thrown away", async () => {
+    const restored = async ({ id }: FleetStatus["shards"][number]) =>
+      (await call("/api/v1/fleet/restore", outputs.adminToken, { shard: id, drill: true })) as {
+        shard: string;
+        sessions: number;
+        point: { site: string };
+      };
+    const { shards } = await status();
+    const owners = new Map(shards.map(({ id, owner }) => [id, owner]));
+    // What was said is there as soon as a moment after it is.
+    await eventually(async () => {
+      const tried = [];
+      for (const shard of shards) tried.push(await restored(shard));
+      expect(tried.reduce((sum, { sessions }) => sum + sessions, 0)).toBeGreaterThan(0);
+      for (const { shard, point } of tried) {
+        expect(NAMES).toContain(point.site);
+        expect(point.site).not.toBe(owners.get(shard));
+      }
+    }, WAIT_MS);
+    for (const host of lab.hosts) {
+      const { stdout } = await host.run("ls -d /var/lib/openclaw-fleet/nodes/*/drill || :");
+      expect(stdout).toBe("");
+    }
+  });
+
   test("no token and no key is readable in the state", async () => {
     const { stdout } = await project.pulumi(["stack", "export"]);
     for (const secret of [outputs.token, outputs.adminToken, "PRIVATE KEY"]) {

@@ -30,11 +30,12 @@ export const LISTENER = "aws:lb/listener:Listener";
 export const NAMESPACE = "kubernetes:core/v1:Namespace";
 export const RELEASE = "kubernetes:helm.sh/v3:Release";
 
-/** Whether a group lets somebody in at a port. */
+/** Whether a group lets somebody in at a port; its own members are nobody else. */
 export function opens(world: World, group: unknown, port: unknown): boolean {
   return world.of(INGRESS).some((rule) => {
-    const { securityGroupId, ipProtocol, fromPort, toPort } = rule.inputs;
-    if (securityGroupId !== group) return false;
+    const { securityGroupId, referencedSecurityGroupId, ipProtocol, fromPort, toPort } =
+      rule.inputs;
+    if (securityGroupId !== group || referencedSecurityGroupId === group) return false;
     return (
       ipProtocol === "-1" || (Number(fromPort) <= Number(port) && Number(port) <= Number(toPort))
     );

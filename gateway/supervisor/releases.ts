@@ -14,10 +14,11 @@ import { FAILED_NODES, parseFailure } from "../ownership/failure.ts";
 /** OpenClaw's version in a release's id: `2026.9.6+1a2b3c4d` → `2026.9.6`. */
 export const openclawOf = (release: string): string => release.split("+")[0] ?? "";
 
+/** `2026.9.6-3`, a later build of `2026.9.6`, → [2026, 9, 6, 3]; a word (`-beta.1`) comes before any number. */
 const openclawVersion = (release: string): number[] =>
   openclawOf(release)
-    .split(".")
-    .map((part) => Number.parseInt(part, 10) || 0);
+    .split(/[.-]/)
+    .map((part) => (/^\d/.test(part) ? Number.parseInt(part, 10) : -1));
 
 /** True when the OpenClaw of one release is older than that of another. */
 export function olderOpenClaw(a: string, b: string): boolean {

@@ -45,6 +45,8 @@ describe("the release a taker starts", () => {
     expect(olderOpenClaw("2026.9.6+z", "2026.10.0+a")).toBe(true);
     expect(olderOpenClaw("2026.10.0", "2026.9.6")).toBe(false);
     expect(olderOpenClaw("2026.9.6+a", "2026.9.6+b")).toBe(false);
+    expect(olderOpenClaw("2026.9.6", "2026.9.6-3+a")).toBe(true);
+    expect(olderOpenClaw("2026.9.6-beta.1", "2026.9.6")).toBe(true);
   });
 });
 

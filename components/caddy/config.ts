@@ -224,7 +224,7 @@ function ownAnswers(plan: FrontPlan): string[] {
 }
 
 /** Certificate that Caddy serves, where it does not make its own. */
-export function caddyCertificate(
+function caddyCertificate(
   plan: FrontPlan,
   context: HostContext,
 ): { cert: string; key: string } | null {

@@ -124,7 +124,7 @@ export function blackbox(need: WatchNeed, places: WatchPlaces): HostPart {
 }
 
 /** The user of Redis's that may only look; its password is the secret `redis.exporter`. */
-export const REDIS_READER = "exporter";
+const REDIS_READER = "exporter";
 
 /** One exporter asks every server: a host with Redis alone has nothing of ours to look after besides. */
 export function redisExporter(

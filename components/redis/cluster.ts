@@ -1,12 +1,10 @@
 import { COMPILES, hardening } from "../host/hardening.ts";
 import { type HostContext, type HostPart, UNIT_ORDER } from "../host/types.ts";
 import { REDIS_USERS, redisEtc, secretOf } from "./config.ts";
-import type { RedisLayout } from "./layout.ts";
+import { REDIS_USER, type RedisLayout } from "./layout.ts";
 
 const SERVICE = "openclaw-fleet-redis-cluster.service";
 const TIMER = "openclaw-fleet-redis-cluster.timer";
-/** Runs the servers, too. */
-const USER = "openclaw-redis";
 const WHOLE_SECONDS = 180;
 
 /**
@@ -40,7 +38,7 @@ export function clusterPart(
       [config]: {
         content: `${JSON.stringify(file, null, 2)}\n`,
         owner: "root",
-        group: USER,
+        group: REDIS_USER,
         mode: "0640",
         format: "json",
       },
@@ -53,8 +51,8 @@ After=openclaw-fleet-redis.service
 
 [Service]
 Type=oneshot
-User=${USER}
-Group=${USER}
+User=${REDIS_USER}
+Group=${REDIS_USER}
 ExecStart=${paths.release}/bin/node ${paths.release}/runtime/redis-cluster.js ${config}
 TimeoutStartSec=300
 Nice=10

@@ -1,6 +1,9 @@
 import { ConfigError } from "../errors.ts";
 import type { HostFacts, HostPorts } from "../host/types.ts";
 
+/** Runs Redis; not the package's own user, whose name differs between distributions. */
+export const REDIS_USER = "openclaw-redis";
+
 /** `single`: one server. `sentinel`: a master, replicas, and Sentinels that choose. `cluster`: three masters with replicas. */
 export type RedisMode = "single" | "sentinel" | "cluster";
 

@@ -23,7 +23,7 @@ import {
   serverData,
   serverUsers,
 } from "./config.ts";
-import { type RedisMode, type RedisServerPlace, redisLayout } from "./layout.ts";
+import { REDIS_USER, type RedisMode, type RedisServerPlace, redisLayout } from "./layout.ts";
 import { prepareScript } from "./prepare.ts";
 
 export interface RedisSettings {
@@ -35,8 +35,6 @@ export interface RedisSettings {
 /** 165 bytes a session and up to a MiB an answer (decision 166): 100,000 sessions and 130 of the largest answers. */
 const MEMORY_MIB = 256;
 
-/** Runs Redis; not the package's own user, whose name differs between distributions. */
-export const REDIS_USER = "openclaw-redis";
 export const SENTINEL_UNIT = "openclaw-fleet-sentinel.service";
 /** Unit of a host's nth server. */
 export const redisUnit = (index: number): string =>

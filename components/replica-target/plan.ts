@@ -13,7 +13,7 @@ import {
 
 export const REPLICAS_UNIT = "openclaw-fleet-replicas.service";
 /** Owns the replicas that other hosts bring; it can do nothing else. */
-export const REPLICA_USER = "openclaw-replica";
+const REPLICA_USER = "openclaw-replica";
 /** The folder of all replicas, as the SFTP server names it. */
 const FOLDER = "/files";
 /** sshd becomes another user and enters a chroot at each login; its own rules hold for what comes after. */
@@ -26,7 +26,7 @@ const LOGINS: readonly Denial[] = [
 ];
 
 /** Hosts that keep replicas: those that run shards. None where there is no second one. */
-export function replicaHosts(hosts: readonly HostFacts[]): readonly HostFacts[] {
+function replicaHosts(hosts: readonly HostFacts[]): readonly HostFacts[] {
   const keeping = hosts.filter(({ witness }) => !witness);
   return keeping.length > 1 ? keeping : [];
 }

@@ -23,7 +23,7 @@ import { surveyHost } from "./preflight-facts.ts";
 import { type HostShell, HostUnreachable, type OpenShell } from "./shell.ts";
 
 /** Inputs of `openclaw:host:Artifact`. */
-export const artifactInputs = z.strictObject({
+const artifactInputs = z.strictObject({
   /** How the host is reached. */
   host: hostConnection,
   /** Id of the release, as hostReleaseFacts() of toolchain/host-release.ts says. */

@@ -7,7 +7,7 @@ import type { KeyPair } from "./authority.ts";
 import { makeSshKey } from "./ssh-key.ts";
 
 /** Inputs of `openclaw:host:Credentials`. */
-export const credentialsInputs = z.strictObject({
+const credentialsInputs = z.strictObject({
   /** Name of the fleet: the stack. */
   fleet: z.string(),
   /** Certificates: common name to the DNS names and addresses it is called by. */

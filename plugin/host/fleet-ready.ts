@@ -16,7 +16,7 @@ import { type FleetLook, lookAtFleet } from "./fleet-look.ts";
 import { HostUnreachable, type OpenShell } from "./shell.ts";
 
 /** Inputs of `openclaw:host:Fleet`. */
-export const fleetReadyInputs = z.strictObject({
+const fleetReadyInputs = z.strictObject({
   fleet: z.string().min(1),
   /** Where people reach it: its front door. */
   endpoint: z.url({ protocol: /^https?$/ }),

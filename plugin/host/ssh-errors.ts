@@ -30,7 +30,7 @@ export function sshError(failure: SshFailure): HostUnreachable {
   return hostError(failure.connection, what, why, fix);
 }
 
-export function hostError(
+function hostError(
   connection: HostConnection,
   what: string,
   why: string,
@@ -119,7 +119,7 @@ function judgeKey(failure: SshFailure): Words {
 }
 
 /** As ssh shows keys: type and SHA-256. */
-export function fingerprint(key: string): string {
+function fingerprint(key: string): string {
   const [type = "", body = ""] = keyOnly(key).split(" ");
   if (body === "") return "of no known kind";
   const digest = createHash("sha256").update(Buffer.from(body, "base64")).digest("base64");

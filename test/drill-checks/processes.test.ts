@@ -77,6 +77,20 @@ describe.skipIf(process.platform !== "linux")("the watch on processes", () => {
     expect(states()).toMatchObject([{ running: false }, { running: true }]);
   });
 
+  test("vouches for the time since its start, not for the time before", () => {
+    let now = 0;
+    const history = new History(HEADER_OF_TESTS, { now: () => now });
+    const watch = new ProcessWatch(history, () => null);
+    now = 600_000;
+    watch.start();
+    watch.stop();
+    now += 2_000;
+    watch.look();
+    const gaps = history.events.flatMap((event) => (event.type === "looked" ? event.gapMs : []));
+    expect(gaps.at(-1)).toBe(2_000);
+    expect(Math.max(...gaps)).toBe(2_000);
+  });
+
   test("counts a gateway and its helpers as one, and each start as another", async () => {
     const { watch, has } = watched();
     const code = `require("node:child_process").spawn(process.execPath, ["-e", ${JSON.stringify(IDLE)}], { stdio: "ignore" }); ${IDLE}`;

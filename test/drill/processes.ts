@@ -122,7 +122,9 @@ export class ProcessWatch {
     this.#accountedAt = history.now();
   }
 
+  /** Vouches for what happens from now on: before, there was nothing to look at. */
   start(): void {
+    this.#lookedAt = this.#history.now();
     this.look();
     this.#timer = setInterval(() => this.look(), LOOK_EVERY_MS);
   }

@@ -151,6 +151,8 @@ export class ShardHost {
         remember?.("restored", shard, `${mib} MiB from its replica`);
       }
       if (lost) historyLost?.(shard, epoch, lost);
+      // Before anything of it is replicated.
+      await this.#trials.recover(shard, opened, this.#wanted(shard, opened));
       replica.replicate(shard);
       this.runner(shard).start(epoch, incarnation);
     } catch (error) {
@@ -326,6 +328,11 @@ export class ShardHost {
     return (this.#over.get(shard) ?? 0) >= epoch;
   }
 
+  /** Whether a shard that was opened here still is. */
+  #wanted(shard: ShardId, opened: Opened): () => boolean {
+    return () => this.#opened.get(shard) === opened && !this.#isOver(shard, opened.epoch);
+  }
+
   #end(shard: ShardId, epoch: number): void {
     this.#callOff(shard);
     this.#replacements.delete(shard);
@@ -349,8 +356,7 @@ export class ShardHost {
     const opened = this.#opened.get(shard);
     if (!opened) throw new Error(`the state of ${shard} is not open on this node`);
     await this.#carryOutReplacement(shard, opened);
-    const wanted = () => this.#opened.get(shard) === opened && !this.#isOver(shard, opened.epoch);
-    const id = await this.#trials.prepare(shard, opened, wanted);
+    const id = await this.#trials.prepare(shard, opened, this.#wanted(shard, opened));
     const release = this.#deps.shelf.find(id);
     if (!release) {
       throw new Error(

@@ -98,7 +98,7 @@ export class Trials {
   async prepare(shard: ShardId, state: TrialState, wanted: () => boolean): Promise<string> {
     const trial = this.#of(shard, state.epoch);
     if (!trial) {
-      await this.#recover(shard, state, wanted);
+      await this.recover(shard, state, wanted);
       return state.release;
     }
     if (trial.phase === "asked") return this.#keep(shard, trial, wanted);
@@ -141,8 +141,11 @@ export class Trials {
     trial.end({ end: "refused", why });
   }
 
-  /** What an owner before left undecided: the lease says how it ended. */
-  async #recover(shard: ShardId, state: TrialState, wanted: () => boolean): Promise<void> {
+  /**
+   * What an owner before left undecided: the lease says how it ended. To be called before anything looks into the
+   * state; what starts a gateway calls it again.
+   */
+  async recover(shard: ShardId, state: TrialState, wanted: () => boolean): Promise<void> {
     const { stateDir, release, epoch } = state;
     const kept = await readKept(stateDir);
     if (!kept || state.broughtHere || openclawOf(kept.to) === openclawOf(release)) {

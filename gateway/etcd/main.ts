@@ -4,11 +4,13 @@
  * - `tend`: every half minute; promotes, takes out, defragments, saves a snapshot.
  * - `health`: succeeds when this member serves with a majority and votes.
  * - `found members.json PREFIX`: makes the lease store of a new fleet; `found-forgotten` that of one which lost its own.
+ * - `forget-shard members.json PREFIX SHARD`: lets a shard begin with nothing whose owners were lost before the first answer.
  * - `leave`: takes this member out of the cluster for good; before its host leaves the fleet. Refused while it would
  *   cost the others their majority.
  */
 import { statSync } from "node:fs";
 import { ClusterAdmin } from "./ask.ts";
+import { forgetShard } from "./forget-shard.ts";
 import { found } from "./found.ts";
 import { leave } from "./leave.ts";
 import { type MemberFile, readMemberFile, selfOf } from "./member-file.ts";
@@ -32,7 +34,7 @@ async function health(file: MemberFile): Promise<void> {
   }
 }
 
-type Command = (file: MemberFile, path: string, more: string) => Promise<void>;
+type Command = (file: MemberFile, path: string, more: string, last: string) => Promise<void>;
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   prepare: async (file, path) => {
@@ -46,17 +48,18 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   health,
   found: (file, _path, prefix) => found(file, prefix, false, say),
   "found-forgotten": (file, _path, prefix) => found(file, prefix, true, say),
+  "forget-shard": (file, _path, prefix, shard) => forgetShard(file, prefix, shard, say),
   leave: (file) => leave(file, say),
 };
 
-const [command = "", path = "", more = ""] = process.argv.slice(2);
+const [command = "", path = "", more = "", last = ""] = process.argv.slice(2);
 const work = COMMANDS[command];
 if (!work || !path) {
   process.stderr.write(`use: etcd.js ${Object.keys(COMMANDS).join("|")} members.json\n`);
   process.exitCode = 2;
 } else {
   try {
-    await work(readMemberFile(path), path, more);
+    await work(readMemberFile(path), path, more, last);
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n`);
     process.exitCode = 1;

@@ -1,6 +1,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { forgetShard } from "../../../gateway/etcd/forget-shard.ts";
 import { leave } from "../../../gateway/etcd/leave.ts";
 import { EtcdLeaseStore } from "../../../gateway/leases/etcd.ts";
 import { runLogged } from "../../../toolchain/command.ts";
@@ -176,6 +177,32 @@ it("a member does not leave while the others would be no majority without it", a
   await leave(b.file, () => {}, { giveUpMs: SETTLE_MS });
   await soon(async () => expect(await a.voters()).toEqual(["a"]));
   expect(await epochSeenBy(a)).toBe(7);
+});
+
+it("a shard whose owners were lost before the first answer is forgotten, one that is owned or was served is not", async () => {
+  await bringUp(["a"]);
+  await take(a);
+  const forget = () => forgetShard(a.file, "/fleet", "s1", () => {});
+  await expect(forget()).rejects.toThrow("s1 is n1's now");
+  const leases = store(a);
+  const give = async (position: string | null) => {
+    const { s1 } = (await leases.read()).leases;
+    if (!s1?.owner || !s1.incarnation) throw new Error("no owner");
+    const { owner: node, incarnation, epoch } = s1;
+    const who = { shard: "s1", node, incarnation, epoch, handTo: null, reason: "x" };
+    expect(await leases.release({ ...who, position })).toBe(true);
+  };
+  try {
+    await give(null);
+    await forget();
+    expect((await leases.read()).leases.s1).toBeUndefined();
+    await leases.acquire(acquireRequest("n1", 8, null));
+    await give("000000000008-n1-1/1+1");
+    await expect(forget()).rejects.toThrow("s1 was served");
+    expect((await leases.read()).leases.s1?.epoch).toBe(8);
+  } finally {
+    await leases.close();
+  }
 });
 
 it("a member saves snapshots of which the newest are kept, and reports what it cannot do", async () => {

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Presence } from "../../../gateway/etcd/ask.ts";
+import { forgetFault } from "../../../gateway/etcd/forget-shard.ts";
 import { leaveFault } from "../../../gateway/etcd/leave.ts";
 import { judgeOthers, REFUSED_MS } from "../../../gateway/etcd/prepare.ts";
 import { isTurn, surplus, wasteful } from "../../../gateway/etcd/tend.ts";
@@ -78,4 +79,15 @@ test("whoever may leave leaves a majority behind", () => {
       expect(leaveFault("x", others) === null).toBe(majority);
     }),
   );
+});
+
+test.each([
+  ["a shard that nobody was served by", { owner: null, position: null }, null],
+  ["one that somebody tries now", { owner: "b", position: null }, /is b's now/],
+  ["one that was served", { owner: null, position: "000000000007-a-1/3+9" }, /was served/],
+  ["one without a lease", undefined, /nothing to forget/],
+])("of %s the lease is forgotten, or not", (_, lease, said) => {
+  const fault = forgetFault("s1", lease);
+  if (said === null) expect(fault).toBeNull();
+  else expect(fault).toMatch(said);
 });

@@ -1,7 +1,6 @@
 import { spawn } from "node:child_process";
-import { randomBytes, randomInt } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -9,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
 import type { FleetConfig } from "../../gateway/config.ts";
 import type { FleetStatus } from "../../gateway/contract.ts";
+import { freePort } from "../engine/fixtures/project.ts";
 import { untilStatus } from "../support/until-status.ts";
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -17,21 +17,6 @@ export interface Ran {
   code: number | null;
   stdout: string;
   stderr: string;
-}
-
-/** Below the ports that the kernel gives to whoever asks next: Pulumi would take ours meanwhile. */
-const PORTS = { from: 20_000, count: 12_000 };
-
-async function freePort(): Promise<number> {
-  const port = PORTS.from + randomInt(PORTS.count);
-  const server = createServer();
-  const free = await new Promise<boolean>((resolve) => {
-    server.once("error", () => resolve(false));
-    server.listen(port, "127.0.0.1", () => resolve(true));
-  });
-  if (!free) return freePort();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 /**

@@ -54,7 +54,9 @@ const host = z.strictObject({
   arch: z
     .enum(["x64", "arm64"])
     .default("x64")
-    .describe("Its processor; another one than written is refused before anything is sent."),
+    .describe(
+      "Its processor; hosts of one fleet may differ. Another one than written is refused before anything is sent.",
+    ),
   labels: z
     .record(z.string(), z.string())
     .default({})

@@ -9,7 +9,7 @@ import { Replay } from "../../standin/replay.ts";
 import { World } from "../../standin/world.ts";
 import { FULL, share } from "../../support/share.ts";
 import { type AwsStack, awsStack, LONG_MS, PULUMI } from "./harness.ts";
-import { changedIn, holdersOf, leftIn } from "./kept.ts";
+import { changedIn, holdersOf, idsOf, leftIn } from "./kept.ts";
 import { furnish, settingsObject, settingsOf, TARGETS } from "./stacks.ts";
 
 vi.setConfig({ testTimeout: LONG_MS, hookTimeout: LONG_MS });
@@ -43,6 +43,17 @@ describe.skipIf(!PULUMI).each(share(TARGETS, 1).map((target) => ({ target })))(
       await must(stack.up());
       expect(changedIn(before, holdersOf(stack))).toEqual([]);
       expect(stack.account((world) => world.log.at(-1)?.outcome)).toBe("done");
+    });
+
+    test.skipIf(target !== "eks")("replaces nothing for the next Kubernetes", async () => {
+      const before = idsOf(stack);
+      const { cluster } = settingsObject(target, "small");
+      const next = { ...(cluster as object), version: "1.36" };
+      stack.settings(settingsOf(target, "small", { cluster: next }));
+      await must(stack.up());
+      expect(changedIn(before, idsOf(stack))).toEqual([]);
+      const [made] = stack.account((world) => [...world.of("aws:eks/cluster:Cluster")]);
+      expect(made?.inputs.version).toBe("1.36");
     });
   },
 );

@@ -5,15 +5,18 @@ import type { AwsStack } from "./harness.ts";
 const KEEPS_DATA =
   /:(ReplicationGroup|Instance|Volume|Bucket|FileSystem|Key|Secret|Cluster|Vpc|Zone)$/;
 
-/** Ids of what holds data, by URN. */
-export const holdersOf = (stack: AwsStack) =>
+/** Ids of everything that a stack made, by URN. */
+export const idsOf = (stack: AwsStack, wanted: (type: string) => boolean = () => true) =>
   stack.account((world) =>
     Object.fromEntries(
       [...world.rows.values()]
-        .filter(({ type, urn }) => urn !== "" && KEEPS_DATA.test(type))
+        .filter(({ type, urn }) => urn !== "" && wanted(type))
         .map(({ urn, id }) => [urn, id]),
     ),
   );
+
+/** Ids of what holds data, by URN. */
+export const holdersOf = (stack: AwsStack) => idsOf(stack, (type) => KEEPS_DATA.test(type));
 
 /** What stood there and is another now, or gone. */
 export const changedIn = (

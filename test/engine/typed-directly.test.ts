@@ -6,7 +6,7 @@ import { policyVariables } from "../../cli/policies.ts";
 import { PROJECT_ROOT } from "../../toolchain/paths.ts";
 import { makeProject, type Project, PULUMI } from "./fixtures/project.ts";
 
-describe.skipIf(!PULUMI)("pulumi, typed directly", () => {
+describe.skipIf(!PULUMI)("pulumi, typed directly", { timeout: 600_000 }, () => {
   let project: Project;
   const preview = (environment: string, env: Record<string, string> = {}) => {
     project.settings([

@@ -23,7 +23,7 @@ interface State {
   checkpoint: { latest: { pending_operations?: { resource: { urn: string } }[] } | null };
 }
 
-describe.skipIf(!PULUMI)("a run killed in the middle of up, on AWS", () => {
+describe.skipIf(!PULUMI)("a run killed in the middle of up, on AWS", { timeout: 600_000 }, () => {
   let pipeline: Pipeline;
   let stack: string;
   const settings = (expires: string) =>

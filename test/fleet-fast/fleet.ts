@@ -170,18 +170,13 @@ export class FastFleet {
   }
 
   /** Writes node.json and starts the node; with another release it runs that from now on. */
-  async startNode(node: string, release = "1.0.0"): Promise<void> {
+  async startNode(node: string, release: string | Release = "1.0.0"): Promise<void> {
     const config: NodeConfig = {
       version: 1,
       id: node,
       dataDir: this.diskOf(node),
       peerHost: "127.0.0.1",
-      release: this.#real ?? {
-        id: release,
-        node: process.execPath,
-        openclaw: this.#standIn(release),
-        runtime: ROOT,
-      },
+      release: typeof release === "string" ? (this.#real ?? this.#standInOf(release)) : release,
       gatewayPortBase: 19_000,
       cores: 4,
       ...(this.#redisUrl === undefined ? {} : { redisUrl: this.#redisUrl }),
@@ -202,11 +197,11 @@ export class FastFleet {
     });
   }
 
-  /** The stand-in under another version: it knows it by where it lies. */
-  #standIn(version: string): string {
-    const entry = join(this.#versionDir(version), "openclaw.mjs");
-    writeFileSync(entry, `await import(${JSON.stringify(OPENCLAW)});\n`);
-    return entry;
+  /** The stand-in under a version: it knows it by where it lies. */
+  #standInOf(version: string): Release {
+    const openclaw = join(this.#versionDir(version), "openclaw.mjs");
+    writeFileSync(openclaw, `await import(${JSON.stringify(OPENCLAW)});\n`);
+    return { id: version, node: process.execPath, openclaw, runtime: ROOT };
   }
 
   #versionDir(version: string): string {

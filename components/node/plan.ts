@@ -83,7 +83,10 @@ export function planNode(context: HostContext, input: NodePlanInput): HostPart {
     },
     units: {
       [FAILED_UNIT]: {
-        content: failedUnitText(self.name),
+        content: failedUnitText(
+          self.name,
+          context.hosts.every((host) => host.witness || host.name === self.name),
+        ),
         // Started by the node's failure alone.
         state: "triggered",
         order: UNIT_ORDER.node - 1,

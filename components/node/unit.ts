@@ -92,11 +92,14 @@ WantedBy=multi-user.target
 `;
 }
 
-/** Says loudly what the start limit would only note: nobody starts the node any more. */
-export function failedUnitText(node: string): string {
+/**
+ * Says loudly what the start limit would only note: nobody starts the node any more.
+ * @param alone no other node could take its shards
+ */
+export function failedUnitText(node: string, alone: boolean): string {
   const said =
     `node ${node} failed 5 times within 300 s and is not started any more. ` +
-    `The other nodes serve its shards. Look at journalctl -u ${NODE_UNIT}; ` +
+    `${alone ? "It is the only one: nothing is served" : "The other nodes serve its shards"}. Look at journalctl -u ${NODE_UNIT}; ` +
     `then: systemctl reset-failed ${NODE_UNIT} && systemctl start ${NODE_UNIT}`;
   return `[Unit]
 Description=Tells that node ${node} of the OpenClaw fleet was given up

@@ -85,6 +85,16 @@ test("a change of the fleet's settings restarts nothing; the node's own does, af
   expect(unit).toMatchObject({ drains: true, restartOn: [`${HOST_PATHS.data}/nodes/a/node.json`] });
 });
 
+test("a node that was given up says who serves its shards: the others, or nobody", () => {
+  const said = (of: HostContext) => planNode(of, input).units?.[FAILED_UNIT]?.content;
+  const several = context("a");
+  const witness = { name: "w", address: "192.0.2.9", witness: true };
+  expect(said(several)).toContain("The other nodes serve its shards.");
+  for (const hosts of [[several.self], [several.self, witness]]) {
+    expect(said({ ...several, hosts })).toContain("It is the only one: nothing is served.");
+  }
+});
+
 test("the service manager waits longer than a drain may take", () => {
   const text = planNode(context(), input).units?.[NODE_UNIT]?.content as string;
   const seconds = Number(/^TimeoutStopSec=(\d+)$/m.exec(text)?.[1]);

@@ -106,7 +106,7 @@ async function raise(options: DrillOptions): Promise<Stage & AsyncDisposable> {
   let world: World;
   try {
     const agent = { channels: { telegram: telegramBot }, cron: [tick] };
-    world = await driver.create({ modelUrl: model.url, agent }, options.say);
+    world = await driver.create({ modelUrl: model.url, agent }, options);
   } catch (error) {
     await close();
     throw error;

@@ -46,6 +46,12 @@ export interface Wiring {
   agent: Pick<AgentConfig, "channels" | "cron">;
 }
 
+export interface CreateOptions {
+  /** One line of progress, for people. */
+  say(line: string): void;
+  signal: AbortSignal;
+}
+
 /** Makes one kind of world. */
 export interface Driver {
   readonly nodes: readonly string[];
@@ -58,7 +64,8 @@ export interface Driver {
   address(): Promise<string>;
   /** Where processes run that are not this machine's own. */
   readonly places: ProcessPlaces;
-  create(wiring: Wiring, say: (line: string) => void): Promise<World>;
+  /** Rejects with the signal's reason when it fires meanwhile. */
+  create(wiring: Wiring, options: CreateOptions): Promise<World>;
   /** Takes away what `address` made, also when `create` failed. */
   close(): Promise<void>;
 }

@@ -55,10 +55,10 @@ export function hostsDriver(): Driver {
       hostOf: (pid) => there().hosts.find((host) => host.has(pid))?.name ?? null,
       frozen: (name) => there().host(name).frozen,
     },
-    create: async (wiring, say) => {
+    create: async (wiring, { say, signal }) => {
       project = await makeProject();
       say(`hosts ${NODES.join(", ")} have booted; bringing a fleet up on them`);
-      const outputs = await bringUp(project, there(), wiring);
+      const outputs = await bringUp(project, there(), wiring, signal);
       return await worldOf(there(), outputs);
     },
     close: async () => {
@@ -73,6 +73,7 @@ async function bringUp(
   project: Project,
   lab: TestHosts,
   { modelUrl, agent }: Wiring,
+  signal: AbortSignal,
 ): Promise<Outputs> {
   const { telegram } = agent.channels as { telegram: Record<string, unknown> };
   const env = {
@@ -105,7 +106,8 @@ async function bringUp(
     ["stack", "init", STACK],
     ["up", "--yes"],
   ]) {
-    const { code, text } = await project.pulumi(args, env);
+    const { code, text } = await project.pulumi(args, env, signal);
+    signal.throwIfAborted();
     if (code !== 0) throw new Error(`pulumi ${args.join(" ")} failed:\n${text.slice(-4_000)}`);
   }
   const { stdout } = await project.pulumi(["stack", "output", "--json", "--show-secrets"], env);

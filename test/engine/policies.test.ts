@@ -1,17 +1,9 @@
-import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { delimiter, dirname, join } from "node:path";
+import { readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { parseFindings } from "../../cli/lib/policy-report.ts";
-import { LANGUAGE_HOST_MAIN, LANGUAGE_HOST_VARIABLE } from "../../toolchain/language-host.ts";
-import { PROJECT_ROOT } from "../../toolchain/paths.ts";
-import { ensurePolicyPack } from "../../toolchain/policy-pack.ts";
-
-const pulumi = process.env.OPENCLAW_FLEET_PULUMI ?? "";
-const host =
-  process.env.OPENCLAW_FLEET_LANGUAGE_HOST ??
-  join(PROJECT_ROOT, "toolchain", "language-host", "bin");
+import { PolicyProject } from "./fixtures/policy-project.ts";
+import { PULUMI } from "./fixtures/project.ts";
 
 /**
  * Registers what a file lists, as components of the types in it: the engine hands those to policies as
@@ -39,41 +31,31 @@ interface Listed {
   readonly protect?: boolean;
 }
 
-let project: string;
-let pack: string;
+let project: PolicyProject;
 
 beforeAll(async () => {
-  pack = await ensurePolicyPack();
-  project = mkdtempSync(join(tmpdir(), "fleet-policies-"));
-  mkdirSync(join(project, "state"));
-  symlinkSync(join(PROJECT_ROOT, "node_modules"), join(project, "node_modules"));
-  writeFileSync(join(project, "package.json"), '{ "type": "module" }');
-  writeFileSync(join(project, "index.ts"), PROGRAM);
-  writeFileSync(
-    join(project, "Pulumi.yaml"),
-    "name: openclaw-fleet\nruntime:\n  name: nodejs\n  options:\n    typescript: false\nmain: index.ts\n",
-  );
-  settings("openclaw-fleet:environment: prod");
-  resources();
-  const init = run("stack", "init", "prod");
-  expect(init.text, init.text).toContain("prod");
+  if (!PULUMI) return;
+  project = await PolicyProject.create("prod", PROGRAM);
 });
 
 beforeEach(() => {
-  rmSync(join(project, "findings.jsonl"), { force: true });
+  if (!PULUMI) return;
+  rmSync(join(project.dir, "findings.jsonl"), { force: true });
   settings("openclaw-fleet:environment: prod", "openclaw-fleet:budgetMonthlyUsd: 300");
 });
 
-afterAll(() => rmSync(project, { recursive: true, force: true }));
+afterAll(() => project?.remove());
 
 function settings(...lines: string[]): void {
-  const file = join(project, "Pulumi.prod.yaml");
-  const salt = /^encryptionsalt:.*$/m.exec(readIfThere(file))?.[0] ?? "";
-  writeFileSync(file, `config:\n${lines.map((line) => `  ${line}\n`).join("")}${salt}\n`);
+  const salt = /^encryptionsalt:.*$/m.exec(readIfThere(join(project.dir, "Pulumi.prod.yaml")))?.[0];
+  project.write(
+    "Pulumi.prod.yaml",
+    `config:\n${lines.map((line) => `  ${line}\n`).join("")}${salt ?? ""}\n`,
+  );
 }
 
 function resources(...list: Listed[]): void {
-  writeFileSync(join(project, "resources.json"), JSON.stringify(list));
+  project.resources(list);
 }
 
 function readIfThere(file: string): string {
@@ -84,32 +66,9 @@ function readIfThere(file: string): string {
   }
 }
 
-function run(...args: string[]) {
-  const result = spawnSync(pulumi, [...args, "--non-interactive", "--color", "never"], {
-    cwd: project,
-    encoding: "utf8",
-    timeout: 240_000,
-    env: {
-      HOME: project,
-      OPENCLAW_FLEET_NODE: process.execPath,
-      [LANGUAGE_HOST_VARIABLE]: LANGUAGE_HOST_MAIN,
-      OPENCLAW_FLEET_PROJECT: project,
-      OPENCLAW_FLEET_POLICY_REPORT: join(project, "findings.jsonl"),
-      PATH: [dirname(process.execPath), host, process.env.PATH].join(delimiter),
-      PULUMI_BACKEND_URL: `file://${join(project, "state")}`,
-      PULUMI_CONFIG_PASSPHRASE: "for this test",
-      PULUMI_HOME: join(project, "home"),
-      PULUMI_SKIP_UPDATE_CHECK: "true",
-      PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
-      PULUMI_OPTION_POLICY_PACK: args[0] === "stack" ? "" : pack,
-    },
-  });
-  return { code: result.status, text: `${result.stdout}\n${result.stderr}` };
-}
-
 /** Names of what the stack's state holds. */
-function held(): string[] {
-  const exported = run("stack", "export", "--stack", "prod").text;
+async function held(): Promise<string[]> {
+  const exported = (await project.run("stack", "export", "--stack", "prod")).text;
   const state = JSON.parse(exported.slice(exported.indexOf("{"), exported.lastIndexOf("}") + 1));
   const all: { urn: string; type: string }[] = state.deployment.resources ?? [];
   return all
@@ -132,8 +91,8 @@ const SUBNET: Listed = {
 };
 const SUBNET_URN = `urn:pulumi:prod::openclaw-fleet::${SUBNET.type}::${SUBNET.name}`;
 
-describe.skipIf(!pulumi)("the pack under the real engine", () => {
-  test("shows what was found, which setting decides it and what to do, and stops", () => {
+describe.skipIf(!PULUMI)("the pack under the real engine", () => {
+  test("shows what was found, which setting decides it and what to do, and stops", async () => {
     resources(
       { ...PLAN, inputs: { nodes: 2, zones: 2, monthlyUsd: 512.5 } },
       SUBNET,
@@ -144,7 +103,7 @@ describe.skipIf(!pulumi)("the pack under the real engine", () => {
       },
       { type: "aws:s3/bucket:Bucket", name: "prod-files", inputs: {}, protect: true },
     );
-    const { code, text } = run("preview", "--stack", "prod");
+    const { code, text } = await project.preview();
     expect(code).not.toBe(0);
     const shown = (level: string, id: string, resource: string, found: string) => {
       const at = text.indexOf(`[${level}]  ${id}  (${resource})`);
@@ -185,7 +144,7 @@ describe.skipIf(!pulumi)("the pack under the real engine", () => {
     expect(text).not.toContain("can't run policy");
   });
 
-  test("stops a plan that is too dear before anything is made, preview or not", () => {
+  test("stops a plan that is too dear before anything is made, preview or not", async () => {
     resources(
       { ...PLAN, inputs: { ...PLAN.inputs, monthlyUsd: 301 } },
       {
@@ -194,13 +153,13 @@ describe.skipIf(!pulumi)("the pack under the real engine", () => {
         inputs: { tags: SUBNET.inputs.tags },
       },
     );
-    const { code, text } = run("up", "--yes", "--skip-preview", "--stack", "prod");
+    const { code, text } = await project.run("up", "--yes", "--skip-preview", "--stack", "prod");
     expect(code).not.toBe(0);
     expect(text).toContain("Found: 301.00 USD a month");
-    expect(held()).not.toContain("prod-plan");
+    expect(await held()).not.toContain("prod-plan");
   });
 
-  test("judges in up, before it is made, what a preview could not know", () => {
+  test("judges in up, before it is made, what a preview could not know", async () => {
     const policy = JSON.stringify({ Statement: [{ Effect: "Allow", Action: "*", Resource: "*" }] });
     resources(PLAN, {
       type: "aws:iam/rolePolicy:RolePolicy",
@@ -208,34 +167,34 @@ describe.skipIf(!pulumi)("the pack under the real engine", () => {
       inputs: {},
       late: { policy },
     });
-    const preview = run("preview", "--stack", "prod");
+    const preview = await project.preview();
     expect(preview.text).not.toContain("[mandatory]");
     expect(preview.code).toBe(0);
-    const noted = parseFindings(readFileSync(join(project, "findings.jsonl"), "utf8"));
+    const noted = parseFindings(readFileSync(join(project.dir, "findings.jsonl"), "utf8"));
     expect(noted).toContainEqual(
       expect.objectContaining({ policy: "identity-wildcards", outcome: "waits", found: "policy" }),
     );
-    const up = run("up", "--yes", "--skip-preview", "--stack", "prod");
+    const up = await project.run("up", "--yes", "--skip-preview", "--stack", "prod");
     expect(up.code).not.toBe(0);
     expect(up.text).toContain("Found: * on everything.");
-    expect(held()).not.toContain("prod-hosts-may-all");
+    expect(await held()).not.toContain("prod-hosts-may-all");
   });
 
-  test("adds tags that are missing, and says so", () => {
+  test("adds tags that are missing, and says so", async () => {
     resources(PLAN, {
       type: "aws:ec2/vpc:Vpc",
       name: "prod-network-vpc",
       inputs: { tags: { Name: "x" } },
     });
-    const { code, text } = run("preview", "--stack", "prod", "--show-policy-remediations");
+    const { code, text } = await project.preview("--show-policy-remediations");
     expect(text).toMatch(/\[remediate\]\s+money-tags/);
     expect(code).toBe(0);
   });
 
-  test("lets through what a stack excepts, until the day, and refuses what it need not except", () => {
+  test("lets through what a stack excepts, until the day, and refuses what it need not except", async () => {
     const exception = (urn: string, expires: string) =>
-      writeFileSync(
-        join(project, "exceptions.yaml"),
+      project.write(
+        "exceptions.yaml",
         [
           "exceptions:",
           "  - policy: exposure-public-addresses",
@@ -253,12 +212,12 @@ describe.skipIf(!pulumi)("the pack under the real engine", () => {
     );
     resources(PLAN, SUBNET);
     exception(SUBNET_URN, inDays(30));
-    const fine = run("preview", "--stack", "prod");
+    const fine = await project.preview();
     expect(fine.text).not.toContain("[mandatory]");
     expect(fine.code).toBe(0);
 
     exception(SUBNET_URN, inDays(-2));
-    const late = run("preview", "--stack", "prod");
+    const late = await project.preview();
     expect(late.code).not.toBe(0);
     expect(late.text).toContain("[mandatory]  hygiene-policy-settings");
     expect(late.text).toContain(`expired on ${inDays(-2)}`);
@@ -266,18 +225,18 @@ describe.skipIf(!pulumi)("the pack under the real engine", () => {
 
     resources(PLAN, { ...SUBNET, inputs: { ...SUBNET.inputs, mapPublicIpOnLaunch: false } });
     exception(SUBNET_URN, inDays(30));
-    const needless = run("preview", "--stack", "prod");
+    const needless = await project.preview();
     expect(needless.code).not.toBe(0);
     expect(needless.text).toContain(`nothing breaks exposure-public-addresses at ${SUBNET_URN}`);
   });
 
-  test("warns only, where the stack lowers a policy", () => {
+  test("warns only, where the stack lowers a policy", async () => {
     settings(
       "openclaw-fleet:environment: prod",
       "openclaw-fleet:policies: { severity: { exposure-public-addresses: advisory } }",
     );
     resources(PLAN, SUBNET);
-    const { code, text } = run("preview", "--stack", "prod");
+    const { code, text } = await project.preview();
     expect(text).toContain("[advisory]  exposure-public-addresses-lowered");
     expect(code).toBe(0);
   });

@@ -1,15 +1,9 @@
-import { spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { delimiter, dirname, join } from "node:path";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { stringify } from "yaml";
 import { POLICIES } from "../../policies/all.ts";
 import { type Facts, readFacts } from "../../policies/facts.ts";
 import type { Policy } from "../../policies/policy.ts";
-import { LANGUAGE_HOST_MAIN, LANGUAGE_HOST_VARIABLE } from "../../toolchain/language-host.ts";
-import { PROJECT_ROOT } from "../../toolchain/paths.ts";
-import { ensurePolicyPack } from "../../toolchain/policy-pack.ts";
 import * as availability from "../policies/availability-cases.ts";
 import type { ResourceCase, StackCase } from "../policies/cases.ts";
 import * as encryption from "../policies/encryption-cases.ts";
@@ -22,6 +16,7 @@ import { shard } from "../policies/runtime.ts";
 import { facts, judge, type Made, STACK, withValue } from "../policies/support.ts";
 import * as workloads from "../policies/workloads-cases.ts";
 import { share } from "../support/share.ts";
+import { PolicyProject } from "./fixtures/policy-project.ts";
 import { PULUMI } from "./fixtures/project.ts";
 
 const GROUPS = [availability, encryption, exposure, hygiene, identity, money, oneWriter, workloads];
@@ -105,58 +100,14 @@ for (const { type, name, urn, parent: above, inputs, from, protect } of JSON.par
 }
 `;
 
-let project = "";
-let pack: string;
+let project: PolicyProject;
 
 beforeAll(async () => {
   if (!PULUMI) return;
-  pack = await ensurePolicyPack();
-  project = mkdtempSync(join(tmpdir(), "fleet-policy-"));
-  mkdirSync(join(project, "state"));
-  symlinkSync(join(PROJECT_ROOT, "node_modules"), join(project, "node_modules"));
-  writeFileSync(join(project, "package.json"), '{ "type": "module" }');
-  writeFileSync(join(project, "index.ts"), PROGRAM);
-  writeFileSync(
-    join(project, "Pulumi.yaml"),
-    "name: openclaw-fleet\nruntime:\n  name: nodejs\n  options:\n    typescript: false\nmain: index.ts\n",
-  );
-  const init = await run("stack", "init", STACK);
-  expect(init.code, init.text).toBe(0);
-});
-afterAll(() => {
-  if (project) rmSync(project, { recursive: true, force: true });
-});
-
-function run(...args: string[]): Promise<{ code: number | null; text: string }> {
-  const host =
-    process.env.OPENCLAW_FLEET_LANGUAGE_HOST ?? join(PROJECT_ROOT, "toolchain/language-host/bin");
   const accepting = join(import.meta.dirname, "accepting", "bin");
-  const child = spawn(PULUMI as string, [...args, "--non-interactive", "--color", "never"], {
-    cwd: project,
-    stdio: ["ignore", "pipe", "pipe"],
-    env: {
-      HOME: project,
-      OPENCLAW_FLEET_NODE: process.execPath,
-      [LANGUAGE_HOST_VARIABLE]: LANGUAGE_HOST_MAIN,
-      OPENCLAW_FLEET_PROJECT: project,
-      PATH: [accepting, dirname(process.execPath), host, process.env.PATH].join(delimiter),
-      PULUMI_BACKEND_URL: `file://${join(project, "state")}`,
-      PULUMI_CONFIG_PASSPHRASE: "for this test",
-      PULUMI_HOME: join(project, "home"),
-      PULUMI_SKIP_UPDATE_CHECK: "true",
-      PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
-      PULUMI_OPTION_POLICY_PACK: args[0] === "stack" ? "" : pack,
-    },
-  });
-  let text = "";
-  child.stdout.setEncoding("utf8").on("data", (part: string) => {
-    text += part;
-  });
-  child.stderr.setEncoding("utf8").on("data", (part: string) => {
-    text += part;
-  });
-  return new Promise((resolve) => child.once("close", (code) => resolve({ code, text })));
-}
+  project = await PolicyProject.create(STACK, PROGRAM, [accepting]);
+});
+afterAll(() => project?.remove());
 
 /** Settings under which a stack's own facts are these. */
 function settingsOf(about: Facts): Record<string, unknown> {
@@ -190,9 +141,9 @@ describe.skipIf(!PULUMI)("under the real engine a policy says what is wrong, and
       const settings = settingsOf(about);
       const read = readFacts({ stack: STACK, settings, today: about.today });
       expect(comparable(read)).toEqual(comparable(about));
-      writeFileSync(join(project, `Pulumi.${STACK}.yaml`), stringify({ config: settings }));
-      writeFileSync(join(project, "resources.json"), JSON.stringify(resources.map(plain)));
-      const { code, text } = await run("preview", "--stack", STACK);
+      project.write(`Pulumi.${STACK}.yaml`, stringify({ config: settings }));
+      project.resources(resources.map(plain));
+      const { code, text } = await project.preview();
       const level = policy.severity === "advisory" ? "advisory" : "mandatory";
       if (policy.remediateResource) {
         // Mended instead, which is said too.

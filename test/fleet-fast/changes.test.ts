@@ -116,7 +116,7 @@ test("a fleet.json that cannot be understood changes nothing, and is told of onc
 });
 
 test("a roll from release to release, node by node, cuts no turn", {
-  timeout: 200_000,
+  timeout: 400_000,
 }, async () => {
   let asking = true;
   let count = 0;

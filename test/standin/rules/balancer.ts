@@ -88,6 +88,10 @@ export const BALANCER_RULES: Rules = {
   },
   [TARGETS]: {
     source: "elbv2/target_group.go",
+    takesAlong: (row, world) =>
+      world
+        .of("aws:lb/targetGroupAttachment:TargetGroupAttachment")
+        .filter((one) => one.inputs.targetGroupArn === row.id),
     id: (made) =>
       arnOf(made, "elasticloadbalancing", `targetgroup/${made.inputs.name}/${made.hex(16)}`),
     name: { property: "name", max: 32, pattern: /^(?!-)[A-Za-z0-9-]+(?<!-)$/ },

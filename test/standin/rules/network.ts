@@ -50,6 +50,10 @@ export const NETWORK: Rules = {
   },
   [SUBNET]: {
     source: "ec2/vpc_subnet.go",
+    takesAlong: (row, world) =>
+      world
+        .of("aws:ec2/subnetCidrReservation:SubnetCidrReservation")
+        .filter((one) => one.inputs.subnetId === row.id),
     id: ec2Id("subnet"),
     replaces: [
       "availabilityZone",
@@ -119,6 +123,11 @@ export const NETWORK: Rules = {
   },
   "aws:ec2/eip:Eip": {
     source: "ec2/ec2_eip.go",
+    // The provider takes the address off what has it first.
+    takesAlong: (row, world) =>
+      world
+        .of("aws:ec2/eipAssociation:EipAssociation")
+        .filter((one) => one.inputs.allocationId === row.id),
     id: ec2Id("eipalloc"),
     replaces: [
       "domain",

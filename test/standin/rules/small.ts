@@ -203,6 +203,10 @@ export const SMALL: Rules = {
       when === "delete" && row.inputs.recoveryWindowInDays !== 0
         ? [{ kind: "secret pending deletion", name: String(row.inputs.name) }]
         : [],
+    takesAlong: (row, world) =>
+      world
+        .of("aws:secretsmanager/secretVersion:SecretVersion")
+        .filter((one) => one.inputs.secretId === row.id),
   },
   "aws:secretsmanager/secretVersion:SecretVersion": {
     source: "secretsmanager/secret_version.go",

@@ -52,8 +52,8 @@ export interface Condition {
  * 1. with the lease: `claim`, quick, writes the epoch beside the state;
  * 2. when nothing of an older owner runs here any more: `restore`; until it returned, the position that the
  *    lease had is published on;
- * 3. `replicate` at once, while OpenClaw boots; it serves when that has a manifest and a position with it is
- *    published, or after 5 s;
+ * 3. `replicate` when OpenClaw has booted (its migrations end it where a reader is in their way); it
+ *    serves when that has a manifest and a position with it is published, or after 5 s;
  * 4. healthy: `discardAside`;
  * 5. planned: gateway gone, then `finish`; its answer is published with the release. Otherwise `abandon`.
  */

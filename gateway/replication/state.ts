@@ -266,7 +266,6 @@ export class ReplicatedState implements ReplicaPort {
     if (this.#running.get(shard) !== running) throw new Error(`${shard} was given up meanwhile`);
     await putInPlace(path, lineage, stateDir, `aside-${epoch}-${after.acknowledged}`);
     this.#running.set(shard, this.#open(claim, taken, after.site, after));
-    this.replicate(shard);
   }
 
   /** Begins to replicate what was restored. */

@@ -153,7 +153,6 @@ export class ShardHost {
       if (lost) historyLost?.(shard, epoch, lost);
       // Before anything of it is replicated.
       await this.#trials.recover(shard, opened, this.#wanted(shard, opened));
-      replica.replicate(shard);
       this.runner(shard).start(epoch, incarnation);
     } catch (error) {
       if (this.#isOver(shard, epoch)) return;
@@ -239,7 +238,7 @@ export class ShardHost {
   /** Resolves when a gateway that is ready may be shown to others; false: it is gone. */
   async prove(shard: ShardId): Promise<boolean> {
     if (!(await this.#trials.prove(shard))) return false;
-    // A trial holds it up.
+    // A trial holds it up; and not before the boot: its migrations end with 78 where a reader is in their way.
     this.#deps.replica?.replicate(shard);
     return true;
   }

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { HOST_PATHS } from "../../components/host/types.ts";
+import { nodeUnitText } from "../../components/node/unit.ts";
 import { ArtifactHandler } from "../../plugin/host/artifact.ts";
 import { openSsh } from "../../plugin/host/ssh.ts";
 import { type HostArch, hostReleaseFacts } from "../../toolchain/host-release.ts";
@@ -19,6 +21,14 @@ const CONFIG = {
     controlUi: { enabled: true },
   },
 };
+
+/** What the unit of nodes takes from its programs, as `systemd-run` is told it. */
+function hardening(release: string, data: string): string[] {
+  const paths = { ...HOST_PATHS, release, data };
+  const text = nodeUnitText({ fleet: "test", node: "a", paths, dir: data });
+  const lines = text.slice(text.indexOf("NoNewPrivileges="), text.indexOf("[Install]")).split("\n");
+  return lines.filter((line) => /^\w+=/.test(line)).map((line) => `--property=${line}`);
+}
 
 describe.skipIf(whyNoHosts() !== null || !hasItsTurn("real-release"))(
   "the release of this clone",
@@ -70,7 +80,7 @@ describe.skipIf(whyNoHosts() !== null || !hasItsTurn("real-release"))(
       expect([code, stderr]).toEqual([2, expect.stringContaining("its input is no request")]);
     });
 
-    test("has an OpenClaw that boots, with all that it reads", async () => {
+    test("has an OpenClaw that boots as hardened as a node is, with all that it reads", async () => {
       const host = lab.host("a");
       await host.run("useradd --system --create-home --home-dir /srv/gateway gateway");
       await host.run(["sh", "-c", "cat > /srv/gateway/openclaw.json"], {
@@ -81,6 +91,7 @@ describe.skipIf(whyNoHosts() !== null || !hasItsTurn("real-release"))(
       const unit = ["--unit=gateway", "--uid=gateway", "--setenv=OPENCLAW_STATE_DIR=/srv/gateway"];
       await host.run([
         ...["systemd-run", ...unit, "--setenv=OPENCLAW_NO_RESPAWN=1"],
+        ...hardening(release, "/srv/gateway"),
         ...[`${release}/bin/node`, openclaw, "gateway", "run", "--port", String(PORT)],
       ]);
       const ask = (path: string) =>

@@ -4,7 +4,7 @@ import { copyFileSync, existsSync, readFileSync } from "node:fs";
 import { arch, platform } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { cacheEntry } from "./cache.ts";
-import { onPath, runLogged } from "./command.ts";
+import { ask, onPath, runLogged } from "./command.ts";
 import { ToolchainError } from "./errors.ts";
 import { cacheDir, PROJECT_ROOT } from "./paths.ts";
 import { OPENCLAW } from "./pins.ts";
@@ -78,7 +78,6 @@ export async function ensureOpenclaw(options: OpenclawOptions = {}): Promise<Too
           if (!error && mb > 0) step.note(`${mb} of about 650 MB in place`);
         });
       }, 4_000);
-      const nodes = [dirname(process.execPath), env.PATH ?? ""].join(delimiter);
       try {
         await runLogged(
           npm,
@@ -86,7 +85,7 @@ export async function ensureOpenclaw(options: OpenclawOptions = {}): Promise<Too
             ...["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
             ...(elsewhere(options) ? ["--os=linux", `--cpu=${options.for}`, "--libc=glibc"] : []),
           ],
-          { cwd: folder, env: { ...env, PATH: nodes } },
+          { cwd: folder, env: onThisNode(npm, env) },
         );
         step.done("installed");
       } catch (error) {
@@ -111,6 +110,21 @@ export async function ensureOpenclaw(options: OpenclawOptions = {}): Promise<Too
     );
   }
   return tool;
+}
+
+/**
+ * Environment in which npm runs on the Node that runs this, and still reaches what it reaches on its own: it looks
+ * for the machine's settings (a mirror, a proxy) beside its Node, and Nodes differ in whom they trust.
+ */
+function onThisNode(npm: string, env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const settings = ask(npm, ["config", "get", "globalconfig"], env);
+  return {
+    ...(settings ? { npm_config_globalconfig: settings } : {}),
+    // Those of the system beside Node's own, as the Nodes of distributions do.
+    NODE_USE_SYSTEM_CA: "1",
+    ...env,
+    PATH: [dirname(process.execPath), env.PATH ?? ""].join(delimiter),
+  };
 }
 
 /** Version, lockfile, way of installing: another lockfile of the same version is another entry. */

@@ -41,3 +41,18 @@ writeFileSync("node_modules/openclaw/openclaw.mjs", process.execPath);
   expect(realpathSync(readFileSync(path, "utf8"))).toBe(realpathSync(process.execPath));
   expect(dirname(path)).toContain(join(base, "cache"));
 });
+
+test("npm keeps the machine's settings, though it looks for them beside its Node", async () => {
+  program(
+    "npm",
+    `#!/bin/sh
+if [ "$1" = config ]; then echo /etc/of-the-machine; exit; fi
+mkdir -p node_modules/openclaw
+printf %s "$npm_config_globalconfig" >node_modules/openclaw/openclaw.mjs
+`,
+  );
+  const { OPENCLAW_FLEET_OPENCLAW: _, npm_config_globalconfig: __, ...rest } = process.env;
+  const env = { ...rest, PATH: [join(base, "bin"), rest.PATH].join(delimiter) };
+  const { path } = await ensureOpenclaw({ env, root: join(base, "cache") });
+  expect(readFileSync(path, "utf8")).toBe("/etc/of-the-machine");
+});

@@ -227,15 +227,26 @@ export function frontBehaviour(kind: FrontKind): void {
     it("passes over a router that is not there, whatever is asked", async () => {
       await start(3);
       // Of a, b and c two are there.
-      await routers(echo, echo);
+      const both = await routers(echo, echo);
+      let answered = 0;
       for (let n = 0; n < 12; n++) {
-        const answers = await Promise.all([
+        const [turn, ...others] = await Promise.all([
           say(world.https, "/v1/chat/completions", { body: "{}" }),
           say(world.https, "/api/v1/chat/stream?message=x"),
           say(world.https, "/v1/models"),
         ]);
-        expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
+        expect(others.map(({ status }) => status)).toEqual([200, 200]);
+        answered += others.length;
+        if (turn.status === 200) {
+          answered++;
+          continue;
+        }
+        expect(kind.keepsBodies).toBe(false);
+        expect([turn.status, turn.headers["retry-after"]]).toEqual([503, "1"]);
+        expect(turn.json.error).toMatchObject({ code: "no_owner", retryable: true });
       }
+      // What was to be sent again had not arrived.
+      expect(reached(both)).toBe(answered);
     });
 
     it("says 503 no_owner, to be tried again, when no router is there", async () => {

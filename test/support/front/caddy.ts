@@ -9,6 +9,7 @@ import type { FrontKind } from "./world.ts";
 /** Caddy as planned, but for where it writes, and as whom. */
 export const caddyKind: FrontKind = {
   name: "caddy",
+  keepsBodies: false,
   async prepare(world, context, plan) {
     const program = await caddyBinary();
     world.write(planCaddy(context, plan));

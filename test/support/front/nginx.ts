@@ -9,6 +9,7 @@ import type { FrontKind } from "./world.ts";
 /** Nginx as planned, but for where it writes, and as whom. */
 export const nginxKind: FrontKind = {
   name: "nginx",
+  keepsBodies: true,
   async prepare(world, context, plan) {
     const program = await nginxBinary();
     world.write(planNginx(context, plan));

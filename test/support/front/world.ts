@@ -29,6 +29,8 @@ process.on("exit", () => {
 /** How a kind of front is run from its plan, in a folder, as whoever runs the tests. */
 export interface FrontKind {
   readonly name: "nginx" | "caddy";
+  /** Whether a body whose first router was not there goes to another; else its sender is told to send it again. */
+  readonly keepsBodies: boolean;
   /** Writes the files and gives the commands. */
   prepare(world: HostWorld, context: HostContext, plan: FrontPlan): Promise<FrontCommands>;
 }

@@ -1,10 +1,10 @@
-import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Finding } from "../../policies/pack.ts";
 import { PROJECT_ROOT } from "../../toolchain/paths.ts";
 import type { PulumiRunner } from "../pulumi.ts";
+import { captured } from "./captured.ts";
 import { parseFindings } from "./policy-report.ts";
 
 /** What a preview under the policies came to. */
@@ -26,29 +26,13 @@ export async function policedPreview(
   const folder = mkdtempSync(join(tmpdir(), "openclaw-fleet-policy-"));
   const notes = join(folder, "findings.jsonl");
   try {
-    const child = spawn(
+    const { code, stdout, stderr } = await captured(
       pulumi,
       ["preview", "--stack", stack, "--non-interactive", "--color", "never", ...args],
-      {
-        cwd: PROJECT_ROOT,
-        env: { ...env, OPENCLAW_FLEET_POLICY_REPORT: notes },
-        stdio: ["ignore", "pipe", "pipe"],
-      },
+      { cwd: PROJECT_ROOT, env: { ...env, OPENCLAW_FLEET_POLICY_REPORT: notes } },
     );
-    let stdout = "";
-    let stderr = "";
-    child.stdout.setEncoding("utf8").on("data", (text: string) => {
-      stdout += text;
-    });
-    child.stderr.setEncoding("utf8").on("data", (text: string) => {
-      stderr += text;
-    });
-    const code = await new Promise<number>((resolve, reject) => {
-      child.once("error", reject);
-      child.once("close", (status) => resolve(status ?? 1));
-    });
     const noted = existsSync(notes) ? parseFindings(readFileSync(notes, "utf8")) : [];
-    return { code, stdout, stderr, noted };
+    return { code: code ?? 1, stdout, stderr, noted };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

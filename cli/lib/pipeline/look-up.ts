@@ -1,9 +1,9 @@
-import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PROJECT_ROOT } from "../../../toolchain/paths.ts";
 import type { PulumiRunner } from "../../pulumi.ts";
+import { captured } from "../captured.ts";
 import { explainCloud } from "../cloud-errors.ts";
 import type { AwsPlace } from "./known-ids.ts";
 import type { Found, Wanted } from "./tagged-ids.ts";
@@ -66,26 +66,14 @@ export async function lookUp(runner: PulumiRunner, question: Question): Promise<
   }
 }
 
-function run(pulumi: string, args: string[], cwd: string, env: NodeJS.ProcessEnv): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(pulumi, [...args, "--non-interactive", "--color", "never"], {
-      cwd,
-      env,
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    let stdout = "";
-    let stderr = "";
-    child.stdout.setEncoding("utf8").on("data", (text: string) => {
-      stdout += text;
-    });
-    child.stderr.setEncoding("utf8").on("data", (text: string) => {
-      stderr += text;
-    });
-    child.once("error", reject);
-    child.once("close", (code) => {
-      if (code === 0) return resolve(stdout);
-      const { what } = explainCloud(`${stdout}\n${stderr}`);
-      reject(new LookUpFailed(what));
-    });
-  });
+async function run(
+  pulumi: string,
+  args: readonly string[],
+  cwd: string,
+  env: NodeJS.ProcessEnv,
+): Promise<string> {
+  const all = [...args, "--non-interactive", "--color", "never"];
+  const { code, stdout, stderr } = await captured(pulumi, all, { cwd, env });
+  if (code === 0) return stdout;
+  throw new LookUpFailed(explainCloud(`${stdout}\n${stderr}`).what);
 }

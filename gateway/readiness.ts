@@ -36,6 +36,9 @@ export function updateFault(update: FleetStatus["update"]): string | null {
   );
 }
 
+/** The turn by which a deployment, or an OpenClaw on trial, proves that it answers; in a session of its own. */
+export const CHECK_TURN = { session: "fleet-check", message: "Please answer with OK." } as const;
+
 /** The one judgement of a fleet: whoever says how it is asks here. */
 export function readiness(status: Looked): FleetReadiness {
   const missing = status.shards.filter((shard) => !shardServes(shard));

@@ -1,5 +1,5 @@
 import { DRAIN, type FleetStatus } from "../gateway/contract.ts";
-import { shardServes, updateFault } from "../gateway/readiness.ts";
+import { CHECK_TURN, shardServes, updateFault } from "../gateway/readiness.ts";
 import { ApiError, FleetApi } from "./api.ts";
 import { readFleet } from "./files.ts";
 import type { Operation } from "./handler.ts";
@@ -20,7 +20,6 @@ const READY_PER_SHARD_MS = 60_000;
 const UPDATE_PER_SHARD_MS = DRAIN.giveUpMs + READY_PER_SHARD_MS;
 /** The first turn of a fresh gateway takes seconds; a model may take more. */
 const FIRST_TURN_MS = 120_000;
-const CHECK_SESSION = "fleet-check";
 
 /**
  * Waits until a node serves: its router is ready, it is active, and every shard of the fleet is
@@ -127,8 +126,8 @@ export async function untilAnswered(dataDir: string, op: Operation): Promise<voi
   op.say("asking for a first answer");
   try {
     await FleetApi.of(dataDir).chat(
-      "Please answer with OK.",
-      CHECK_SESSION,
+      CHECK_TURN.message,
+      CHECK_TURN.session,
       FIRST_TURN_MS,
       op.signal,
     );

@@ -11,6 +11,7 @@ import { checkGatewayConfig } from "../openclaw/launch.ts";
 import type { GatewayPort } from "../openclaw/port.ts";
 import { nodeState } from "../ownership/report.ts";
 import type { OwnershipState } from "../ownership/state.ts";
+import { CHECK_TURN } from "../readiness.ts";
 import type { HistoryLost } from "../replication/manifest.ts";
 import { BootSlots } from "../shard/boot-slots.ts";
 import { probeStartup } from "../shard/probe.ts";
@@ -180,8 +181,7 @@ export class NodeShards {
     const { reply } = await gateway.runTurn({
       runId: randomUUID(),
       agent: agent.name,
-      session: "fleet-check",
-      message: "Please answer with OK.",
+      ...CHECK_TURN,
       mayHaveRun: false,
       budgetMs: Math.min(TURN_MS, turnBudgetMs),
     });

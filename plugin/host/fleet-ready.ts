@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { CHECK_TURN } from "../../gateway/readiness.ts";
 import { faultsOfKnown } from "../faults.ts";
 import {
   type CheckFailure,
@@ -50,7 +51,7 @@ const FIRST_TURN_MS = 120_000;
 /** A front takes some seconds to find that a router is well; then a turn gets through or it does not. */
 const FRONT_SETTLES_MS = 30_000;
 const LOG_LINES = 15;
-const QUESTION = { agent: "main", session: "fleet-check", message: "Please answer with OK." };
+const QUESTION = { agent: "main", ...CHECK_TURN };
 
 export interface FleetReadyOptions {
   readonly open: OpenShell;

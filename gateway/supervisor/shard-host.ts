@@ -221,17 +221,15 @@ export class ShardHost {
 
   /** Tries another release on a shard that serves here; it drains first. Resolves with what came of it. */
   update(shard: ShardId, release: string): Promise<TrialEnd> {
+    const calledOff = (why: string): Promise<TrialEnd> =>
+      Promise.resolve({ end: "called off", why });
     const opened = this.#opened.get(shard);
-    const state = this.#runners.get(shard)?.report().state;
-    const why =
-      opened && state === "serving"
-        ? this.#replacements.has(shard)
-          ? "its state is being replaced"
-          : this.#isBehind(shard)
-            ? "its replica is not current"
-            : null
-        : `it does not serve here now, it is ${state ?? "idle"}`;
-    if (!opened || why !== null) return Promise.resolve({ end: "called off", why: why ?? "" });
+    const state = this.#runners.get(shard)?.report().state ?? "idle";
+    if (!opened || state !== "serving") {
+      return calledOff(`it does not serve here now, it is ${state}`);
+    }
+    if (this.#replacements.has(shard)) return calledOff("its state is being replaced");
+    if (this.#isBehind(shard)) return calledOff("its replica is not current");
     return this.#trials.begin(shard, opened, release);
   }
 

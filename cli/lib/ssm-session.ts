@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { connect, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { onPath } from "../../toolchain/command.ts";
+import { howToInstall, missingSessionTools } from "../../toolchain/session-tools.ts";
 import { explainCloud } from "./cloud-errors.ts";
 import type { ClusterAccess } from "./cluster-access.ts";
 import { CommandFailed } from "./errors.ts";
@@ -10,20 +10,14 @@ import { say } from "./terminal.ts";
 /** A session opens within seconds; more is a machine that is gone or a network that drops. */
 const OPEN_MS = 60_000;
 
-const TOOLS = {
-  aws: "the AWS CLI, version 2: docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html",
-  "session-manager-plugin":
-    "its plugin for sessions: docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-working-with-install-plugin.html",
-} as const;
-
 /** Refuses when a program is missing, naming all that are. */
 export function requireSessionTools(): void {
-  const missing = (Object.keys(TOOLS) as (keyof typeof TOOLS)[]).filter((name) => !onPath(name));
+  const missing = missingSessionTools();
   if (missing.length === 0) return;
   throw new CommandFailed(
     `Not on PATH: ${missing.join(", ")}`,
     "a tunnel is a session of AWS Systems Manager, which these programs open",
-    `install ${missing.map((name) => TOOLS[name]).join("; and ")}`,
+    howToInstall(missing),
   );
 }
 

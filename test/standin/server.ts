@@ -10,7 +10,9 @@ import struct from "google-protobuf/google/protobuf/struct_pb.js";
 import { type Props, reveal } from "../../plugin/values.ts";
 import { type Asked, Cloud } from "./cloud.ts";
 import { delayOf, dueFault, type Op } from "./faults.ts";
+import { instanceChange, tell } from "./machines.ts";
 import { forgetsUnreachable, providerReplaces, scopeOf } from "./provider.ts";
+import { INSTANCE } from "./rules/compute.ts";
 import { Refusal } from "./rules/types.ts";
 import type { StandInSettings } from "./settings.ts";
 import type { WorldStore } from "./store.ts";
@@ -244,10 +246,19 @@ export class StandInServer {
     const halfMs = (factor * delayOf(seed, op, asked.urn, delayMs)) / 2;
     await sleep(halfMs);
     try {
-      return this.#alone(op, asked, work);
+      const done = this.#alone(op, asked, work);
+      await this.#tell(op, asked, done);
+      return done;
     } finally {
       await sleep(halfMs);
     }
+  }
+
+  async #tell(op: Op, { type, urn }: Asked, done: { id: string; state: Props }): Promise<void> {
+    const { machines } = this.#settings;
+    if (machines === null || type !== INSTANCE) return;
+    const change = this.#work((_, world) => instanceChange(op, { urn, ...done }, world));
+    if (change) await tell(machines, change);
   }
 
   #alone(

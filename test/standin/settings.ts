@@ -16,6 +16,8 @@ export interface StandInSettings {
   readonly fault: FaultPlan | null;
   /** Ends of URNs that are answered as made, and are not. */
   readonly ghosts: readonly string[];
+  /** URL that is told of each instance before the engine is; null: nobody. */
+  readonly machines: string | null;
 }
 
 export const ACCOUNT_ID = "123456789012";
@@ -34,5 +36,6 @@ export function settingsFrom(env: NodeJS.ProcessEnv): StandInSettings {
     slow: (env.STANDIN_SLOW ?? "").split(",").filter(Boolean),
     fault: parseFault(env.STANDIN_FAULT),
     ghosts: (env.STANDIN_GHOSTS ?? "").split(",").filter(Boolean),
+    machines: env.STANDIN_MACHINES ?? null,
   };
 }

@@ -1,4 +1,5 @@
 import type { Props } from "../../plugin/values.ts";
+import type { StandInMachine } from "./machines.ts";
 
 /** Where a resource lives: one AWS account and region, or one Kubernetes cluster. */
 export interface Scope {
@@ -51,6 +52,8 @@ export interface AccountSettings {
   readonly quotas?: Readonly<Record<string, number>>;
   /** Roles of AWS's own services, as `[service, name]`; those of an account in use when left out. */
   readonly serviceRoles?: readonly (readonly [string, string])[];
+  /** Hosts that stand for machines, by node; without them addresses are made up. */
+  readonly machines?: Readonly<Record<string, StandInMachine>>;
 }
 
 /** All that exists. Reading is free; changes are collected, so that a store can write them down. */

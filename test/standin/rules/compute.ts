@@ -1,3 +1,4 @@
+import { machineOf } from "../machines.ts";
 import { keyRef } from "./keys-logs.ts";
 import { arnOf, cidrRange, ec2Id, exclusive, need, oneOf, present, ref } from "./parts.ts";
 import { groupNeed } from "./security-groups.ts";
@@ -221,8 +222,10 @@ export const COMPUTE: Rules = {
   },
 };
 
-/** An address of the machine's subnet; the first four are AWS's own. */
+/** The address of a host that is there, or one of the machine's subnet; the first four are AWS's own. */
 function addressIn(made: Made): string {
+  const machine = machineOf(made.urn, made.world);
+  if (machine) return machine.address;
   const subnet = made.world.find(SUBNET, "id", made.inputs.subnetId);
   const range = cidrRange(subnet?.inputs.cidrBlock);
   if (!range) return "10.0.0.4";

@@ -1,3 +1,4 @@
+import { machineOf } from "../machines.ts";
 import { textAt } from "../world.ts";
 import {
   arnOf,
@@ -142,7 +143,7 @@ export const NETWORK: Rules = {
     computed: (made, id) => ({
       arn: arnOf(made, "ec2", `elastic-ip/${id}`),
       allocationId: id,
-      publicIp: `198.51.100.${made.number(250)}`,
+      publicIp: machineOf(made.urn, made.world)?.publicAddress ?? `198.51.100.${made.number(250)}`,
       publicDns: `ec2-198-51-100-${made.number(250)}.compute.amazonaws.com`,
     }),
   },

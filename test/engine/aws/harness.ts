@@ -38,6 +38,9 @@ export interface StateResource {
   readonly protect?: boolean;
 }
 
+/** Goes before what is on PATH. */
+const OWN_PROVIDER = ["plugins:", "  providers:", "    - name: openclaw", "      path: ./plugin"];
+
 export interface StackOptions {
   /** Lines of YAML below `config:` in the stack's file. */
   readonly settings?: readonly string[];
@@ -51,6 +54,12 @@ export interface StackOptions {
   readonly beside?: AwsStack;
   /** Longest random delay of an answer, ms. @default 0 */
   readonly delayMs?: number;
+  /** The project's own provider works, on hosts that are there; false: a stand-in of it. @default false */
+  readonly ownProvider?: boolean;
+  /** Folder with programs that each run finds before others of their names. @default none */
+  readonly programs?: string;
+  /** Added to the environment of each run. @default nothing */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface RunOptions {
@@ -113,6 +122,7 @@ export async function awsStack(options: StackOptions = {}): Promise<AwsStack> {
       "  options:",
       "    typescript: false",
       `main: ${program}`,
+      ...(options.ownProvider ? OWN_PROVIDER : []),
       "",
     ].join("\n"),
   );
@@ -122,9 +132,10 @@ export async function awsStack(options: StackOptions = {}): Promise<AwsStack> {
     process.env.OPENCLAW_FLEET_LANGUAGE_HOST ?? join(ROOT, "toolchain/language-host/bin");
   const base: NodeJS.ProcessEnv = {
     ...process.env,
-    PATH: [host, join(ROOT, "test/standin/bin"), dirname(process.execPath), process.env.PATH].join(
-      ":",
-    ),
+    PATH: [
+      ...(options.programs ? [options.programs] : []),
+      ...[host, join(ROOT, "test/standin/bin"), dirname(process.execPath), process.env.PATH],
+    ].join(":"),
     HOME: home,
     PULUMI_HOME: join(home, "pulumi"),
     PULUMI_BACKEND_URL: `file://${join(home, "state")}`,
@@ -136,6 +147,7 @@ export async function awsStack(options: StackOptions = {}): Promise<AwsStack> {
     NO_COLOR: "1",
     STANDIN_ACCOUNT: file,
     STANDIN_DELAY_MS: String(delayMs),
+    ...options.env,
   };
   const pulumi = (args: readonly string[], { seed, fault, ghosts, env }: RunOptions = {}) =>
     new Promise<Run>((resolve) => {

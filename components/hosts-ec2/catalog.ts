@@ -123,6 +123,14 @@ export const QUOTA = {
   name: "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances",
 } as const;
 
+/** Fixed public addresses, with what an account has of them in a region at first. Source: docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html (2026-11-21). */
+export const ADDRESS_QUOTA = {
+  service: "ec2",
+  code: "L-0263D0A3",
+  name: "EC2-VPC Elastic IPs",
+  initially: 5,
+} as const;
+
 /** What shards send between zones to keep their replicas, GB a month each; an assumption, not measured. */
 export const REPLICA_GB_PER_SHARD = 5;
 
@@ -180,8 +188,10 @@ export const HOST_PRICES: PriceTable<HostPrice> = {
 export const PRICED: Readonly<Record<string, PricedBy>> = {
   "openclaw-fleet:compute:HostsEc2": { free: "groups resources" },
   "aws:ec2/instance:Instance": {
-    lines: ["hosts", "system disks", "hosts' public IPv4 addresses", "replicas between zones"],
+    lines: ["hosts", "system disks", "replicas between zones"],
   },
+  "aws:ec2/networkInterface:NetworkInterface": { free: "AWS asks nothing for it" },
+  "aws:ec2/eip:Eip": { lines: ["hosts' public IPv4 addresses"] },
   "aws:ebs/volume:Volume": { lines: ["state disks"] },
   "aws:ec2/volumeAttachment:VolumeAttachment": { free: "the volume is paid for" },
   "aws:ec2/eipAssociation:EipAssociation": { free: "edge pays for the address" },

@@ -1,8 +1,10 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import type { AwsContext } from "../context.ts";
-import { IMAGE, STATE_DEVICE } from "./catalog.ts";
-import type { HostPlan, HostsPlan } from "./plan.ts";
+import { IMAGE } from "./catalog.ts";
+import { hostInterface } from "./interface.ts";
+import { hostMachine } from "./machine.ts";
+import type { HostsPlan } from "./plan.ts";
 import { hostRole } from "./role.ts";
 import { hostGroup } from "./security-group.ts";
 
@@ -19,8 +21,13 @@ export interface HostsFront {
 /** What a host is about to become, before its machine is touched. */
 export interface HostChange {
   readonly node: string;
-  /** What stops or replaces the machine when it changes. */
-  readonly machine: { readonly instanceType: string; readonly ami: string | null };
+  /**
+   * All that stops or replaces the machine when it changes. `image` is empty while hosts keep the one
+   * that was newest when they were made.
+   */
+  readonly machine: Readonly<
+    Record<"instanceType" | "image" | "diskKey" | "networkInterface", pulumi.Input<string>>
+  >;
   /** To be taken as they are: they make a step wait for what must be before it. */
   readonly opts: { readonly parent: pulumi.Resource; readonly dependsOn: pulumi.Resource[] };
 }
@@ -42,6 +49,9 @@ export interface HostSteps {
   readonly afterHealthy?: (host: HostOutput, change: HostChange) => pulumi.Resource;
 }
 
+/** Private addresses of the hosts, by node: they are there before the machines, and stay when one is replaced. */
+export type HostAddresses = Readonly<Record<string, pulumi.Output<string>>>;
+
 export interface HostsEc2Args {
   readonly context: AwsContext;
   /** From {@link planHosts}. */
@@ -60,16 +70,15 @@ export interface HostsEc2Args {
   readonly secretArns?: readonly pulumi.Input<string>[];
   /** Null: nothing calls the hosts from outside. */
   readonly front: HostsFront | null;
-  /** What a new host does at its first start. Hosts that exist never see a change of it. */
-  readonly userData?: pulumi.Input<string>;
-  readonly steps?: HostSteps;
+  /** Asked once, with the private addresses of all hosts, by node, before any machine is made. */
+  readonly steps?: (addresses: HostAddresses) => HostSteps;
 }
 
 /** A machine in the form that target `hosts` takes. */
 export interface HostOutput {
   /** The node's id. */
   readonly name: string;
-  /** Private address. From outside the network it is reached by its instance id, through Systems Manager. */
+  /** Private address, which a machine in its place has too. From outside the network it is reached by its instance id, through Systems Manager. */
   readonly address: pulumi.Output<string>;
   readonly user: string;
   readonly instanceId: pulumi.Output<string>;
@@ -79,6 +88,7 @@ export interface HostOutput {
 /** Machines of a fleet, one a node, spread over the zones; each keeps its state on a volume of its own. */
 export class HostsEc2 extends pulumi.ComponentResource {
   readonly hosts: readonly HostOutput[];
+  readonly addresses: HostAddresses;
   /** Group of the hosts: stores let it in. */
   readonly securityGroupId: pulumi.Output<string>;
   readonly roleArn: pulumi.Output<string>;
@@ -90,19 +100,30 @@ export class HostsEc2 extends pulumi.ComponentResource {
     const { role, profile, policies } = hostRole(name, args, this);
     const ami = args.plan.ami ?? this.newestImage(args.plan);
 
+    const groupIds =
+      args.front && !args.front.targetGroupArn
+        ? [group.id, args.front.securityGroupId]
+        : [group.id];
+    const places = args.plan.hosts.map((host) => ({
+      host,
+      place: hostInterface(name, args, host, groupIds, this),
+    }));
+    this.addresses = Object.fromEntries(
+      places.map(({ host, place }) => [host.node, place.network.privateIp]),
+    );
+    const steps = args.steps?.(this.addresses) ?? {};
+
     const hosts: HostOutput[] = [];
     // Everything of one host is there before anything of the next is touched.
     let ready: readonly pulumi.Resource[] = [];
-    for (const host of args.plan.hosts) {
-      const made = this.host(name, args, host, {
-        ami,
-        groupIds:
-          args.front && !args.front.targetGroupArn
-            ? [group.id, args.front.securityGroupId]
-            : [group.id],
-        profile: profile.name,
-        after: [...policies, ...ready],
-      });
+    for (const { host, place } of places) {
+      const made = hostMachine(
+        name,
+        args,
+        host,
+        { ami, place, steps, profile: profile.name, after: [...policies, ...ready] },
+        this,
+      );
       hosts.push(made.output);
       ready = made.ready;
     }
@@ -112,6 +133,7 @@ export class HostsEc2 extends pulumi.ComponentResource {
     this.instanceProfileArn = profile.arn;
     this.registerOutputs({
       hosts: this.hosts,
+      addresses: this.addresses,
       securityGroupId: this.securityGroupId,
       roleArn: this.roleArn,
       instanceProfileArn: this.instanceProfileArn,
@@ -123,139 +145,5 @@ export class HostsEc2 extends pulumi.ComponentResource {
       { name: IMAGE.parameter[family.architecture] },
       { parent: this },
     ).insecureValue;
-  }
-
-  private host(
-    name: string,
-    args: HostsEc2Args,
-    { node, zone }: HostPlan,
-    machine: {
-      readonly ami: pulumi.Input<string>;
-      readonly groupIds: pulumi.Input<string>[];
-      readonly profile: pulumi.Input<string>;
-      readonly after: readonly pulumi.Resource[];
-    },
-  ): { output: HostOutput; ready: pulumi.Resource[] } {
-    const { context, plan, front, steps = {} } = args;
-    const { lifetime } = context;
-    const named = (role: string) => ({ ...context.tags, Name: `${name}-${role}` });
-    const change: HostChange = {
-      node,
-      machine: { instanceType: plan.class.type, ami: plan.ami },
-      opts: { parent: this, dependsOn: [...machine.after] },
-    };
-
-    const state = new aws.ebs.Volume(
-      `${name}-${node}-state`,
-      {
-        availabilityZone: context.zones[zone]?.name as string,
-        type: "gp3",
-        size: plan.stateGiB,
-        encrypted: true,
-        kmsKeyId: args.keyArn,
-        finalSnapshot: lifetime.finalSnapshot,
-        tags: named(`${node}-state`),
-      },
-      // Another number of zones places new hosts elsewhere, and never moves what is there.
-      { parent: this, protect: lifetime.protect, ignoreChanges: ["availabilityZone"] },
-    );
-    const drained = steps.beforeChange?.(change);
-    const instance = new aws.ec2.Instance(
-      `${name}-${node}`,
-      {
-        ami: machine.ami,
-        instanceType: plan.class.type,
-        subnetId: args.subnetIds[zone] as pulumi.Input<string>,
-        associatePublicIpAddress: plan.publicHosts,
-        vpcSecurityGroupIds: machine.groupIds,
-        iamInstanceProfile: machine.profile,
-        metadataOptions: {
-          httpEndpoint: "enabled",
-          httpTokens: "required",
-          // Nothing behind a bridge of the host, and so no tool in a container, reaches it.
-          httpPutResponseHopLimit: 1,
-        },
-        ...(plan.class.family.burstable
-          ? { creditSpecification: { cpuCredits: "unlimited" } }
-          : {}),
-        rootBlockDevice: {
-          volumeType: "gp3",
-          volumeSize: plan.rootGiB,
-          encrypted: true,
-          kmsKeyId: args.keyArn,
-          deleteOnTermination: true,
-          tags: named(`${node}-root`),
-        },
-        ...(args.userData === undefined ? {} : { userData: args.userData }),
-        userDataReplaceOnChange: false,
-        tags: named(node),
-      },
-      {
-        parent: this,
-        // The volume can hang on one machine only, so the old one goes first.
-        deleteBeforeReplace: true,
-        dependsOn: [...machine.after, ...(drained ? [drained] : [])],
-        ignoreChanges: [
-          // It only says what a new host starts with; AWS would stop a running one for it.
-          "userData",
-          // A host stays where its volume is.
-          "subnetId",
-          // A fixed address takes the place of this one, and a stopped host has none: both read as a change.
-          "associatePublicIpAddress",
-          ...(plan.ami === null ? ["ami"] : []),
-        ],
-      },
-    );
-    const child = { parent: this, deleteBeforeReplace: true };
-    const ready: pulumi.Resource[] = [
-      instance,
-      new aws.ec2.VolumeAttachment(
-        `${name}-${node}-attachment`,
-        {
-          deviceName: STATE_DEVICE,
-          instanceId: instance.id,
-          volumeId: state.id,
-          // What is written is on the disk before the disk goes.
-          stopInstanceBeforeDetaching: true,
-        },
-        child,
-      ),
-    ];
-    const address = front?.addresses[node];
-    if (address) {
-      ready.push(
-        new aws.ec2.EipAssociation(
-          `${name}-${node}-address`,
-          { allocationId: address.allocationId, instanceId: instance.id },
-          child,
-        ),
-      );
-    }
-    if (front?.targetGroupArn) {
-      ready.push(
-        new aws.lb.TargetGroupAttachment(
-          `${name}-${node}-target`,
-          { targetGroupArn: front.targetGroupArn, targetId: instance.id, port: plan.port },
-          child,
-        ),
-      );
-    }
-    const output: HostOutput = {
-      name: node,
-      address: instance.privateIp,
-      user: IMAGE.user,
-      instanceId: instance.id,
-      labels: {
-        zone: instance.availabilityZone,
-        instanceType: instance.instanceType,
-        architecture: plan.class.family.architecture,
-      },
-    };
-    const healthy = steps.afterHealthy?.(output, {
-      ...change,
-      opts: { parent: this, dependsOn: [...ready] },
-    });
-    if (healthy) ready.push(healthy);
-    return { output, ready };
   }
 }

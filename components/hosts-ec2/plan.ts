@@ -1,6 +1,7 @@
 import { distance } from "fastest-levenshtein";
 import { ConfigError, type Fault } from "../errors.ts";
 import {
+  ADDRESS_QUOTA,
   type Architecture,
   BURSTABLE_MAX_CORES,
   HOST_CLASSES,
@@ -71,6 +72,8 @@ export interface HostsPlan {
   /** Null: the newest image when a host is made, and then never another. */
   readonly ami: string | null;
   readonly publicHosts: boolean;
+  /** Fixed public addresses that are the hosts' own, beside those of the edge. */
+  readonly ownAddresses: number;
   readonly port: number;
   readonly need: HostsNeed;
   readonly record: HostsRecord;
@@ -98,6 +101,12 @@ export function planHosts(need: HostsNeed): HostsPlan {
       `ec2: ${hostClass.type} saves up what it does not use; hosts that are busy for hours cost more, and ec2.burstable: false avoids that`,
     );
   }
+  const ownAddresses = need.publicHosts ? Math.max(0, need.nodes.length - need.addressed) : 0;
+  if (ownAddresses + need.addressed > ADDRESS_QUOTA.initially) {
+    notes.push(
+      `ec2: ${ownAddresses + need.addressed} hosts have a fixed public address each, and an account has ${ADDRESS_QUOTA.initially} in a region at first; ask AWS for more of ${ADDRESS_QUOTA.name} (${ADDRESS_QUOTA.code}) before the first up`,
+    );
+  }
   return {
     hosts: need.nodes.map((node, i) => ({ node, zone: i % need.zones })),
     class: hostClass,
@@ -105,13 +114,22 @@ export function planHosts(need: HostsNeed): HostsPlan {
     stateGiB,
     ami: settings.ami ?? null,
     publicHosts: need.publicHosts,
+    ownAddresses,
     port: need.port,
     need,
     record: { architecture: settings.architecture, stateGiB },
     // A host goes before its successor comes: never one more than the plan has.
-    quotas: [{ ...QUOTA, need: need.nodes.length * hostClass.cores }],
+    quotas: [
+      { ...QUOTA, need: need.nodes.length * hostClass.cores },
+      ...(ownAddresses > 0 ? [addressQuota(ownAddresses)] : []),
+    ],
     notes,
   };
+}
+
+function addressQuota(need: number): QuotaNeed {
+  const { service, code, name } = ADDRESS_QUOTA;
+  return { service, code, name, need };
 }
 
 /** Whether a class has room for one node. */

@@ -39,11 +39,10 @@ function costs(plan: HostsPlan, prices: Prices<HostPrice>): CostLine[] {
     disk("system disks", plan.rootGiB),
     disk("state disks", plan.stateGiB),
   ];
-  const addresses = plan.publicHosts ? Math.max(0, count - need.addressed) : 0;
-  if (addresses > 0) {
+  if (plan.ownAddresses > 0) {
     lines.push({
       what: "hosts' public IPv4 addresses",
-      quantity: addresses * HOURS_A_MONTH,
+      quantity: plan.ownAddresses * HOURS_A_MONTH,
       unit: "h",
       priceUsd: prices.publicIpv4Hour,
     });

@@ -35,9 +35,9 @@ export function needOf(
   if (!makes("compute")) {
     // Machines and the way in are another stack's.
   } else if (compute.kind === "ec2") {
-    const { hosts, class: machine } = compute.hosts;
+    const { hosts, ownAddresses, class: machine } = compute.hosts;
     quotas.push({ ...ON_DEMAND, need: hosts.length * machine.cores });
-    quotas.push({ ...ADDRESSES, need: edge.addressOf.length });
+    quotas.push({ ...ADDRESSES, need: edge.addressOf.length + ownAddresses });
     instanceTypes.push(machine.type);
   } else {
     quotas.push(...compute.cluster.quotas, ...compute.nodes.quotas);

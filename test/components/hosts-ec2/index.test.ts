@@ -1,7 +1,11 @@
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, test } from "vitest";
 import { PRICED } from "../../../components/hosts-ec2/catalog.ts";
-import { HostsEc2, type HostsEc2Args } from "../../../components/hosts-ec2/index.ts";
+import {
+  type HostSteps,
+  HostsEc2,
+  type HostsEc2Args,
+} from "../../../components/hosts-ec2/index.ts";
 import { type HostsNeed, planHosts } from "../../../components/hosts-ec2/plan.ts";
 import { LIFETIMES } from "../../../components/lifetime.ts";
 import { record, settled } from "../../support/pulumi-mocks.ts";
@@ -9,6 +13,9 @@ import { context } from "../edge/needs.ts";
 import { needOf } from "./needs.ts";
 
 const INSTANCE = "aws:ec2/instance:Instance";
+const INTERFACE = "aws:ec2/networkInterface:NetworkInterface";
+const ASSOCIATION = "aws:ec2/eipAssociation:EipAssociation";
+const EIP = "aws:ec2/eip:Eip";
 const VOLUME = "aws:ebs/volume:Volume";
 const ATTACHMENT = "aws:ec2/volumeAttachment:VolumeAttachment";
 const POLICY = "aws:iam/rolePolicy:RolePolicy";
@@ -55,10 +62,8 @@ function build(
         },
       },
       computed: {
-        [INSTANCE]: (_inputs, name) => ({
-          privateIp: `10.0.0.${name.length}`,
-          availabilityZone: "eu-central-1a",
-        }),
+        [INSTANCE]: () => ({ availabilityZone: "eu-central-1a" }),
+        [INTERFACE]: (_inputs, name) => ({ privateIp: `10.0.0.${name.length}` }),
       },
     },
   );
@@ -72,8 +77,7 @@ describe("a host", () => {
     expect(inputs).toMatchObject({
       ami: "ami-newest",
       instanceType: "t4g.medium",
-      subnetId: "subnet-b",
-      vpcSecurityGroupIds: ["prod-hosts-sg-id"],
+      primaryNetworkInterface: { networkInterfaceId: "prod-hosts-b-interface-id" },
       metadataOptions: {
         httpEndpoint: "enabled",
         httpTokens: "required",
@@ -100,13 +104,19 @@ describe("a host", () => {
     expect(made.one(INSTANCE, "prod-hosts-a").inputs.creditSpecification).toBeUndefined();
   });
 
-  test("has a public address where the plan says so and never else", async () => {
-    const open = await build({}, { publicHosts: true });
-    const closed = await build({}, { publicHosts: false });
-    const said = (made: Made) =>
-      made.of(INSTANCE).map(({ inputs }) => inputs.associatePublicIpAddress);
-    expect(said(open)).toEqual([true, true, true]);
-    expect(said(closed)).toEqual([false, false, false]);
+  test("leaves to its interface what EC2 takes only once", async () => {
+    const { inputs } = (await build({ front: direct }, { publicHosts: true })).one(
+      INSTANCE,
+      "prod-hosts-a",
+    );
+    for (const other of [
+      "associatePublicIpAddress",
+      "privateIp",
+      "subnetId",
+      "vpcSecurityGroupIds",
+    ]) {
+      expect(inputs[other], other).toBeUndefined();
+    }
   });
 
   test("is called after its node, whatever their number", async () => {
@@ -115,14 +125,9 @@ describe("a host", () => {
     expect(names(await build({}, { nodes: ["a", "b"] }))).toEqual(["prod-hosts-a", "prod-hosts-b"]);
   });
 
-  test("keeps the image it was made with, and the place of its volume", async () => {
+  test("keeps the image it was made with", async () => {
     const { options } = (await build()).one(INSTANCE, "prod-hosts-a");
-    expect([...options.ignoreChanges].sort()).toEqual([
-      "ami",
-      "associatePublicIpAddress",
-      "subnetId",
-      "userData",
-    ]);
+    expect([...options.ignoreChanges].sort()).toEqual(["ami", "userData"]);
     expect(options.deleteBeforeReplace).toBe(true);
   });
 
@@ -146,14 +151,6 @@ describe("a host", () => {
     ]);
   });
 
-  test("is never replaced or restarted for what only new hosts start with", async () => {
-    const made = await build({ userData: "#cloud-config" });
-    const { inputs, options } = made.one(INSTANCE, "prod-hosts-a");
-    expect(inputs.userData).toBe("#cloud-config");
-    expect(inputs.userDataReplaceOnChange).toBe(false);
-    expect(options.ignoreChanges).toContain("userData");
-  });
-
   test("is registered behind the balancer on the routers' port", async () => {
     const { inputs } = (await build()).one(
       "aws:lb/targetGroupAttachment:TargetGroupAttachment",
@@ -166,32 +163,105 @@ describe("a host", () => {
     });
   });
 
-  test("without a balancer has its fixed address and lets clients in, where there is one", async () => {
-    const made = await build({ front: direct });
-    expect(made.of("aws:lb/targetGroupAttachment:TargetGroupAttachment")).toEqual([]);
-    const addresses = made.of("aws:ec2/eipAssociation:EipAssociation");
-    expect(addresses.map(({ name, inputs }) => [name, inputs])).toEqual([
-      ["prod-hosts-a-address", { allocationId: "eipalloc-a", instanceId: "prod-hosts-a-id" }],
-      ["prod-hosts-b-address", { allocationId: "eipalloc-b", instanceId: "prod-hosts-b-id" }],
-    ]);
-    expect(made.one(INSTANCE, "prod-hosts-a").inputs.vpcSecurityGroupIds).toEqual([
-      "prod-hosts-sg-id",
-      "sg-edge",
-    ]);
-  });
-
   test("comes out in the form that target hosts takes", async () => {
     const { hosts } = (await build()).value;
     const [first] = hosts;
     expect(hosts.map(({ name }) => name)).toEqual(["a", "b", "c"]);
     expect(first?.user).toBe("ubuntu");
-    expect(await settled(first?.address as pulumi.Output<string>)).toBe("10.0.0.12");
+    expect(await settled(first?.address as pulumi.Output<string>)).toBe("10.0.0.22");
     expect(await settled(first?.instanceId as pulumi.Output<string>)).toBe("prod-hosts-a-id");
     expect(await settled(pulumi.output(first?.labels))).toEqual({
       zone: "eu-central-1a",
       instanceType: "t4g.medium",
       architecture: "arm64",
     });
+  });
+});
+
+describe("the interface of a host", () => {
+  test("says where it is, and stays there", async () => {
+    const { inputs, options } = (await build()).one(INTERFACE, "prod-hosts-b-interface");
+    expect(inputs).toEqual({
+      subnetId: "subnet-b",
+      securityGroups: ["prod-hosts-sg-id"],
+      description: "Node b of the fleet prod",
+      tags: { fleet: "prod", Name: "prod-hosts-b-interface" },
+    });
+    expect(options.ignoreChanges).toEqual(["subnetId"]);
+  });
+
+  test("does not depend on any machine, so that every plan knows its address before", async () => {
+    const made = await build({ steps: () => steps });
+    const machines = made.of(INSTANCE).map(({ urn }) => urn);
+    for (const type of [INTERFACE, ASSOCIATION, EIP]) {
+      for (const { urn, name } of made.of(type)) {
+        expect(
+          [...waitsFor(made, urn)].filter((each) => machines.includes(each)),
+          name,
+        ).toEqual([]);
+      }
+    }
+  });
+
+  test("gives its address to the steps, all before the first of them", async () => {
+    const seen: string[][] = [];
+    const made = await build({
+      steps: (addresses) => {
+        seen.push(Object.keys(addresses));
+        return {};
+      },
+    });
+    expect(seen).toEqual([["a", "b", "c"]]);
+    const { addresses } = made.value;
+    expect(await settled(addresses.b as pulumi.Output<string>)).toBe("10.0.0.22");
+  });
+
+  test("without a balancer has its fixed address and lets clients in, where there is one", async () => {
+    const made = await build({ front: direct }, { publicHosts: false });
+    expect(made.of("aws:lb/targetGroupAttachment:TargetGroupAttachment")).toEqual([]);
+    expect(made.of(ASSOCIATION).map(({ name, inputs }) => [name, inputs])).toEqual([
+      [
+        "prod-hosts-a-address",
+        { allocationId: "eipalloc-a", networkInterfaceId: "prod-hosts-a-interface-id" },
+      ],
+      [
+        "prod-hosts-b-address",
+        { allocationId: "eipalloc-b", networkInterfaceId: "prod-hosts-b-interface-id" },
+      ],
+    ]);
+    expect(made.one(INTERFACE, "prod-hosts-a-interface").inputs.securityGroups).toEqual([
+      "prod-hosts-sg-id",
+      "sg-edge",
+    ]);
+  });
+
+  test("in a public subnet has a public address of its own, unless the front has one for it", async () => {
+    const made = await build({ front: direct }, { publicHosts: true });
+    expect(made.of(EIP).map(({ name, inputs }) => [name, inputs])).toEqual([
+      [
+        "prod-hosts-c-public",
+        {
+          domain: "vpc",
+          networkInterface: "prod-hosts-c-interface-id",
+          tags: { fleet: "prod", Name: "prod-hosts-c-public" },
+        },
+      ],
+    ]);
+    const behind = await build({}, { publicHosts: true });
+    expect(behind.of(EIP)).toHaveLength(3);
+    const closed = await build({}, { publicHosts: false });
+    expect(closed.of(EIP)).toEqual([]);
+  });
+
+  test("is reachable before its machine starts", async () => {
+    const made = await build({ front: direct }, { publicHosts: true });
+    for (const [node, type, role] of [
+      ["a", ASSOCIATION, "address"],
+      ["c", EIP, "public"],
+    ] as const) {
+      const way = made.one(type, `prod-hosts-${node}-${role}`);
+      expect(made.one(INSTANCE, `prod-hosts-${node}`).dependencies).toContain(way.urn);
+    }
   });
 });
 
@@ -251,7 +321,7 @@ class Step extends pulumi.CustomResource {
 }
 const DRAINED = "openclaw:host:Drained";
 const HEALTHY = "openclaw:host:Healthy";
-const steps: HostsEc2Args["steps"] = {
+const steps: HostSteps = {
   beforeChange: ({ node, machine, opts }) =>
     new Step(DRAINED, `drained-${node}`, { node, ...machine }, opts),
   afterHealthy: ({ name, instanceId }, { opts }) =>
@@ -283,7 +353,7 @@ describe("a change of image or size", () => {
   ] as const)(
     "%s never has two nodes down: each waits for all of the one before",
     async (_n, front) => {
-      const made = await build({ front, steps }, { nodes });
+      const made = await build({ front, steps: () => steps }, { nodes });
       nodes.slice(1).forEach((node, i) => {
         const before = nodes[i] as string;
         // Whatever stops a node: its drain comes before its machine, its machine before its hooks.
@@ -302,7 +372,7 @@ describe("a change of image or size", () => {
   );
 
   test("a replaced machine drags no other with it: none has another's output among its inputs", async () => {
-    const made = await build({ steps }, { nodes });
+    const made = await build({ steps: () => steps }, { nodes });
     for (const { name, inputs } of made.of(INSTANCE)) {
       const others = nodes.map((node) => `prod-hosts-${node}-id`);
       const text = JSON.stringify(inputs);
@@ -314,26 +384,28 @@ describe("a change of image or size", () => {
   });
 
   test("drains before the machine is touched, and knows all that touches it", async () => {
-    const made = await build({ steps }, { nodes }, { ami: "ami-0123456789abcdef0" });
+    const made = await build({ steps: () => steps }, { nodes }, { ami: "ami-0123456789abcdef0" });
     for (const node of nodes) {
       const drained = made.one(DRAINED, `drained-${node}`);
       expect(made.one(INSTANCE, `prod-hosts-${node}`).dependencies).toContain(drained.urn);
       expect(drained.inputs).toEqual({
         node,
         instanceType: "t4g.medium",
-        ami: "ami-0123456789abcdef0",
+        image: "ami-0123456789abcdef0",
+        diskKey: KEY,
+        networkInterface: `prod-hosts-${node}-interface-id`,
       });
     }
   });
 
   test("a newer image alone drains nobody, since no host takes it", async () => {
-    const made = await build({ steps }, { nodes });
-    expect(made.one(DRAINED, "drained-a").inputs.ami).toBeNull();
+    const made = await build({ steps: () => steps }, { nodes });
+    expect(made.one(DRAINED, "drained-a").inputs.image).toBe("");
   });
 
   test("a host is well only with its volume, its address and its place behind the balancer", async () => {
     const front = { ...balancer, addresses: direct.addresses };
-    const made = await build({ steps, front }, { nodes });
+    const made = await build({ steps: () => steps, front }, { nodes });
     const waits = waitsFor(made, made.one(HEALTHY, "healthy-a").urn);
     for (const part of ["attachment", "address", "target"]) {
       const found = made.resources.find(({ name }) => name === `prod-hosts-a-${part}`);
@@ -342,7 +414,7 @@ describe("a change of image or size", () => {
   });
 
   test("a node's drain waits for the health of the node before", async () => {
-    const made = await build({ steps }, { nodes });
+    const made = await build({ steps: () => steps }, { nodes });
     const waits = made.one(DRAINED, "drained-b").dependencies;
     expect(waits).toContain(made.one(HEALTHY, "healthy-a").urn);
   });

@@ -280,5 +280,37 @@ test("the plan says which failure it survives", () => {
 
 test("asks the account for the cores of all hosts", () => {
   const { quotas } = planHosts(needOf({ node: { memoryMiB: 4_000, cores: 8 } }));
-  expect(quotas.map(({ code, need }) => [code, need])).toEqual([["L-1216C47A", 24]]);
+  expect(quotas.map(({ code, need }) => [code, need])).toContainEqual(["L-1216C47A", 24]);
+});
+
+describe("fixed public addresses", () => {
+  const of = (changes: Partial<HostsNeed>) => {
+    const { ownAddresses, quotas, notes } = planHosts(needOf(changes));
+    const quota = quotas.find(({ code }) => code === "L-0263D0A3")?.need ?? 0;
+    return { ownAddresses, quota, noted: notes.some((note) => note.includes("L-0263D0A3")) };
+  };
+
+  test.each([
+    ["each public host has one", { addressed: 0 }, 3],
+    ["but where the edge has one for it", { addressed: 2 }, 1],
+    ["a private host has none", { publicHosts: false, addressed: 0 }, 0],
+  ])("%s", (_what, changes, own) => {
+    expect(of({ publicHosts: true, ...changes })).toEqual({
+      ownAddresses: own,
+      quota: own,
+      noted: false,
+    });
+  });
+
+  test.each([
+    [5, 0, false],
+    [6, 0, true],
+    [6, 6, true],
+    [6, 1, true],
+  ])(
+    "%i hosts, %i of them with the edge's: more than an account begins with is said",
+    (count, addressed, noted) => {
+      expect(of({ nodes: nodeIds(count), publicHosts: true, addressed }).noted).toBe(noted);
+    },
+  );
 });

@@ -60,7 +60,7 @@ const steps: HostSteps = {
   beforeChange: ({ node, machine, opts }) =>
     new aws.ssm.Parameter(
       `drained-${node}`,
-      { name: `/roll/drained/${node}`, type: "String", value: JSON.stringify(machine) },
+      { name: `/roll/drained/${node}`, type: "String", value: pulumi.jsonStringify(machine) },
       opts,
     ),
   afterHealthy: ({ name, instanceId }, { opts, machine }) =>
@@ -99,8 +99,7 @@ new HostsEc2(
     keyArn: key.arn,
     replicas: { bucketArn: bucket.arn, keyArn: key.arn },
     front: { securityGroupId: front.id, targetGroupArn: targets.arn, addresses: {} },
-    userData: config.get("userData") ?? "first",
-    steps,
+    steps: () => steps,
   },
   { providers: { aws: provider }, dependsOn: ways },
 );

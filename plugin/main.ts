@@ -6,6 +6,7 @@ import { whenParentEnds } from "../toolchain/parent.ts";
 import { FleetHandler } from "./fleet.ts";
 import { ArtifactHandler } from "./host/artifact.ts";
 import { CredentialsHandler } from "./host/credentials.ts";
+import { DrainedHandler } from "./host/drained.ts";
 import { FleetReadyHandler } from "./host/fleet-ready.ts";
 import { ReleaseHandler } from "./host/release.ts";
 import { openSsh } from "./host/ssh.ts";
@@ -21,6 +22,7 @@ const provider = new ProviderServer({
   handlers: {
     "openclaw:host:Artifact": new ArtifactHandler({ open: openSsh }),
     "openclaw:host:Credentials": new CredentialsHandler(),
+    "openclaw:host:Drained": new DrainedHandler({ open: openSsh }),
     "openclaw:host:Fleet": new FleetReadyHandler({ open: openSsh }),
     "openclaw:host:Release": new ReleaseHandler({ open: openSsh }),
     "openclaw:kube:Gone": new GoneHandler(),

@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { FleetInputs } from "./fleet-inputs.ts";
 import type { ArtifactInputs } from "./host/artifact.ts";
 import type { CredentialsInputs } from "./host/credentials.ts";
+import type { DrainedInputs } from "./host/drained.ts";
 import type { FleetReadyInputs } from "./host/fleet-ready.ts";
 import type { ReleaseInputs } from "./host/release-inputs.ts";
 import type { GoneInputs } from "./kube/gone.ts";
@@ -70,6 +71,8 @@ export class Credentials extends pulumi.CustomResource {
 
 /** A release on one host, unpacked and checked. What it needs of the host is looked at first. */
 export class HostArtifact extends pulumi.CustomResource {
+  /** Id of the release. */
+  declare readonly artifact: pulumi.Output<string>;
   /** `whole`, or what is wrong with it. */
   declare readonly condition: pulumi.Output<string>;
   /** The host's public key, as first seen. */
@@ -87,6 +90,21 @@ export class HostArtifact extends pulumi.CustomResource {
     // Both would use the same folder of the same machine.
     const options = { deleteBeforeReplace: true, ...opts };
     super("openclaw:host:Artifact", name, { ...args, ...made }, options);
+  }
+}
+
+/**
+ * A node is emptied before its machine is stopped or exchanged: an update with another `machine` does that, all
+ * else does nothing. The machine depends on it, and it on the release of the host that changes before.
+ */
+export class HostDrained extends pulumi.CustomResource {
+  /** Another one each time the node was emptied; belongs into `machine.drained` of its release. */
+  declare readonly drained: pulumi.Output<string>;
+
+  constructor(name: string, args: Inputs<DrainedInputs>, opts: pulumi.CustomResourceOptions = {}) {
+    const options = { ...opts, additionalSecretOutputs: ["adminToken"] };
+    const inputs = { ...args, adminToken: pulumi.secret(args.adminToken) };
+    super("openclaw:host:Drained", name, { ...inputs, drained: undefined }, options);
   }
 }
 

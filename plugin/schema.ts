@@ -64,6 +64,16 @@ const ARTIFACT_INPUTS = {
   needs: map,
 };
 
+const DRAINED_INPUTS = {
+  host: { type: "object", additionalProperties: any },
+  artifact: text,
+  fleet: text,
+  node: text,
+  apiPort: whole,
+  machine: { type: "object", additionalProperties: text },
+  adminToken: { ...text, secret: true },
+};
+
 const RELEASE_INPUTS = {
   host: { type: "object", additionalProperties: any },
   fleet: text,
@@ -74,6 +84,7 @@ const RELEASE_INPUTS = {
   apiPort: whole,
   keepData: flag,
   protected: flag,
+  machine: { type: "object", additionalProperties: text },
 };
 
 const HOST_FLEET_INPUTS = {
@@ -122,6 +133,12 @@ export function providerSchema(version: string): Record<string, unknown> {
           expires: { type: "object", additionalProperties: text },
         },
       },
+      "openclaw:host:Drained": {
+        description: "A node that is emptied before its machine is stopped or exchanged.",
+        inputProperties: DRAINED_INPUTS,
+        requiredInputs: Object.keys(DRAINED_INPUTS).filter((name) => name !== "host"),
+        properties: { ...DRAINED_INPUTS, drained: text },
+      },
       "openclaw:host:Fleet": {
         description:
           "There when every shard serves and a chat was answered through the front door.",
@@ -132,7 +149,7 @@ export function providerSchema(version: string): Record<string, unknown> {
       "openclaw:host:Release": {
         description: "One host as its plan says: packages, users, files and units.",
         inputProperties: RELEASE_INPUTS,
-        requiredInputs: Object.keys(RELEASE_INPUTS),
+        requiredInputs: Object.keys(RELEASE_INPUTS).filter((name) => name !== "machine"),
         properties: {
           ...RELEASE_INPUTS,
           state: text,

@@ -11,6 +11,12 @@ export const hostConnection = z.strictObject({
   sshConfigHost: z.string().optional(),
   jump: z.string().optional(),
   hostKey: z.string().optional(),
+  session: z
+    .strictObject({
+      instanceId: z.string().regex(/^m?i-[0-9a-f]+$/, "is no id of a machine"),
+      region: z.string().min(1),
+    })
+    .optional(),
 }) satisfies z.ZodType<HostConnection>;
 
 /** How to reach a host whose key was seen before: only that one is accepted, unless the person names one. */

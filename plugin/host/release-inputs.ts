@@ -37,6 +37,12 @@ export const releaseInputs = z.strictObject({
   keepData: z.boolean(),
   /** Refuse to take it away with the whole fleet; a smaller fleet may still do it. */
   protected: z.boolean(),
+  /**
+   * What the machine under the host is: another value means that it was restarted or exchanged, and has to
+   * prove itself again. The key `drained` is the output of `openclaw:host:Drained`: another one, and the node
+   * takes shards again once it serves.
+   */
+  machine: z.record(z.string(), z.string()).optional(),
 });
 export type ReleaseInputs = z.infer<typeof releaseInputs>;
 

@@ -59,6 +59,18 @@ export interface HostConnection {
   readonly jump?: string;
   /** Its public host key, e.g. `ssh-ed25519 AAAA…`. */
   readonly hostKey?: string;
+  /**
+   * Reached by a session of AWS Systems Manager instead of a port of its own; `address` is then what the
+   * fleet calls it by, and is not dialled from here.
+   */
+  readonly session?: HostSession;
+}
+
+/** A machine of EC2 that Systems Manager reaches. Another id is another machine, whatever it is called. */
+export interface HostSession {
+  /** `i-…`. */
+  readonly instanceId: string;
+  readonly region: string;
 }
 
 /** Opens a way to a host; nothing is sent before the first command. */

@@ -2,7 +2,8 @@ import { applyFolders, changesOfFiles, FileChanges } from "./apply-files.ts";
 import { applyUnits, unitsPlanned } from "./apply-units.ts";
 import { runChecks } from "./checks.ts";
 import { type Host, openHost, wantedFiles } from "./host.ts";
-import { NodeApi } from "./node-api.ts";
+import { NodeApi, type Serving } from "./node-api.ts";
+import { NodeInHand } from "./node-in-hand.ts";
 import type { AgentFailure, AgentResult, ApplyRequest } from "./protocol.ts";
 import { Abandoned, type System, stillWanted } from "./system.ts";
 import { clearAway } from "./take-away.ts";
@@ -20,10 +21,12 @@ export class ApplyFailed extends Error implements AgentFailure {
 
 /** What held before the change: a host is not asked for more than that, nor for less. */
 interface Baseline {
-  /** Every shard served. */
-  readonly whole: boolean;
-  /** Names of checks of the whole fleet that held. */
+  /** How well the node has to be afterwards; null: nothing is asked of it. */
+  readonly serving: Serving | null;
+  /** Names of checks of the whole fleet that have to hold. */
   readonly held: ReadonlySet<string>;
+  /** Names of those that are waited for, since nobody knows whether they held. */
+  readonly hoped: ReadonlySet<string>;
 }
 
 /** How far a change got. */
@@ -41,6 +44,8 @@ interface Progress {
  */
 export async function apply(request: ApplyRequest, system: System): Promise<AgentResult> {
   const host = openHost(system, request.fleet, request.node);
+  // The machine may be another one, whose record knows nothing of it.
+  if (request.restarted?.emptied && request.api) host.record.drained = true;
   const baseline = await look(request, host);
   const progress: Progress = { changed: [], settled: false };
   try {
@@ -69,13 +74,16 @@ export async function apply(request: ApplyRequest, system: System): Promise<Agen
 }
 
 async function look(request: ApplyRequest, host: Host): Promise<Baseline> {
-  if (request.first) return { whole: false, held: new Set() };
+  const { first, restarted, plan } = request;
+  const none: ReadonlySet<string> = new Set();
+  const names = Object.entries(plan.checks).flatMap(([name, c]) => (c.needsFleet ? [name] : []));
+  if (restarted?.emptied) return { serving: "joined", held: new Set(names), hoped: none };
+  if (restarted) return { serving: "answers", held: none, hoped: new Set(names) };
+  if (first) return { serving: null, held: none, hoped: none };
   const api = request.api && new NodeApi(host.system, request.api, request.node);
-  const held = await runChecks(host.system, request.plan.checks, {
-    names: Object.entries(request.plan.checks).flatMap(([name, c]) => (c.needsFleet ? [name] : [])),
-    once: true,
-  });
-  return { whole: (await api?.whole()) === true, held: new Set(held) };
+  const held = await runChecks(host.system, plan.checks, { names, once: true });
+  const whole = (await api?.whole()) === true;
+  return { serving: whole ? "whole" : "answers", held: new Set(held), hoped: none };
 }
 
 async function carryOut(
@@ -102,9 +110,10 @@ async function carryOut(
 
   const files = changesOfFiles(wanted, host);
   const units = await unitsPlanned(plan, files, host, asFound);
-  const api = request.api && new NodeApi(system, request.api, request.node);
-  const node = new NodeInHand(api, host, request.first ? null : baseline.whole);
-  if (units.stopsNode) await node.drain();
+  const { serving } = baseline;
+  const node = request.api && new NodeInHand(request.api, request.node, host);
+  // What is emptied already, or was by a run that was cut off, is not emptied again.
+  if (units.stopsNode && serving !== null && !record.drained) await node?.drain();
   const writing = new FileChanges(host, files);
   try {
     if (!files.nothing || !units.nothing) record.complete = false;
@@ -115,14 +124,15 @@ async function carryOut(
     await units.undo();
     record.complete = wasComplete;
     note();
-    await node.resume().catch(() => {});
+    await node?.resume().catch(() => {});
     throw error;
   }
   did(writing.said);
   progress.settled = !files.nothing || !units.nothing;
   did(await applyUnits(units, writing, host));
-  if (units.touchesNode || record.drained) await node.untilServing();
-  await node.resume();
+  const stood = units.touchesNode || record.drained || request.restarted !== undefined;
+  if (stood && serving !== null) await node?.untilServing(serving);
+  await node?.resume();
   did(await clearAway(plan, wanted, host));
   await runChecks(system, plan.checks, {
     names: Object.entries(plan.checks).flatMap(([name, check]) =>
@@ -130,49 +140,12 @@ async function carryOut(
     ),
     once: false,
   });
+  for (const name of Object.keys(plan.checks).filter((each) => baseline.hoped.has(each))) {
+    await runChecks(system, plan.checks, { names: [name], once: false }).catch((error: Error) => {
+      if (error instanceof Abandoned) throw error;
+      system.say(`going on without it: ${error.message}`);
+    });
+  }
   record.complete = true;
   note();
-}
-
-/** The node on this host while its unit is changed. */
-class NodeInHand {
-  readonly #api: NodeApi | null;
-  readonly #host: Host;
-  readonly #whole: boolean | null;
-
-  /** @param whole whether the fleet was whole; null: nothing is asked of it, the host is just being made */
-  constructor(api: NodeApi | null, host: Host, whole: boolean | null) {
-    this.#api = api;
-    this.#host = host;
-    this.#whole = whole;
-  }
-
-  /** Somebody who set the node aside finds it so afterwards. */
-  async drain(): Promise<void> {
-    const { record, note } = this.#host;
-    if (!this.#api || this.#whole === null || record.drained) return;
-    if (await this.#api.resting()) return;
-    record.drained = true;
-    note();
-    try {
-      if (await this.#api.drain()) return;
-      record.drained = false;
-      note();
-    } catch (error) {
-      await this.resume().catch(() => {});
-      throw error;
-    }
-  }
-
-  async untilServing(): Promise<void> {
-    if (this.#api && this.#whole !== null) await this.#api.untilServing(this.#whole);
-  }
-
-  async resume(): Promise<void> {
-    const { record, note } = this.#host;
-    if (!record.drained) return;
-    await this.#api?.resume();
-    record.drained = false;
-    note();
-  }
 }

@@ -1,6 +1,7 @@
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ApplyFailed, apply } from "./apply.ts";
+import { drain } from "./drain.ts";
 import { observe } from "./observe.ts";
 import { AGENT_VERBS, type AgentLine, type AgentRequest } from "./protocol.ts";
 import { secretKeeper } from "./redact.ts";
@@ -57,6 +58,8 @@ function verb() {
       return observe(request, system);
     case "apply":
       return apply(request, system);
+    case "drain":
+      return drain(request, system);
     case "remove":
       return remove(request, system);
   }

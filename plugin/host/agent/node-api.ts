@@ -11,6 +11,12 @@ const DRAIN_MS = DRAIN.giveUpMs + DRAIN.termTurnsMs + DRAIN.termReleaseMs;
 const READY_MS = 300_000;
 const READY_PER_SHARD_MS = 60_000;
 
+/**
+ * How well a node has to be: every shard of the fleet is served by somebody, the node is one that may take shards,
+ * or only its router answers.
+ */
+export type Serving = "whole" | "joined" | "answers";
+
 /** The fleet as the node on this host shows it, on loopback. */
 export class NodeApi {
   readonly #system: System;
@@ -85,11 +91,10 @@ export class NodeApi {
   }
 
   /**
-   * Waits until the node is part of the fleet and every shard is served by somebody.
-   * @param whole false: the fleet was not whole before, so only the node itself is asked for
+   * Waits until the node is as well as that.
    * @throws Error with what is missing
    */
-  async untilServing(whole: boolean): Promise<void> {
+  async untilServing(as: Serving): Promise<void> {
     let last = "its router does not answer";
     let deadline = READY_MS;
     for (
@@ -100,7 +105,7 @@ export class NodeApi {
       stillWanted(this.#system);
       const status = await this.status();
       deadline = READY_MS + READY_PER_SHARD_MS * (status?.shards.length ?? 0);
-      const missing = await this.#missing(status, whole);
+      const missing = await this.#missing(status, as);
       if (missing === null) return;
       if (missing !== last) this.#system.say(`waiting: ${missing}`);
       last = missing;
@@ -108,13 +113,15 @@ export class NodeApi {
     throw new Error(`node ${this.#node} did not serve in time: ${last}`);
   }
 
-  async #missing(status: FleetStatus | null, whole: boolean): Promise<string | null> {
+  async #missing(status: FleetStatus | null, as: Serving): Promise<string | null> {
     // A fleet without its store has no router that is ready: then it is enough that this one answers.
-    if (!(await this.#answers(whole ? "/readyz" : "/healthz"))) return "its router is not ready";
-    if (!whole) return null;
+    const path = as === "whole" ? "/readyz" : "/healthz";
+    if (!(await this.#answers(path))) return "its router is not ready";
+    if (as === "answers") return null;
     if (!status) return "its router does not say how the fleet is";
     const self = this.#self(status);
     if (!self || self.state === "lost") return `node ${this.#node} has not joined`;
+    if (as === "joined") return status.store.ok ? null : "it does not reach the fleet's store";
     const failed = status.shards.find(({ state }) => state === "failed");
     if (failed) {
       throw new Error(

@@ -5,10 +5,15 @@ import type { HostPlan } from "../../../components/host/types.ts";
  * input, then lines of JSON ({@link AgentLine}) on its output, the last of them `done` or `failed`. Secrets
  * travel in the request alone; no line holds one.
  */
-export type AgentRequest = ObserveRequest | ApplyRequest | RemoveRequest;
+export type AgentRequest = ObserveRequest | ApplyRequest | DrainRequest | RemoveRequest;
 
 /** What a request asks for. An agent does nothing for any other word: it may be of a newer deployment. */
-export const AGENT_VERBS = ["observe", "apply", "remove"] as const satisfies AgentRequest["verb"][];
+export const AGENT_VERBS = [
+  "observe",
+  "apply",
+  "drain",
+  "remove",
+] as const satisfies AgentRequest["verb"][];
 
 interface Whose {
   /** The fleet's name. A host that carries another one is refused. */
@@ -36,8 +41,22 @@ export interface ApplyRequest extends Whose, Wanted {
    * whole fleet.
    */
   readonly first: boolean;
+  /**
+   * The machine was stopped for this change, or is another one now: what holds at its beginning is no measure of
+   * what held before. Missing: it runs as it did.
+   */
+  readonly restarted?: {
+    /** The node was emptied before, so the rest of the fleet is there: it takes shards again. */
+    readonly emptied: boolean;
+  };
   /** What goes back when the change fails; null when there is none. */
   readonly previous: Wanted | null;
+  readonly api: NodeApiAccess | null;
+}
+
+/** Move the node's shards away and keep it empty, because its machine is about to be stopped. */
+export interface DrainRequest extends Whose {
+  readonly verb: "drain";
   readonly api: NodeApiAccess | null;
 }
 
@@ -72,6 +91,8 @@ export interface AgentResult {
   readonly changed?: readonly string[];
   /** Remove: what stays on the host. */
   readonly kept?: readonly string[];
+  /** Drain: whether it was emptied now. False: somebody had set it aside, or nobody could take its shards. */
+  readonly drained?: boolean;
 }
 
 export interface AgentFailure {

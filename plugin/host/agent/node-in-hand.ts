@@ -1,0 +1,51 @@
+import type { Host } from "./host.ts";
+import { NodeApi, type Serving } from "./node-api.ts";
+import type { NodeApiAccess } from "./protocol.ts";
+
+/**
+ * The node on a host while something is done to it. What it was emptied for is written down on the host before,
+ * so that a run that was cut off never leaves a node resting that nobody wanted to rest.
+ */
+export class NodeInHand {
+  readonly #api: NodeApi;
+  readonly #host: Host;
+
+  constructor(access: NodeApiAccess, node: string, host: Host) {
+    this.#api = new NodeApi(host.system, access, node);
+    this.#host = host;
+  }
+
+  /**
+   * Empties the node; somebody who set it aside finds it so afterwards. False: it was left as it was, since
+   * somebody had, or nobody could take its shards.
+   */
+  async drain(): Promise<boolean> {
+    const { record, note } = this.#host;
+    if (!record.drained && (await this.#api.resting())) return false;
+    record.drained = true;
+    note();
+    try {
+      if (await this.#api.drain()) return true;
+    } catch (error) {
+      await this.resume().catch(() => {});
+      throw error;
+    }
+    record.drained = false;
+    note();
+    return false;
+  }
+
+  /** Waits until the node is as well as that. @throws Error with what is missing */
+  async untilServing(as: Serving): Promise<void> {
+    await this.#api.untilServing(as);
+  }
+
+  /** Lets the node take shards again, if it was emptied from here. */
+  async resume(): Promise<void> {
+    const { record, note } = this.#host;
+    if (!record.drained) return;
+    await this.#api.resume();
+    record.drained = false;
+    note();
+  }
+}

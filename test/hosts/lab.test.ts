@@ -120,7 +120,7 @@ describe.skipIf(whyNoHosts() !== null)("test hosts", () => {
     expect((await b.run("systemctl is-active nginx")).stdout).toBe("active\n");
   });
 
-  test("a host with a disk of its own can run out of it, and keeps it over a power loss", async () => {
+  test("a host with a disk of its own can run out of it, and keeps it over a power loss and another machine", async () => {
     const small = await TestHosts.create({ hosts: ["x"], dataMiB: 32 });
     try {
       const x = small.host("x");
@@ -134,6 +134,14 @@ describe.skipIf(whyNoHosts() !== null)("test hosts", () => {
       await expect(x.run(write.replace("file", "more"))).rejects.toThrow(/No space left/);
       await x.freeDisk();
       await x.run(write.replace("file", "more"));
+      expect((await x.run("stat -c %s /var/lib/openclaw-fleet/file")).stdout).toBe("4194304\n");
+      const { hostKey } = x;
+      await x.replace();
+      x.write("/root/image", "brought\n");
+      await x.start();
+      expect(x.hostKey).not.toBe(hostKey);
+      expect(await x.readFile("/root/elsewhere")).toBeNull();
+      expect(await x.readFile("/root/image")).toBe("brought\n");
       expect((await x.run("stat -c %s /var/lib/openclaw-fleet/file")).stdout).toBe("4194304\n");
     } finally {
       await small.close();

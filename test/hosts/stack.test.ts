@@ -8,6 +8,7 @@ import { eventually } from "../support/eventually.ts";
 import { FULL } from "../support/share.ts";
 import { TestHosts } from "./support/lab.ts";
 import { whyNoHosts } from "./support/programs.ts";
+import { fleetTraces } from "./support/traces.ts";
 
 const OPENCLAW = process.env.OPENCLAW_FLEET_OPENCLAW;
 const NAMES = ["a", "b", "c"];
@@ -33,17 +34,6 @@ describe.skipIf(!PULUMI || !OPENCLAW || whyNoHosts() !== null)("a stack of three
     const run = await project.pulumi(args, env);
     expect(run.code, run.text).toBe(0);
     return run.text;
-  };
-  /** What a fleet leaves on a host besides logs. */
-  const traces = async () => {
-    const found = await Promise.all(
-      lab.hosts.map(async (host) => {
-        const script =
-          "ls -d /opt/* /etc/*openclaw* /var/lib/*openclaw* /etc/systemd/system/*openclaw* 2>/dev/null; getent passwd";
-        return (await host.run(["sh", "-c", script], { check: false })).stdout;
-      }),
-    );
-    return found.join("\n");
   };
   const call = async (path: string, token: string, body?: object) => {
     const answer = await ask(new URL(path, outputs.endpoint), {
@@ -81,7 +71,7 @@ describe.skipIf(!PULUMI || !OPENCLAW || whyNoHosts() !== null)("a stack of three
       ),
     ]);
     await must("stack", "init", "test");
-    before = await traces();
+    before = await fleetTraces(lab.hosts);
   });
   afterAll(async () => {
     project?.remove();
@@ -186,6 +176,6 @@ describe.skipIf(!PULUMI || !OPENCLAW || whyNoHosts() !== null)("a stack of three
 
   test("destroy leaves no trace", { timeout: UP_MS }, async () => {
     await must("destroy", "--yes");
-    expect(await traces()).toBe(before);
+    expect(await fleetTraces(lab.hosts)).toBe(before);
   });
 });

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { run } from "./machine.ts";
@@ -79,6 +79,12 @@ export async function makeDataDisk({ dataMiB }: HostMakings, folder: string): Pr
   if (dataMiB === 0 || existsSync(image)) return;
   await run(["truncate", "--size", `${dataMiB}M`, image]);
   await run(["mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", image]);
+}
+
+/** Puts a copy of the image where a host begins, on a machine that cannot lay a file system over it. */
+export async function copyImage(base: string, folder: string): Promise<void> {
+  mkdirSync(folder, { recursive: true });
+  await run(["cp", "-a", "--reflink=auto", base, join(folder, "root")]);
 }
 
 export function hostsFile(makings: HostMakings): string {

@@ -7,6 +7,7 @@ import { eventually } from "../../support/eventually.ts";
 import {
   answers,
   bootCommand,
+  copyImage,
   DATA,
   type HostMakings,
   hostsFile,
@@ -25,8 +26,7 @@ const FILLER = `${DATA}/.filler`;
 export class TestHost {
   readonly name: string;
   readonly address: string;
-  /** Its public host key: `ecdsa-sha2-nistp256 AAAA…`. */
-  readonly hostKey: string;
+  #hostKey = "";
   readonly #makings: HostMakings;
   readonly #folder: string;
   #running: { pid: number; ended: Promise<void> } | null = null;
@@ -36,15 +36,26 @@ export class TestHost {
     this.#makings = makings;
     this.#folder = join(makings.folder, name);
     this.address = addressOf(makings.network, makings.names.indexOf(name));
+    this.#identify();
+  }
+
+  /** Gives a new disk what is this host's alone. */
+  #identify(): void {
+    const { publicKey } = this.#makings;
     const key = makeSshKey();
-    this.hostKey = key.pub;
-    this.#write("/etc/ssh/ssh_host_ecdsa_key", key.key, 0o600);
-    this.#write("/etc/ssh/lab_keys", `${makings.publicKey}\n`, 0o644);
-    this.#write("/etc/machine-id", `${randomBytes(16).toString("hex")}\n`, 0o444);
-    this.#write("/etc/hostname", `${name}\n`, 0o644);
-    this.#write("/etc/hosts", hostsFile(makings), 0o644);
-    this.#write("/etc/systemd/network/10-host0.network", networkFile(this.address), 0o644);
+    this.#hostKey = key.pub;
+    this.write("/etc/ssh/ssh_host_ecdsa_key", key.key, 0o600);
+    this.write("/etc/ssh/lab_keys", `${publicKey}\n`);
+    this.write("/etc/machine-id", `${randomBytes(16).toString("hex")}\n`, 0o444);
+    this.write("/etc/hostname", `${this.name}\n`);
+    this.write("/etc/hosts", hostsFile(this.#makings));
+    this.write("/etc/systemd/network/10-host0.network", networkFile(this.address));
     mkdirSync(join(this.#folder, "work"), { recursive: true });
+  }
+
+  /** Its public host key: `ecdsa-sha2-nistp256 AAAA…`; another once it was replaced. */
+  get hostKey(): string {
+    return this.#hostKey;
   }
 
   /** Control group of everything on the host, below that of this process. */
@@ -57,7 +68,12 @@ export class TestHost {
     return join(this.#folder, this.#makings.overlay ? "disk" : "root");
   }
 
-  #write(path: string, text: string, mode: number): void {
+  /**
+   * Puts a file on its disk while it is off, as an image brings it.
+   * @param mode @default 0644
+   */
+  write(path: string, text: string, mode = 0o644): void {
+    if (this.#running) throw new Error(`host ${this.name} is running`);
     const file = join(this.#disk, path);
     mkdirSync(dirname(file), { recursive: true, mode: 0o755 });
     writeFileSync(file, text, { mode });
@@ -131,6 +147,19 @@ export class TestHost {
   async reboot(): Promise<void> {
     await this.shutDown();
     await this.start();
+  }
+
+  /**
+   * Another machine takes its name and address: a new disk with other keys. Its disk for what counts
+   * (`dataMiB`) is moved over. It is left off.
+   */
+  async replace(): Promise<void> {
+    await this.powerOff();
+    const { overlay, base } = this.#makings;
+    const gone = overlay ? ["disk", "work"] : ["root"];
+    await run(["rm", "-rf", "--one-file-system", ...gone.map((name) => join(this.#folder, name))]);
+    if (!overlay) await copyImage(base, this.#folder);
+    this.#identify();
   }
 
   /** Everything on it stands still, as when its provider moves it to another machine. */

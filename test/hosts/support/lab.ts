@@ -5,7 +5,7 @@ import { makeSshKey } from "../../../plugin/host/ssh-key.ts";
 import { holderLives, holderOf } from "../../../toolchain/holder.ts";
 import { cacheDir } from "../../../toolchain/paths.ts";
 import { baseImage } from "./base-image.ts";
-import type { HostMakings } from "./boot.ts";
+import { copyImage, type HostMakings } from "./boot.ts";
 import { TestHost } from "./host.ts";
 import { run, runQuietly } from "./machine.ts";
 import { makeNetwork, ofImage } from "./network.ts";
@@ -182,9 +182,4 @@ async function overlays(base: string, folder: string): Promise<boolean> {
     rmSync(join(folder, name), { recursive: true, force: true });
   }
   return code === 0;
-}
-
-async function copyImage(base: string, folder: string): Promise<void> {
-  mkdirSync(folder, { recursive: true });
-  await run(["cp", "-a", "--reflink=auto", base, join(folder, "root")]);
 }

@@ -13,7 +13,7 @@ export const hostConnection = z.strictObject({
   hostKey: z.string().optional(),
   session: z
     .strictObject({
-      instanceId: z.string().regex(/^m?i-[0-9a-f]+$/, "is no id of a machine"),
+      instanceId: z.string().regex(/^i-[0-9a-f]+$/, "is no id of a machine"),
       region: z.string().min(1),
     })
     .optional(),

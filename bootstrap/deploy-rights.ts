@@ -74,14 +74,27 @@ export function deployInfrastructure(place: PolicyPlace): Statement[] {
       Resource: ["*"],
     },
     {
-      Sid: "Tunnel",
+      // A tunnel to a private cluster, and the way to hosts.
+      Sid: "Sessions",
       Effect: "Allow",
       Action: ["ssm:StartSession", "ssm:TerminateSession"],
       Resource: [
         `arn:${partition}:ec2:${region}:${accountId}:instance/*`,
         `arn:${partition}:ssm:${region}::document/AWS-StartPortForwardingSessionToRemoteHost`,
+        `arn:${partition}:ssm:${region}::document/AWS-StartSSHSession`,
         `arn:${partition}:ssm:*:*:session/*`,
       ],
+    },
+    {
+      // For a minute each, and only on machines of a fleet, as the user that the image comes with.
+      Sid: "KeysOfSessions",
+      Effect: "Allow",
+      Action: ["ec2-instance-connect:SendSSHPublicKey"],
+      Resource: [`arn:${partition}:ec2:${region}:${accountId}:instance/*`],
+      Condition: {
+        StringEquals: { "ec2:osuser": "ubuntu" },
+        StringLike: { "aws:ResourceTag/openclaw-fleet": "*" },
+      },
     },
     { Sid: "Never", Effect: "Deny", Action: NEVER, Resource: ["*"] },
     ...stateAccess(place, true),

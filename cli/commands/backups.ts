@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from "commander";
-import { fleetAccess } from "../lib/fleet.ts";
-import { moments, type ShardMoments, utc } from "../lib/moments.ts";
+import { type FleetAccess, fleetAccess } from "../lib/fleet.ts";
+import { keptAt, moments, type ShardMoments, utc } from "../lib/moments.ts";
 import { known } from "../lib/nearest.ts";
 import { withJson, withStack } from "../lib/options.ts";
 import { result, table } from "../lib/terminal.ts";
@@ -32,7 +32,7 @@ async function backups(shard: string | undefined, options: Options): Promise<voi
   }
   const found = await moments(access, shard);
   result(Boolean(options.json), { shards: found }, () =>
-    shard === undefined ? summary(found) : listing(found[0], options.limit),
+    shard === undefined ? summary(found) : listing(access, found[0], options.limit),
   );
 }
 
@@ -54,12 +54,12 @@ function summary(shards: ShardMoments[]): string {
   ].join("\n");
 }
 
-function listing(shard: ShardMoments | undefined, limit: number): string {
+function listing(access: FleetAccess, shard: ShardMoments | undefined, limit: number): string {
   const points = shard?.points ?? [];
   if (points.length === 0) return "There are no moments to go back to yet.";
   const rows = points
     .slice(0, limit)
-    .map((p) => [utc(p.at), mib(p.bytes), String(p.epoch), p.node, p.site ?? "target", p.release]);
+    .map((p) => [utc(p.at), mib(p.bytes), String(p.epoch), p.node, keptAt(p, access), p.release]);
   const left = points.length - rows.length;
   return [
     table(["TIME (UTC)", "SIZE", "EPOCH", "WRITTEN BY", "KEPT AT", "RELEASE"], rows),

@@ -1,21 +1,24 @@
 import type { Command } from "commander";
 import { isAwsTarget } from "../../stacks/aws/plan.ts";
+import { findPulumi } from "../../toolchain/pulumi.ts";
 import type { Check } from "../doctor/check.ts";
 import { render } from "../doctor/check.ts";
 import { cloudChecks } from "../doctor/cloud.ts";
 import { fleetCheck } from "../doctor/fleet.ts";
 import { dataCheck, machineChecks } from "../doctor/machine.ts";
+import { sessionChecks } from "../doctor/sessions.ts";
 import { cacheCheck, toolChecks } from "../doctor/tools.ts";
+import { targetOf } from "../lib/fleet-place.ts";
+import { usesSessions } from "../lib/host-sessions.ts";
 import { withJson, withStack } from "../lib/options.ts";
 import { result } from "../lib/terminal.ts";
 import { checkStackName } from "../pulumi.ts";
-import { rawSettings } from "../settings.ts";
 
 export function register(program: Command): void {
   withJson(withStack(program.command("doctor")))
     .summary("what was chosen, and what is wrong with machine or account")
     .description(
-      "Looks at tools, machine and fleet; on AWS at the account: quotas, zones, rights. Installs and changes nothing.",
+      "Looks at tools, machine and fleet; on AWS at the account (quotas, zones, rights) and the way to its machines. Installs and changes nothing.",
     )
     .addHelpText("after", "\nExamples:\n  ./fleet doctor\n  ./fleet doctor --stack prod --json")
     .action(async ({ stack, json }: { stack: string; json?: boolean }) => {
@@ -34,10 +37,17 @@ export function register(program: Command): void {
     });
 }
 
-/** The fleet itself on this machine; the account where it is to be on AWS. */
+/** The fleet itself, wherever it is; the account and the way to the machines in it where that is AWS. */
 async function fleetChecks(stack: string, target: string | null): Promise<Check[]> {
-  const place = target ?? String(rawSettings(stack).target ?? "local");
+  const place = target ?? targetOf(stack);
   if (place === "local") return [await fleetCheck(stack)];
   // Settings that are wrong make no plan, and without one nobody knows what to ask for.
-  return target !== null && isAwsTarget(target) ? cloudChecks(stack) : [];
+  if (target === null) return [];
+  const mayCarry = target === "hosts" || usesSessions(stack);
+  return [
+    ...(isAwsTarget(target) ? await cloudChecks(stack) : []),
+    ...sessionChecks(stack),
+    // Finding a fleet elsewhere takes Pulumi, and nothing is installed here.
+    ...(mayCarry && findPulumi() !== null ? [await fleetCheck(stack)] : []),
+  ];
 }

@@ -1,11 +1,11 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { CommandFailed } from "../lib/errors.ts";
 import { fleetAccess } from "../lib/fleet.ts";
+import { targetOf } from "../lib/fleet-place.ts";
 import { readJournals, recordedHosts } from "../lib/host-logs.ts";
 import { type LogLine, LogTail, lineText, nodeLogs } from "../lib/log-lines.ts";
 import { didYouMean } from "../lib/nearest.ts";
 import { withJson, withStack } from "../lib/options.ts";
-import { rawSettings } from "../settings.ts";
 
 interface Options {
   stack: string;
@@ -28,7 +28,7 @@ const printer = (options: Options) => (line: LogLine) => {
 };
 
 async function logs(name: string | undefined, options: Options): Promise<void> {
-  if (rawSettings(options.stack).target === "hosts") return await onHosts(name, options);
+  if (targetOf(options.stack) !== "local") return await onHosts(name, options);
   const access = await fleetAccess(options.stack);
   const files = nodeLogs(access.dataDir ?? "");
   const shards = access.config?.shards.map((s) => s.id) ?? [];

@@ -3,7 +3,7 @@ import type { DrillResult } from "../../gateway/replication/thread-protocol.ts";
 import { callJson } from "../lib/api.ts";
 import { CommandFailed, UsageError } from "../lib/errors.ts";
 import { type FleetAccess, fleetAccess } from "../lib/fleet.ts";
-import { agree, momentAt, moments, replaced, timeOf, utc } from "../lib/moments.ts";
+import { agree, keptAt, momentAt, moments, replaced, timeOf, utc } from "../lib/moments.ts";
 import { known } from "../lib/nearest.ts";
 import { withJson, withStack } from "../lib/options.ts";
 import { age, result, say, table } from "../lib/terminal.ts";
@@ -102,7 +102,7 @@ async function drill(access: FleetAccess, shards: string[], json: boolean): Prom
       drilled.faults.push({ shard, message: error.message });
     }
   }
-  result(json, drilled, () => drillText(drilled));
+  result(json, drilled, () => drillText(drilled, access));
   const { faults } = drilled;
   if (faults.length > 0) {
     throw new CommandFailed(
@@ -114,13 +114,16 @@ async function drill(access: FleetAccess, shards: string[], json: boolean): Prom
 }
 
 /** A line a shard that came back whole, and how long all took. */
-export function drillText({ shards }: Pick<Drilled, "shards">): string {
+export function drillText(
+  { shards }: Pick<Drilled, "shards">,
+  access: Pick<FleetAccess, "target">,
+): string {
   if (shards.length === 0) return "No shard was restored.";
   const rows = shards.map(({ shard, point, ageMs, bytes, sessions, tookMs }) => [
     shard,
     utc(point.at),
     age(ageMs),
-    point.site ?? "target",
+    keptAt(point, access),
     `${(bytes / 2 ** 20).toFixed(1)} MiB`,
     `${point.databases} whole`,
     sessions === null ? "unknown" : String(sessions),

@@ -56,7 +56,7 @@ function write(stack: string, name: "generation" | "authorityStep", value: numbe
 
 export function register(program: Command): void {
   withWait(withStack(program.command("rotate-certs")))
-    .summary("new certificates between the hosts, while the fleet serves (hosts)")
+    .summary("new certificates between the hosts, while the fleet serves (hosts, ec2)")
     .description(
       "Counts the setting in the stack's file and runs `up`: hosts take the new ones one after another, without a restart. With --authority the authority itself is exchanged, in three such steps; an interrupted exchange goes on where it stands.",
     )

@@ -1,15 +1,14 @@
 import type { Command } from "commander";
 import type { FleetStatus } from "../../gateway/contract.ts";
 import { callJson } from "../lib/api.ts";
-import { cloudTarget, lookAtCloud, renderCloudStatus } from "../lib/cloud-status.ts";
+import { lookAtCloud, renderCloudStatus } from "../lib/cloud-status.ts";
 import { CommandFailed } from "../lib/errors.ts";
-import { type FleetAccess, fleetAccess } from "../lib/fleet.ts";
+import { accessAt, type FleetAccess } from "../lib/fleet.ts";
+import { findFleet } from "../lib/fleet-place.ts";
 import { withJson, withStack } from "../lib/options.ts";
-import { outputsOf } from "../lib/stack-outputs.ts";
 import { renderStatus } from "../lib/status-text.ts";
 import { result } from "../lib/terminal.ts";
 import { verdict } from "../lib/verdict.ts";
-import { checkStackName, preparePulumi, requireStack } from "../pulumi.ts";
 
 interface Options {
   stack: string;
@@ -23,8 +22,9 @@ export const fleetStatus = (access: FleetAccess): Promise<FleetStatus> =>
   callJson<FleetStatus>(access, "/api/v1/fleet", { as: "admin" });
 
 async function once(options: Options): Promise<"ok" | "degraded" | "down"> {
-  if (cloudTarget(options.stack)) return await onceInCloud(options);
-  const access = await fleetAccess(options.stack);
+  const place = await findFleet(options.stack, { showSecrets: true });
+  if (place.at === "nowhere") return await onceInCloud(options, place.outputs);
+  const access = accessAt(options.stack, place);
   const status = await fleetStatus(access);
   const judged = verdict(status, options.stack);
   result(Boolean(options.json), { ...status, status: judged.level, notes: judged.notes }, () =>
@@ -33,12 +33,12 @@ async function once(options: Options): Promise<"ok" | "degraded" | "down"> {
   return judged.level;
 }
 
-/** A stack on AWS is known by its outputs, and asked at its endpoint. */
-async function onceInCloud({ stack, json }: Options): Promise<"ok" | "degraded" | "down"> {
-  checkStackName(stack);
-  const runner = await preparePulumi({ release: false });
-  requireStack(runner, stack);
-  const status = await lookAtCloud(stack, outputsOf(runner, stack));
+/** What no fleet runs on is known by its outputs, and asked at its endpoint. */
+async function onceInCloud(
+  { stack, json }: Options,
+  outputs: Readonly<Record<string, unknown>>,
+): Promise<"ok" | "degraded" | "down"> {
+  const status = await lookAtCloud(stack, outputs);
   result(Boolean(json), status, () => renderCloudStatus(status));
   return status.status;
 }

@@ -1,7 +1,9 @@
 import type { Command } from "commander";
 import { announce } from "../announce.ts";
-import { answersInCloud, cloudTarget } from "../lib/cloud-status.ts";
+import { answersInCloud } from "../lib/cloud-status.ts";
 import { UsageError } from "../lib/errors.ts";
+import { carriesFleet, targetOf } from "../lib/fleet-place.ts";
+import { sessionsMissing } from "../lib/host-sessions.ts";
 import { withStack, withWait } from "../lib/options.ts";
 import { markEphemeral } from "../lib/pipeline/ephemeral.ts";
 import { ensureStackProviders } from "../lib/plugins.ts";
@@ -44,6 +46,9 @@ export async function up(args: string[], { stack, yes, wait }: UpOptions): Promi
   requireAnswer("up", yes);
   // Settings given on the command line are for Pulumi to put together.
   if (!args.some((arg) => /^(-c|--config)/.test(arg))) checkSettings(stack);
+  // A warning only: a change of what is no host's needs no way to them.
+  const missing = sessionsMissing(stack);
+  if (missing) say(`fleet: ${missing.text}: ${missing.fix}`);
   const runner = await preparePulumi({ release: true, create: true });
   await ensureStackProviders(runner, stack);
   createStack(runner, stack);
@@ -53,15 +58,14 @@ export async function up(args: string[], { stack, yes, wait }: UpOptions): Promi
   const options = [...(yes ? ["--yes"] : []), ...(died ? ["--refresh"] : []), ...args];
   await runForStack(await withPolicies(runner, args), "up", stack, options, wait);
   putSaltFirst(stack);
-  if (cloudTarget(stack)) {
-    if (!(await answersInCloud(stack, outputsOf(runner, stack)))) {
-      return say(`fleet: the layers of ${stack} are made; its outputs are for the stack above`);
-    }
-  } else {
+  const outputs = outputsOf(runner, stack);
+  if (carriesFleet(targetOf(stack), outputs)) {
     say("fleet: asking one question, to see that it answers");
     await proveReady(stack);
+  } else if (!(await answersInCloud(stack, outputs))) {
+    return say(`fleet: the layers of ${stack} are made; its outputs are for the stack above`);
   }
-  announce(runner, stack);
+  announce(stack, outputs);
 }
 
 /** Pulumi would ask; without a terminal nobody could answer. */

@@ -5,8 +5,33 @@ import { CommandFailed } from "./errors.ts";
 import { paint, table } from "./terminal.ts";
 import { columnsOf, wrap } from "./wrap.ts";
 
-/** Why nothing runs on a target of AWS, in words that stand in every message about it. */
-export const NO_RUNTIME = "this version does not put the runtime on EC2 or EKS";
+/** Why nothing runs on a stack of AWS, and what to do about it if there is anything. */
+export interface WhyNoFleet {
+  /** Stands in every message about it. */
+  readonly why: string;
+  readonly advice?: string;
+}
+
+/** @param layers the setting of that name, unchecked; read from the stack's file when left out */
+export function whyNoFleet(
+  stack: string,
+  target: string,
+  layers: unknown = rawSettings(stack).layers,
+): WhyNoFleet {
+  if (target === "eks") return { why: "this version does not put the runtime on EKS" };
+  if (!makesFleet(layers)) {
+    const made = (layers as readonly string[]).join(" and ");
+    return { why: `it makes ${made} alone (openclaw-fleet:layers)` };
+  }
+  return {
+    why: "its outputs name no hosts: no `up` put the runtime on them and came to its end",
+    advice: `./fleet up --stack ${stack}`,
+  };
+}
+
+/** Whether a stack on AWS is to have a fleet, by its setting `layers`, unchecked: all layers when left out. */
+export const makesFleet = (layers: unknown): boolean =>
+  !Array.isArray(layers) || layers.includes("fleet");
 
 /** The stack's target where that is on AWS; null elsewhere. */
 export function cloudTarget(stack: string): "ec2" | "eks" | null {
@@ -66,7 +91,7 @@ export async function lookAtCloud(
     preset: String(preset ?? ""),
     endpoint,
     planned: { nodes: list("nodes"), shards: list("shards") },
-    ...(await judge(stack, endpoint, ask)),
+    ...(await judge({ stack, endpoint, target: String(target ?? "") }, ask)),
   };
 }
 
@@ -74,7 +99,11 @@ const LAYERS: readonly string[] = ["base", "data", "compute"];
 
 type Judged = Pick<CloudStatus, "status" | "answer" | "text" | "notes">;
 
-async function judge(stack: string, endpoint: string, ask: typeof fetch): Promise<Judged> {
+async function judge(
+  { stack, endpoint, target }: { stack: string; endpoint: string; target: string },
+  ask: typeof fetch,
+): Promise<Judged> {
+  const none = () => `no fleet runs here yet: ${whyNoFleet(stack, target).why}`;
   let response: Response;
   let body: unknown;
   try {
@@ -85,7 +114,7 @@ async function judge(stack: string, endpoint: string, ask: typeof fetch): Promis
     return {
       status: "down",
       answer: "unreachable",
-      text: `no fleet runs here yet: ${NO_RUNTIME}; nothing answers at ${endpoint} (${reasonOf(error as Error)})`,
+      text: `${none()}; nothing answers at ${endpoint} (${reasonOf(error as Error)})`,
       notes: [`what was made can be looked at with ./fleet output --stack ${stack}`],
     };
   }
@@ -94,7 +123,7 @@ async function judge(stack: string, endpoint: string, ask: typeof fetch): Promis
     return {
       status: "down",
       answer: code,
-      text: `no fleet runs here yet: ${NO_RUNTIME}; ${endpoint} is reached, and answers 503 no_fleet to everybody`,
+      text: `${none()}; ${endpoint} is reached, and answers 503 no_fleet to everybody`,
       notes: [],
     };
   }
@@ -164,7 +193,7 @@ export async function answersInCloud(
   outputs: Fields,
   layers: unknown = rawSettings(stack).layers,
 ): Promise<boolean> {
-  if (Array.isArray(layers) && !layers.includes("fleet")) return false;
+  if (!makesFleet(layers)) return false;
   const { status, text } = await lookAtCloud(stack, outputs);
   if (status !== "down") return true;
   throw new CommandFailed(
@@ -176,9 +205,10 @@ export async function answersInCloud(
 
 /** For every command that needs a fleet to talk to. */
 export function noFleetOn(stack: string, target: string): CommandFailed {
+  const { why, advice } = whyNoFleet(stack, target);
   return new CommandFailed(
     `Stack ${stack} has no fleet to talk to`,
-    `its target is ${target}, and ${NO_RUNTIME}`,
-    `./fleet status --stack ${stack} says what is there`,
+    `its target is ${target}, and ${why}`,
+    advice ?? `./fleet status --stack ${stack} says what is there`,
   );
 }

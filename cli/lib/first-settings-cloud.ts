@@ -9,7 +9,11 @@ export function awsLines(answers: Answers, target: "ec2" | "eks"): string[] {
     `    region: ${region}`,
     `    accountId: ${JSON.stringify(account)} # every other account is refused`,
     domain === undefined
-      ? unset("domain", "chat.example.com", "in a zone of yours on Route 53; unset: no TLS")
+      ? unset(
+          "domain",
+          "chat.example.com",
+          "in a zone of yours on Route 53; unset: no certificate that everybody trusts",
+        )
       : setting("domain", domain, "in a zone of yours on Route 53"),
     ...budgetLines(answers),
     ...(target === "eks" ? clusterLines(answers) : []),

@@ -4,11 +4,9 @@ import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { endpoint } from "../../gateway/address.ts";
 import type { FleetConfig } from "../../gateway/config.ts";
 import { localDataDir } from "../../stacks/data-dir.ts";
-import { checkStackName, preparePulumi, requireStack } from "../pulumi.ts";
 import { rawSettings } from "../settings.ts";
-import { cloudTarget, noFleetOn } from "./cloud-status.ts";
 import { CommandFailed } from "./errors.ts";
-import { outputsOf } from "./stack-outputs.ts";
+import { type FleetPlace, requireFleet } from "./fleet-place.ts";
 
 /** How to reach one stack's fleet, and as whom. */
 export interface FleetAccess {
@@ -29,19 +27,21 @@ export interface FleetAccess {
 /**
  * Access to a fleet on this machine comes from its own files (mode 0600), which costs no Pulumi run; to
  * one on hosts from the stack's outputs, decrypted for this process alone.
- * @throws CommandFailed when the stack was never brought up, or is on AWS, where none runs yet.
+ * @throws CommandFailed when the stack was never brought up, or no fleet runs on what it makes.
  */
 export async function fleetAccess(stack: string): Promise<FleetAccess> {
-  const cloud = cloudTarget(stack);
-  if (cloud) throw noFleetOn(stack, cloud);
-  return rawSettings(stack).target === "hosts" ? await onHosts(stack) : here(stack);
+  return accessAt(stack, await requireFleet(stack, { showSecrets: true }));
 }
 
-async function onHosts(stack: string): Promise<FleetAccess> {
-  checkStackName(stack);
-  const runner = await preparePulumi({ release: false });
-  requireStack(runner, stack);
-  const outputs = outputsOf(runner, stack, { showSecrets: true });
+/** {@link fleetAccess} to a fleet of which is known where it is, with the outputs decrypted. */
+export function accessAt(
+  stack: string,
+  place: Exclude<FleetPlace, { at: "nowhere" }>,
+): FleetAccess {
+  return place.at === "here" ? here(stack) : onHosts(stack, place.outputs);
+}
+
+function onHosts(stack: string, outputs: Readonly<Record<string, unknown>>): FleetAccess {
   const { endpoint, token, adminToken, target, preset, caCertificate } = outputs;
   const texts = [endpoint, token, adminToken];
   if (texts.some((text) => typeof text !== "string" || text === "")) {

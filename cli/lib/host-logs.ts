@@ -1,10 +1,9 @@
 import { NODE_UNIT } from "../../components/node/unit.ts";
 import { hostConnection } from "../../plugin/host/connection.ts";
 import { type HostConnection, HostUnreachable, type OpenShell } from "../../plugin/host/shell.ts";
-import { checkStackName, preparePulumi, requireStack } from "../pulumi.ts";
 import { CommandFailed } from "./errors.ts";
+import { requireFleet } from "./fleet-place.ts";
 import { type LogLine, parseLine } from "./log-lines.ts";
-import { outputsOf } from "./stack-outputs.ts";
 import { say } from "./terminal.ts";
 
 /** The hosts of a stack as its outputs name them. */
@@ -12,14 +11,16 @@ export function hostsOf(outputs: Readonly<Record<string, unknown>>): HostConnect
   return hostConnection.array().catch([]).parse(outputs.hosts);
 }
 
-/** Hosts and shards of a stack, as its last `up` wrote them down. */
+/**
+ * Hosts and shards of a stack, as its last `up` wrote them down; none where the fleet is on this machine.
+ * @throws CommandFailed when no fleet runs on what the stack makes
+ */
 export async function recordedHosts(
   stack: string,
 ): Promise<{ hosts: HostConnection[]; shards: string[] }> {
-  checkStackName(stack);
-  const runner = await preparePulumi({ release: false });
-  requireStack(runner, stack);
-  const outputs = outputsOf(runner, stack);
+  const place = await requireFleet(stack);
+  if (place.at === "here") return { hosts: [], shards: [] };
+  const { outputs } = place;
   const shards = Array.isArray(outputs.shards) ? (outputs.shards as string[]) : [];
   return { hosts: hostsOf(outputs), shards };
 }

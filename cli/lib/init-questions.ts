@@ -63,7 +63,7 @@ export async function askFor(given: Partly): Promise<Partly> {
     const must = cloud && so.environment === "prod";
     const message = must
       ? "Under which name do people reach it? In a zone of yours on Route 53"
-      : "Under which name do people reach it? Empty: none, and no TLS";
+      : "Under which name do people reach it? Empty: none, and no certificate that everybody trusts";
     await ask("domain", () => line(message, RULES.domain, must ? undefined : ""));
   }
   await ask("preset", () => select({ message: "How large?", output, options: sizes(so) }));

@@ -56,6 +56,14 @@ export function utc(at: number | string): string {
   return new Date(at).toISOString().replace("T", " ").slice(0, 19);
 }
 
+/** Where a moment is kept, in a word: the host that has it, or the one place for all replicas. */
+export function keptAt(
+  { site }: Pick<PointInTime, "site">,
+  { target }: Pick<FleetAccess, "target">,
+): string {
+  return site ?? (target === "ec2" ? "S3" : "target");
+}
+
 /** Asks, unless it was said already. Throws on "no", and where nobody is there to ask. */
 export async function agree(question: string, yes: boolean): Promise<void> {
   if (yes) return;

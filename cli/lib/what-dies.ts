@@ -33,8 +33,9 @@ function localLine(settings: Record<string, unknown>): string {
 }
 
 function cloudLines(settings: Record<string, unknown>): string[] {
+  const kept = settings.target === "ec2" ? "databases and the hosts' state volumes" : "databases";
   const data = keepsData(settings)
-    ? "  databases leave a LAST SNAPSHOT; a bucket that holds something stops the destroy, as keepData says"
+    ? `  ${kept} leave a LAST SNAPSHOT; a bucket that holds something stops the destroy, as keepData says`
     : "  databases, buckets and volumes are DELETED with all that is in them, backups too (keepData: true keeps the last of each)";
   return [
     data,

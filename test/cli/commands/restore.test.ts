@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { drillText } from "../../../cli/commands/restore.ts";
+import { keptAt } from "../../../cli/lib/moments.ts";
 
 const point = {
   at: "2026-11-21T15:00:03.000Z",
@@ -13,19 +14,22 @@ const point = {
 };
 
 it("shows for each shard what came back, how old it was and how long it took", () => {
-  const text = drillText({
-    shards: [
-      { shard: "s1", point, ageMs: 4_000, bytes: 4 * 2 ** 20, sessions: 12, tookMs: 1_200 },
-      {
-        shard: "s2",
-        point: { ...point, site: null },
-        ageMs: 90_000,
-        bytes: 2 ** 20,
-        sessions: null,
-        tookMs: 300,
-      },
-    ],
-  });
+  const text = drillText(
+    {
+      shards: [
+        { shard: "s1", point, ageMs: 4_000, bytes: 4 * 2 ** 20, sessions: 12, tookMs: 1_200 },
+        {
+          shard: "s2",
+          point: { ...point, site: null },
+          ageMs: 90_000,
+          bytes: 2 ** 20,
+          sessions: null,
+          tookMs: 300,
+        },
+      ],
+    },
+    { target: "hosts" },
+  );
   expect(text.split("\n").map((line) => line.trim().split(/ {2,}/))).toMatchInlineSnapshot(`
     [
       [
@@ -69,5 +73,12 @@ it("shows for each shard what came back, how old it was and how long it took", (
 });
 
 it("promises nothing where nothing was restored", () => {
-  expect(drillText({ shards: [] })).toBe("No shard was restored.");
+  expect(drillText({ shards: [] }, { target: "hosts" })).toBe("No shard was restored.");
+});
+
+it("names the bucket where one place has the replicas of all hosts", () => {
+  const bucket = { ...point, site: null };
+  expect(keptAt(bucket, { target: "ec2" })).toBe("S3");
+  expect(keptAt(bucket, { target: "hosts" })).toBe("target");
+  expect(keptAt(point, { target: "hosts" })).toBe("b");
 });

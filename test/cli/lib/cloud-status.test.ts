@@ -4,8 +4,9 @@ import { afterEach, describe, expect, test } from "vitest";
 import {
   answersInCloud,
   lookAtCloud,
-  NO_RUNTIME,
+  noFleetOn,
   renderCloudStatus,
+  whyNoFleet,
 } from "../../../cli/lib/cloud-status.ts";
 import { CommandFailed } from "../../../cli/lib/errors.ts";
 import { NO_FLEET } from "../../../components/edge/answers.ts";
@@ -45,7 +46,9 @@ describe("the status of a stack on AWS", () => {
       shards: [],
       planned: { nodes: ["a", "b", "c"], shards: ["s1", "s2"] },
     });
-    expect(status.text).toContain(`no fleet runs here yet: ${NO_RUNTIME}`);
+    expect(status.text).toContain(
+      "no fleet runs here yet: this version does not put the runtime on EKS",
+    );
     const page = renderCloudStatus(status);
     expect(page).toContain("prod · medium · eks");
     expect(page).toContain("DOWN: no fleet runs here yet");
@@ -109,5 +112,25 @@ describe("the end of an up on AWS", () => {
     expect(await answersInCloud("prod", { base: {} }, ["base", "data"])).toBe(false);
     const gone = outputs("http://127.0.0.1:1");
     expect(await answersInCloud("prod", gone, ["base", "data", "compute"])).toBe(false);
+  });
+});
+
+describe("why no fleet runs on a stack of AWS", () => {
+  test.each([
+    ["eks", undefined, "does not put the runtime on EKS", undefined],
+    ["ec2", ["base", "data"], "makes base and data alone (openclaw-fleet:layers)", undefined],
+    ["ec2", ["compute", "fleet"], "name no hosts", "./fleet up --stack nowhere"],
+    ["ec2", undefined, "name no hosts", "./fleet up --stack nowhere"],
+  ])("target %s, layers %j", (target, layers, why, advice) => {
+    const found = whyNoFleet("nowhere", target, layers);
+    expect(found.why).toContain(why);
+    expect(found.advice).toBe(advice);
+  });
+
+  test("a command without a fleet names the target, the reason and a way on", () => {
+    const { message, why, advice } = noFleetOn("nowhere", "eks");
+    expect([message, why, advice].join("; ")).toMatch(
+      /Stack nowhere has no fleet.*target is eks.*\.\/fleet status --stack nowhere/,
+    );
   });
 });

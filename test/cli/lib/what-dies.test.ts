@@ -14,6 +14,9 @@ test("a destroy on AWS names account, region, fleet, nodes and shards", () => {
 test("what happens to data is said as the settings have it", () => {
   expect(whatDies("team", OUTPUTS, AWS)).toContain("DELETED");
   expect(whatDies("team", OUTPUTS, { ...AWS, keepData: true })).toContain("LAST SNAPSHOT");
+  expect(whatDies("team", OUTPUTS, { ...AWS, target: "ec2", keepData: true })).toContain(
+    "state volumes leave a LAST SNAPSHOT",
+  );
   expect(whatDies("dev", OUTPUTS, { keepData: true })).toContain("KEPT on disk");
   expect(whatDies("dev", {}, {})).toContain("none recorded");
 });

@@ -1,0 +1,30 @@
+import { afterEach, expect, test, vi } from "vitest";
+import { announce } from "../../cli/announce.ts";
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+function said(stack: string, outputs: Readonly<Record<string, unknown>>): string {
+  const write = vi.spyOn(process.stdout, "write").mockReturnValue(true);
+  announce(stack, outputs);
+  const text = write.mock.calls.map(([part]) => String(part)).join("");
+  write.mockRestore();
+  return text;
+}
+
+const ENDPOINT = "https://203.0.113.7";
+
+test("the end of an up says where the fleet is and what to do next, for its stack", () => {
+  const text = said("staging", { endpoint: ENDPOINT, target: "ec2", caCertificate: null });
+  expect(text).toContain(`Ready: ${ENDPOINT}`);
+  expect(text).toContain('./fleet chat --stack staging "hello"');
+  expect(text).toContain("./fleet output token --show-secrets --stack staging");
+  expect(text).not.toContain("caCertificate");
+  expect(said("dev", { endpoint: ENDPOINT, target: "local" })).not.toContain("--stack");
+});
+
+test("where nobody but the fleet vouches for its front, it says what clients need", () => {
+  const outputs = { endpoint: ENDPOINT, target: "ec2", caCertificate: "-----BEGIN" };
+  expect(said("staging", outputs)).toContain("./fleet output caCertificate --stack staging");
+});

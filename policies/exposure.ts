@@ -93,7 +93,12 @@ export const hostByAddress: Policy = {
   unknown: "Groups are followed by what properties came from, so that no id needs to be known.",
   validateStack({ resources }, report) {
     for (const host of allOf(resources, TYPE.instance, TYPE.launchTemplate)) {
-      const groups = from(host, "vpcSecurityGroupIds").filter(({ urn }) => !below(urn, EDGE));
+      const cards = from(host, "primaryNetworkInterface").flatMap((card) =>
+        from(card, "securityGroups"),
+      );
+      const groups = [...from(host, "vpcSecurityGroupIds"), ...cards].filter(
+        ({ urn }) => !below(urn, EDGE),
+      );
       for (const { rule, holder } of ingressOf(resources, groups)) {
         if (rule.source !== undefined)
           report(`${openTo(rule)} from ${shown(rule.source)} to ${host.name}`, holder.urn);

@@ -1,3 +1,4 @@
+import { groupsOf } from "../rules/interfaces.ts";
 import { type Row, textAt, valuesAt } from "../world.ts";
 import { BUCKET, each, has, INGRESS, type Law, part, someOpen } from "./law.ts";
 
@@ -102,9 +103,7 @@ export const DATA_LAWS: readonly Law[] = [
     says: "whoever runs the fleet reaches every store",
     broken: (world) => {
       const runners = [
-        ...world
-          .of("aws:ec2/instance:Instance")
-          .flatMap((one) => valuesAt(one.inputs, "vpcSecurityGroupIds[]")),
+        ...world.of("aws:ec2/instance:Instance").flatMap((one) => groupsOf(one, world)),
         ...world
           .of("aws:eks/cluster:Cluster")
           .map((one) => textAt(one.state, "vpcConfig.clusterSecurityGroupId")),

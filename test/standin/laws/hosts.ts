@@ -1,4 +1,5 @@
-import { type Row, valuesAt } from "../world.ts";
+import { groupsOf, mappedInterfaces, subnetIdOf } from "../rules/interfaces.ts";
+import { valuesAt } from "../world.ts";
 import {
   actionsOf,
   allowed,
@@ -13,8 +14,6 @@ import {
 
 const INSTANCE = "aws:ec2/instance:Instance";
 
-const groupsOf = (row: Row) => valuesAt(row.inputs, "vpcSecurityGroupIds[]");
-
 export const HOSTS_LAWS: readonly Law[] = [
   {
     says: "a machine has a way out to AWS",
@@ -22,7 +21,7 @@ export const HOSTS_LAWS: readonly Law[] = [
       const association = world.find(
         "aws:ec2/routeTableAssociation:RouteTableAssociation",
         "subnetId",
-        row.inputs.subnetId,
+        subnetIdOf(row, world),
       );
       const way = world
         .of("aws:ec2/route:Route")
@@ -34,7 +33,7 @@ export const HOSTS_LAWS: readonly Law[] = [
       if (!way) return "its subnet has no default route";
       const out = world
         .of(EGRESS)
-        .some((one) => groupsOf(row).includes(one.inputs.securityGroupId));
+        .some((one) => groupsOf(row, world).includes(one.inputs.securityGroupId));
       return !out && "no rule lets it out";
     }),
   },
@@ -43,8 +42,10 @@ export const HOSTS_LAWS: readonly Law[] = [
     broken: each(INSTANCE, (row, world) => {
       const into = world
         .of(INGRESS)
-        .filter((one) => groupsOf(row).includes(one.inputs.securityGroupId));
-      const own = into.some((one) => groupsOf(row).includes(one.inputs.referencedSecurityGroupId));
+        .filter((one) => groupsOf(row, world).includes(one.inputs.securityGroupId));
+      const own = into.some((one) =>
+        groupsOf(row, world).includes(one.inputs.referencedSecurityGroupId),
+      );
       if (!own && world.of(INSTANCE).length > 1) return "its peers may not reach it";
       const fronts = world.of(BALANCER).flatMap((one) => valuesAt(one.inputs, "securityGroups[]"));
       const served =
@@ -63,26 +64,21 @@ export const HOSTS_LAWS: readonly Law[] = [
     ),
   },
   {
-    says: "a host may keep replicas and read its secrets",
+    says: "a host may keep replicas, and read no secret: what it needs is brought to it",
     broken: (world) => {
       const profiles = new Set(world.of(INSTANCE).map((one) => one.inputs.iamInstanceProfile));
       const roles = world
         .of("aws:iam/instanceProfile:InstanceProfile")
         .filter((one) => profiles.has(one.id))
         .map((one) => one.inputs.role);
-      const wanted = [
-        "s3:GetObject",
-        "s3:PutObject",
-        "s3:ListBucket",
-        ...(world.of("aws:secretsmanager/secret:Secret").length > 1
-          ? ["secretsmanager:GetSecretValue"]
-          : []),
-      ];
-      return roles.flatMap((role) =>
-        wanted
-          .filter((one) => !allowed(actionsOf(world, role), one))
-          .map((one) => `role ${role} may not ${one}`),
-      );
+      const wanted = ["s3:GetObject", "s3:PutObject", "s3:ListBucket"];
+      return roles.flatMap((role) => {
+        const may = (one: string) => allowed(actionsOf(world, role), one);
+        return [
+          ...wanted.filter((one) => !may(one)).map((one) => `role ${role} may not ${one}`),
+          ...["secretsmanager:GetSecretValue"].filter(may).map((one) => `role ${role} may ${one}`),
+        ];
+      });
     },
   },
   {
@@ -90,7 +86,7 @@ export const HOSTS_LAWS: readonly Law[] = [
     broken: (world) => {
       const hosts = world.of(INSTANCE);
       if (hosts.length === 0 || world.of(BALANCER).length > 0) return [];
-      const groups = hosts.flatMap(groupsOf);
+      const groups = hosts.flatMap((host) => groupsOf(host, world));
       const shut = [80, 443].filter((port) => !groups.some((group) => opens(world, group, port)));
       const named = world
         .of("aws:route53/record:Record")
@@ -114,7 +110,7 @@ export const HOSTS_LAWS: readonly Law[] = [
     says: "an address that is paid for is used, or waits for the host that takes it over",
     broken: (world) => {
       const used = [
-        ...world.of("aws:ec2/eipAssociation:EipAssociation").map((one) => one.inputs.allocationId),
+        ...mappedInterfaces(world).map(({ eip }) => eip),
         ...world
           .of("aws:ec2/natGateway:NatGateway")
           .flatMap((one) => [

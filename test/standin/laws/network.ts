@@ -1,3 +1,4 @@
+import { mappedInterfaces } from "../rules/interfaces.ts";
 import { valuesAt } from "../world.ts";
 import { BALANCER, each, has, type Law, opens, SUBNET } from "./law.ts";
 
@@ -27,10 +28,7 @@ export const NETWORK_LAWS: readonly Law[] = [
       const subnets = [
         ...world.of("aws:ec2/natGateway:NatGateway").map((one) => one.inputs.subnetId),
         ...world.of(BALANCER).flatMap((one) => valuesAt(one.inputs, "subnets[]")),
-        ...world
-          .of("aws:ec2/instance:Instance")
-          .filter((one) => one.inputs.associatePublicIpAddress === true)
-          .map((one) => one.inputs.subnetId),
+        ...mappedInterfaces(world).map(({ card }) => card.inputs.subnetId),
       ].filter((id) => id !== undefined);
       return subnets.flatMap((id) => {
         const association = world.find(

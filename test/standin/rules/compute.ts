@@ -1,8 +1,9 @@
-import { machineOf } from "../machines.ts";
+import { textAt } from "../world.ts";
+import { addressIn, INTERFACE, interfaceOf, PRIMARY, subnetIdOf } from "./interfaces.ts";
 import { keyRef } from "./keys-logs.ts";
-import { arnOf, cidrRange, ec2Id, exclusive, need, oneOf, present, ref } from "./parts.ts";
+import { arnOf, ec2Id, exclusive, need, oneOf, present, ref } from "./parts.ts";
 import { groupNeed } from "./security-groups.ts";
-import type { Made, Rules } from "./types.ts";
+import type { Rules } from "./types.ts";
 
 const SUBNET = "aws:ec2/subnet:Subnet";
 const PROFILE = "aws:iam/instanceProfile:InstanceProfile";
@@ -44,6 +45,19 @@ export const COMPUTE: Rules = {
       oneOf(i, "ami", "launchTemplate"),
       oneOf(i, "instanceType", "launchTemplate"),
       exclusive(i, "userData", "userDataBase64"),
+      // They are the interface's.
+      ...[
+        "associatePublicIpAddress",
+        "ipv6AddressCount",
+        "ipv6Addresses",
+        "networkInterfaces",
+        "privateIp",
+        "secondaryPrivateIps",
+        "securityGroups",
+        "sourceDestCheck",
+        "subnetId",
+        "vpcSecurityGroupIds",
+      ].map((other) => exclusive(i, "primaryNetworkInterface", other)),
       typeof i.userData === "string" && i.userData.length > 16_384
         ? "userData is over 16 KiB"
         : null,
@@ -51,8 +65,10 @@ export const COMPUTE: Rules = {
         ? "userDataBase64 is over 16 KiB"
         : null,
     ],
+    unique: [["primaryNetworkInterface"]],
     needs: [
       ref("subnetId", SUBNET),
+      ref(PRIMARY, INTERFACE),
       groupNeed("vpcSecurityGroupIds[]"),
       ref("iamInstanceProfile", PROFILE),
       keyRef("rootBlockDevice.kmsKeyId"),
@@ -60,29 +76,31 @@ export const COMPUTE: Rules = {
       need(
         "an instance's subnet has a way out",
         (row, world) => {
+          const subnetId = subnetIdOf(row, world);
           const association = world.find(
             "aws:ec2/routeTableAssociation:RouteTableAssociation",
             "subnetId",
-            row.inputs.subnetId,
+            subnetId,
           );
           return association
             ? null
-            : `subnet ${row.inputs.subnetId} has no route table: the instance starts without network`;
+            : `subnet ${subnetId} has no route table: the instance starts without network`;
         },
         ["create"],
       ),
     ],
     computed: (made, id) => ({
       arn: arnOf(made, "ec2", `instance/${id}`),
-      privateIp: made.inputs.privateIp ?? addressIn(made),
+      privateIp:
+        interfaceOf(made, made.world)?.state.privateIp ?? made.inputs.privateIp ?? addressIn(made),
       privateDns: `ip-10-0-0-${made.number(250)}.${made.scope.region}.compute.internal`,
       publicIp:
         made.inputs.associatePublicIpAddress === true ? `198.51.100.${made.number(250)}` : "",
-      primaryNetworkInterfaceId: `eni-0${made.hex(16)}`,
+      primaryNetworkInterfaceId: textAt(made.inputs, PRIMARY) ?? `eni-0${made.hex(16)}`,
       instanceState: "running",
       availabilityZone:
         made.inputs.availabilityZone ??
-        made.world.find(SUBNET, "id", made.inputs.subnetId)?.state.availabilityZone ??
+        made.world.find(SUBNET, "id", subnetIdOf(made, made.world))?.state.availabilityZone ??
         "",
     }),
   },
@@ -165,26 +183,6 @@ export const COMPUTE: Rules = {
       }),
     ],
   },
-  "aws:ec2/eipAssociation:EipAssociation": {
-    source: "ec2/ec2_eip_association.go",
-    id: ec2Id("eipassoc"),
-    replaces: [
-      "allocationId",
-      "allowReassociation",
-      "instanceId",
-      "networkInterfaceId",
-      "privateIpAddress",
-      "publicIp",
-    ],
-    needs: [ref("allocationId", "aws:ec2/eip:Eip"), ref("instanceId", INSTANCE)],
-  },
-  "aws:ec2/networkInterface:NetworkInterface": {
-    source: "ec2/vpc_network_interface.go",
-    id: ec2Id("eni"),
-    replaces: ["interfaceType", "subnetId"],
-    needs: [ref("subnetId", SUBNET), groupNeed("securityGroups[]")],
-    computed: (made, id) => ({ arn: arnOf(made, "ec2", `network-interface/${id}`) }),
-  },
   "aws:ec2/placementGroup:PlacementGroup": {
     source: "ec2/ec2_placement_group.go",
     id: (made) => String(made.inputs.name),
@@ -221,14 +219,3 @@ export const COMPUTE: Rules = {
     }),
   },
 };
-
-/** The address of a host that is there, or one of the machine's subnet; the first four are AWS's own. */
-function addressIn(made: Made): string {
-  const machine = machineOf(made.urn, made.world);
-  if (machine) return machine.address;
-  const subnet = made.world.find(SUBNET, "id", made.inputs.subnetId);
-  const range = cidrRange(subnet?.inputs.cidrBlock);
-  if (!range) return "10.0.0.4";
-  const at = range.first + 4 + made.number(range.last - range.first - 5);
-  return [24, 16, 8, 0].map((bits) => Math.floor(at / 2 ** bits) % 256).join(".");
-}

@@ -6,9 +6,11 @@ import { EKS } from "./eks.ts";
 import { busyRole, EKS_ACCESS } from "./eks-access.ts";
 import { FILES_RULES } from "./files.ts";
 import { FIREWALL } from "./firewall.ts";
+import { FLEET } from "./fleet.ts";
 import { GONE } from "./gone.ts";
 import { RELEASE, RELEASE_RULE } from "./helm.ts";
 import { IAM } from "./iam.ts";
+import { INTERFACES } from "./interfaces.ts";
 import { KEYS_LOGS } from "./keys-logs.ts";
 import { kubernetesRule } from "./kubernetes.ts";
 import { NAMES } from "./names.ts";
@@ -47,9 +49,11 @@ export const RULES: Rules = {
   ...withBusyRoles("aws:iam/rolePolicy:RolePolicy"),
   ...withBusyRoles("aws:iam/rolePolicyAttachment:RolePolicyAttachment"),
   ...COMPUTE,
+  ...INTERFACES,
   ...SMALL,
   ...RANDOM,
   ...GONE,
+  ...FLEET,
   [RELEASE]: RELEASE_RULE,
 };
 

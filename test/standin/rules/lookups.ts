@@ -50,6 +50,19 @@ export const LOOKUPS: Readonly<Record<string, Lookup>> = {
       reverseDnsPrefix: "com.amazonaws",
     });
   },
+  "aws:secretsmanager/getSecretVersion:getSecretVersion": ({ secretId }, world) => {
+    const versions = world
+      .of("aws:secretsmanager/secretVersion:SecretVersion")
+      .filter(({ inputs }) => inputs.secretId === secretId);
+    const newest = versions.sort((a, b) => b.turn - a.turn)[0];
+    if (!newest) {
+      throw new Refusal(
+        `ResourceNotFoundException: Secrets Manager can't find the specified secret value for ${secretId}`,
+      );
+    }
+    const { secretString, versionId } = newest.state;
+    return found(newest.id, { arn: secretId, secretId, secretString, versionId });
+  },
   // A role is seen by its session, as STS says it.
   "aws:index/getCallerIdentity:getCallerIdentity": (_, __, { account, caller }) =>
     found(account, {

@@ -1,5 +1,6 @@
 import { machineOf } from "../machines.ts";
 import { textAt } from "../world.ts";
+import { INTERFACE, mappedInterfaces, mappedNeed } from "./interfaces.ts";
 import {
   arnOf,
   cidrRange,
@@ -119,7 +120,13 @@ export const NETWORK: Rules = {
       const nat = world
         .of("aws:ec2/natGateway:NatGateway")
         .find((one) => ids.has(String(one.inputs.subnetId)) || one.inputs.vpcId === vpc);
-      return nat ? `DependencyViolation: ${nat.id} has a public address in ${vpc}` : null;
+      if (nat) return `DependencyViolation: ${nat.id} has a public address in ${vpc}`;
+      const mapped = mappedInterfaces(world).find(({ card }) =>
+        ids.has(String(card.inputs.subnetId)),
+      );
+      return mapped
+        ? `DependencyViolation: network ${vpc} has some mapped public address(es), ${mapped.eip} among them`
+        : null;
     },
   },
   "aws:ec2/eip:Eip": {
@@ -139,7 +146,11 @@ export const NETWORK: Rules = {
     ],
     values: { domain: ["vpc", "standard"] },
     faults: (i) => [exclusive(i, "instance", "networkInterface")],
-    needs: [ref("instance", "aws:ec2/instance:Instance")],
+    needs: [
+      ref("instance", "aws:ec2/instance:Instance"),
+      ref("networkInterface", INTERFACE),
+      mappedNeed("networkInterface"),
+    ],
     computed: (made, id) => ({
       arn: arnOf(made, "ec2", `elastic-ip/${id}`),
       allocationId: id,

@@ -126,7 +126,7 @@ const PARTS: readonly RegExp[] = [
   /^aws:ec2\/subnetCidrReservation:/,
   /^aws:lb\/targetGroupAttachment:/,
   /^aws:secretsmanager\/secretVersion:/,
-  /^openclaw:host:(Credentials|Fleet)$/,
+  /^openclaw:host:(Credentials|Drained|Fleet)$/,
   /^openclaw:kube:Gone$/,
   /^random:/,
 ];

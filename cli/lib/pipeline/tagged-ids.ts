@@ -46,6 +46,7 @@ const FORMS: Readonly<Record<string, (arn: string) => string | undefined>> = {
   "aws:ec2/internetGateway:InternetGateway": last("ec2", "internet-gateway"),
   "aws:ec2/launchTemplate:LaunchTemplate": last("ec2", "launch-template"),
   "aws:ec2/natGateway:NatGateway": last("ec2", "natgateway"),
+  "aws:ec2/networkInterface:NetworkInterface": last("ec2", "network-interface"),
   "aws:ec2/routeTable:RouteTable": last("ec2", "route-table"),
   "aws:ec2/securityGroup:SecurityGroup": last("ec2", "security-group"),
   "aws:ec2/subnet:Subnet": last("ec2", "subnet"),

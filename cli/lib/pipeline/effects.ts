@@ -49,6 +49,7 @@ const RESTARTS: Readonly<Record<string, readonly string[]>> = {
   "kubernetes:apps/v1:StatefulSet": ["spec"],
   "openclaw:local:Node": ["*"],
   "openclaw:host:Artifact": [],
+  "openclaw:host:Drained": ["machine"],
   "openclaw:host:Release": ["*"],
 };
 
@@ -56,6 +57,7 @@ const RESTARTS: Readonly<Record<string, readonly string[]>> = {
 const SERVES: ReadonlySet<string> = new Set([
   ...Object.keys(RESTARTS),
   "aws:ec2/launchTemplate:LaunchTemplate",
+  "aws:ec2/networkInterface:NetworkInterface",
   "aws:ec2/volumeAttachment:VolumeAttachment",
   "aws:ec2/vpc:Vpc",
   "aws:ec2/subnet:Subnet",

@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { cacheEntry } from "../../../toolchain/cache.ts";
 import { type GoBuild, goBuild, usualGo } from "../../../toolchain/go-build.ts";
 import { createProgress } from "../../../toolchain/progress.ts";
@@ -41,11 +41,23 @@ async function build(folder: string): Promise<void> {
   await goBuild(BUILD, go, folder);
 }
 
-/** A real S3 server on loopback that checks signatures, with one bucket. */
+/** How Amazon's own is called: HTTPS at its usual port, each bucket by a name of its own. */
+export interface AsAmazon {
+  /** This machine's address that it listens at. */
+  readonly address: string;
+  readonly region: string;
+  /** Of `*.s3.<region>.amazonaws.com`, PEM. */
+  readonly certificate: { readonly cert: string; readonly key: string };
+}
+
+const HTTPS = 443;
+
+/** A real S3 server that checks signatures, with one bucket; on loopback, or in Amazon's place. */
 export class TestS3 {
   readonly base = mkdtempSync(join(tmpdir(), "s3-"));
   readonly bucket = "replicas";
   readonly port: number;
+  readonly #amazon: AsAmazon | null;
   readonly credentials = {
     accessKeyId: "test",
     secretAccessKey: randomBytes(16).toString("hex"),
@@ -53,18 +65,34 @@ export class TestS3 {
   readonly #program: string;
   #child: ChildProcess | null = null;
 
-  private constructor(port: number, program: string) {
+  private constructor(port: number, program: string, amazon: AsAmazon | null) {
     this.port = port;
     this.#program = program;
+    this.#amazon = amazon;
   }
 
-  static async start(): Promise<TestS3> {
-    const server = new TestS3(await freePort(), await program());
-    mkdirSync(join(server.base, "data", server.bucket), { recursive: true });
+  /** @param amazon @default plain HTTP on a free port of loopback, buckets by path */
+  static async start(amazon: AsAmazon | null = null): Promise<TestS3> {
+    const server = new TestS3(amazon ? HTTPS : await freePort(), await program(), amazon);
+    server.makeBucket(server.bucket);
     mkdirSync(join(server.base, "sidecar"));
     writeFileSync(join(server.base, "credentials"), JSON.stringify(server.credentials));
     await server.start();
     return server;
+  }
+
+  /** One more bucket. */
+  makeBucket(name: string): void {
+    mkdirSync(join(this.base, "data", name), { recursive: true });
+  }
+
+  /** Keys in a bucket. */
+  keys(bucket: string): string[] {
+    const folder = join(this.base, "data", bucket);
+    const all = readdirSync(folder, { recursive: true, withFileTypes: true });
+    return all
+      .filter((entry) => entry.isFile())
+      .map((entry) => relative(folder, join(entry.parentPath, entry.name)));
   }
 
   get settings() {
@@ -80,7 +108,10 @@ export class TestS3 {
 
   async start(): Promise<void> {
     const { accessKeyId, secretAccessKey } = this.credentials;
-    const args = ["--port", `127.0.0.1:${this.port}`, "--region", "us-east-1", "posix"];
+    const { address = "127.0.0.1", region = "us-east-1" } = this.#amazon ?? {};
+    const args = ["--port", `${address}:${this.port}`, "--region", region];
+    if (this.#amazon) args.push(...this.#likeAmazon(this.#amazon));
+    args.push("posix");
     // Metadata beside the objects: not every disk of a test has extended attributes.
     args.push("--sidecar", join(this.base, "sidecar"), join(this.base, "data"));
     const child = spawn(this.#program, args, {
@@ -96,8 +127,18 @@ export class TestS3 {
     child.stderr.on("data", hear);
     await eventually(async () => {
       if (child.exitCode !== null) throw new Error(`the S3 server ended: ${said}`);
-      await fetch(`http://127.0.0.1:${this.port}/`);
+      await accepts(address, this.port);
     });
+  }
+
+  #likeAmazon({ region, certificate }: AsAmazon): string[] {
+    const { cert, key } = certificate;
+    const files = Object.entries({ cert, key }).flatMap(([name, text]) => {
+      const path = join(this.base, name);
+      writeFileSync(path, text, { mode: 0o600 });
+      return [`--${name}`, path];
+    });
+    return [...files, "--virtual-domain", `s3.${region}.amazonaws.com`];
   }
 
   /** Takes the bucket away, or brings it back. */
@@ -121,6 +162,18 @@ export class TestS3 {
     await this.kill();
     rmSync(this.base, { recursive: true, force: true });
   }
+}
+
+/** Resolves when something listens there. */
+function accepts(host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host, port });
+    socket.once("error", reject);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve();
+    });
+  });
 }
 
 function freePort(): Promise<number> {

@@ -27,15 +27,15 @@ export function settingsObject(target: TargetName, preset: PresetName): Record<s
   };
 }
 
-/** The same as lines of a stack's file; later ones win. */
+/** The same as lines of a stack's file; later ones win, and undefined ones are left out. */
 export function settingsOf(
   target: TargetName,
   preset: PresetName,
   more: Readonly<Record<string, unknown>> = {},
 ): string[] {
-  return Object.entries({ ...settingsObject(target, preset), ...more }).map(
-    ([key, value]) => `openclaw-fleet:${key}: ${JSON.stringify(value)}`,
-  );
+  return Object.entries({ ...settingsObject(target, preset), ...more })
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => `openclaw-fleet:${key}: ${JSON.stringify(value)}`);
 }
 
 /** An account in use, with a zone and quotas for every preset. */

@@ -11,17 +11,36 @@ export interface Stepping {
 
 /** Pause between two looks at the databases, milliseconds. A look costs 25 µs a database. */
 export const LOOK_EVERY_MS = 100;
-/** Replication takes at most this share of the time: a step of 20 ms is followed by a pause of 180 ms. */
+/** Reading databases whole takes at most this share of the time: 1 s is followed by a pause of 9 s. */
 const SHARE = 0.1;
 const LONGEST_PAUSE_MS = 60_000;
+/** Longest pause after a step that only sent what had changed: a lost host must not take more than about a second with it. */
+const LONGEST_REST_MS = 250;
 const RETRY_FROM_MS = 250;
-const RETRY_TO_MS = 10_000;
+const RETRY_TO_MS = 2_000;
 
-/** How long to wait after a step. `failures`: failed steps in a row, this one included. */
-export function pauseAfter(step: Step["outcome"], tookMs: number, failures: number): number {
-  if (step === "failed") return Math.min(RETRY_TO_MS, RETRY_FROM_MS * 2 ** (failures - 1));
-  const rest = (tookMs * (1 - SHARE)) / SHARE;
-  return Math.min(LONGEST_PAUSE_MS, Math.max(LOOK_EVERY_MS, rest));
+/** What a pause depends on. */
+export interface Stepped {
+  outcome: Step["outcome"];
+  tookMs: number;
+  /** Failed steps in a row, this one included. */
+  failures: number;
+  /**
+   * What this step and the one before it both spent on reading databases whole, ms: the smaller of the two. One
+   * such step alone (the first of an epoch, one after a checkpoint) says nothing of the next.
+   */
+  wholeMs: number;
+}
+
+/**
+ * How long to wait after a step. What a target or a network takes is no cost to anybody here, and waiting longer for a
+ * slow one would only let more be lost with this host.
+ */
+export function pauseAfter({ outcome, tookMs, failures, wholeMs }: Stepped): number {
+  if (outcome === "failed") return Math.min(RETRY_TO_MS, RETRY_FROM_MS * 2 ** (failures - 1));
+  const nine = (1 - SHARE) / SHARE;
+  const rest = Math.min(LONGEST_REST_MS, Math.max(LOOK_EVERY_MS, tookMs * nine));
+  return Math.max(rest, Math.min(LONGEST_PAUSE_MS, wholeMs * nine));
 }
 
 export interface LoopOptions {
@@ -34,13 +53,15 @@ export interface LoopOptions {
   onFenced: (reason: string) => void;
 }
 
-/** Drives a replicator: one step at a time, as often as its cost allows. */
+/** Drives a replicator: one step at a time, as often as the cost of reading allows. */
 export class ReplicationLoop {
   readonly #options: LoopOptions;
   #cancel: (() => void) | null = null;
   #running: Promise<void> | null = null;
   #failures = 0;
   #failingSince: number | null = null;
+  /** What the last step spent on reading databases whole, ms. */
+  #wholeMs = 0;
   #stopped = false;
 
   constructor(options: LoopOptions) {
@@ -98,7 +119,11 @@ export class ReplicationLoop {
       onFenced(step.reason ?? "a later owner has the shard");
     }
     if (this.#stopped) return;
-    const pause = pauseAfter(step.outcome, clock.now() - began, this.#failures);
+    const wholeMs = Math.min(this.#wholeMs, step.wholeMs);
+    this.#wholeMs = step.wholeMs;
+    const { outcome } = step;
+    const tookMs = clock.now() - began;
+    const pause = pauseAfter({ outcome, tookMs, failures: this.#failures, wholeMs });
     this.#cancel = timers.after(pause, () => {
       this.#cancel = null;
       this.#run();

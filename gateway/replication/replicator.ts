@@ -249,6 +249,7 @@ export class Replicator {
   async #replicate(how: { whole: boolean; filesBytes: number }): Promise<Step> {
     const { target, writer, clock, log, shard } = this.#options;
     const { whole, filesBytes } = how;
+    const began = clock.now();
     const captured = await this.#databases.capture(this.#ordinary.databases, whole);
     const capturedAt = clock.now();
     if (whole && captured.changedBytes > 0 && this.#acknowledged > 0) {
@@ -275,6 +276,7 @@ export class Replicator {
       readBytes: captured.readBytes,
       changedBytes: captured.changedBytes + filesBytes,
       wholeCopies: captured.wholeCopies,
+      wholeMs: captured.wholeCopies > 0 ? capturedAt - began : 0,
     };
   }
 

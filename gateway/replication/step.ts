@@ -8,12 +8,14 @@ export interface Step {
   readBytes: number;
   changedBytes: number;
   wholeCopies: number;
+  /** Time spent on reading databases whole, ms. */
+  wholeMs: number;
   /** Why it failed. */
   reason: string | null;
 }
 
 /** A step of this outcome that did nothing. */
 export function step(outcome: Step["outcome"]): Step {
-  const none = { chunks: 0, bytes: 0, readBytes: 0, changedBytes: 0, wholeCopies: 0 };
+  const none = { chunks: 0, bytes: 0, readBytes: 0, changedBytes: 0, wholeCopies: 0, wholeMs: 0 };
   return { outcome, ...none, reason: null };
 }

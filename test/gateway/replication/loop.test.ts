@@ -7,13 +7,17 @@ const step = (outcome: Step["outcome"]): Step => ({
   reason: outcome === "fenced" ? "epoch 2" : null,
 });
 
-function world(outcomes: Step["outcome"][]) {
+function world(outcomes: (Step["outcome"] | Step)[]) {
+  const stepOf = (n: number): Step => {
+    const given = outcomes[n] ?? "nothing-new";
+    return typeof given === "string" ? step(given) : given;
+  };
   const waiting: { ms: number; fn: () => void }[] = [];
   const fenced: string[] = [];
   let lag = 0;
   let steps = 0;
   const loop = new ReplicationLoop({
-    replicator: { step: async () => step(outcomes[steps++] ?? "nothing-new"), lagMs: () => lag },
+    replicator: { step: async () => stepOf(steps++), lagMs: () => lag },
     clock: { now: () => 0 },
     timers: {
       after(ms, fn) {
@@ -39,13 +43,33 @@ function world(outcomes: Step["outcome"][]) {
   };
 }
 
-it("rests nine times as long as a step took, and looks ten times a second when there is nothing", () => {
-  expect(pauseAfter("nothing-new", 1, 0)).toBe(100);
-  expect(pauseAfter("replicated", 100, 0)).toBe(900);
-  expect(pauseAfter("replicated", 60_000, 0)).toBe(60_000);
-  expect([1, 2, 3, 9].map((failures) => pauseAfter("failed", 5, failures))).toEqual([
-    250, 500, 1_000, 10_000,
+const paused = (outcome: Step["outcome"], tookMs: number, wholeMs = 0, failures = 0): number =>
+  pauseAfter({ outcome, tookMs, wholeMs, failures });
+
+it("rests nine times as long as a step took, a quarter of a second at most, and looks ten times a second when there is nothing", () => {
+  expect(paused("nothing-new", 1)).toBe(100);
+  expect(paused("replicated", 20)).toBe(180);
+  expect(paused("replicated", 60_000)).toBe(250);
+  expect([1, 2, 3, 9].map((failures) => paused("failed", 5, 0, failures))).toEqual([
+    250, 500, 1_000, 2_000,
   ]);
+});
+
+it("rests nine times as long as databases are read whole again and again", () => {
+  expect(paused("replicated", 2_000, 1_000)).toBe(9_000);
+  expect(paused("replicated", 60_000, 30_000)).toBe(60_000);
+});
+
+it("goes on at once after the one long step with which an epoch begins", async () => {
+  const whole = { ...step("replicated"), wholeMs: 2_000 };
+  const { loop, tick, waiting } = world([whole, "replicated", whole, whole]);
+  loop.start();
+  const pauses: number[] = [];
+  for (let n = 0; n < 4; n++) {
+    await tick();
+    pauses.push(...waiting.map(({ ms }) => ms));
+  }
+  expect(pauses).toEqual([100, 100, 100, 18_000]);
 });
 
 it("is unreplicated after five seconds of failures, until one succeeds", async () => {

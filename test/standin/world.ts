@@ -54,6 +54,8 @@ export interface AccountSettings {
   readonly serviceRoles?: readonly (readonly [string, string])[];
   /** Hosts that stand for machines, by node; without them addresses are made up. */
   readonly machines?: Readonly<Record<string, StandInMachine>>;
+  /** Name or address of a load balancer that is there; made up when left out. */
+  readonly balancer?: string;
 }
 
 /** All that exists. Reading is free; changes are collected, so that a store can write them down. */

@@ -1,4 +1,5 @@
-import { request } from "node:https";
+import { request as plain } from "node:http";
+import { request as secured } from "node:https";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
 /**
@@ -6,7 +7,7 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
  * connections of one that is not ready any more, which otherwise would wait for a host without power.
  */
 export interface Balancer {
-  /** `https://127.0.0.1:port`; each front's own certificate is seen through it. */
+  /** `https://127.0.0.1:port`; each front's own certificate is seen through it. `http:` before routers. */
   readonly endpoint: string;
   close(): Promise<void>;
 }
@@ -26,13 +27,16 @@ const CONNECT_MS = 2_000;
 const HTTPS = 443;
 
 /**
- * @param ca certificate of the authority that the fronts' certificates are from, in PEM
+ * @param ca certificate of the authority that the fronts' certificates are from, in PEM; null: they are routers
+ *   without one
  * @param port of every front
+ * @param at where it listens; port 0 is a free one
  */
 export async function startBalancer(
   addresses: readonly string[],
-  ca: string,
+  ca: string | null,
   port = HTTPS,
+  at = { host: "127.0.0.1", port: 0 },
 ): Promise<Balancer> {
   const fronts: Front[] = addresses.map((address) => {
     return { address, ready: false, misses: 0, sockets: new Set() };
@@ -74,11 +78,11 @@ export async function startBalancer(
     client.pipe(server).pipe(client);
   };
   const server = createServer(pass);
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => server.listen(at.port, at.host, resolve));
   await Promise.all(fronts.map(look));
   const watches = fronts.map(watch);
   return {
-    endpoint: `https://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    endpoint: `${ca === null ? "http" : "https"}://${at.host}:${(server.address() as AddressInfo).port}`,
     close: async () => {
       closed = true;
       for (const { sockets } of fronts) for (const socket of sockets) socket.destroy();
@@ -88,10 +92,11 @@ export async function startBalancer(
   };
 }
 
-function ready(host: string, port: number, ca: string): Promise<boolean> {
+function ready(host: string, port: number, ca: string | null): Promise<boolean> {
   return new Promise((resolve) => {
-    const options = { host, port, path: "/readyz", ca, agent: false };
-    const sent = request({ ...options, signal: AbortSignal.timeout(LOOK_TIMEOUT_MS) });
+    const signal = AbortSignal.timeout(LOOK_TIMEOUT_MS);
+    const options = { host, port, path: "/readyz", agent: false as const, signal };
+    const sent = ca === null ? plain(options) : secured({ ...options, ca });
     sent.once("error", () => resolve(false));
     sent.once("response", (response) => {
       response.resume();

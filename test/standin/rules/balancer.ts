@@ -81,7 +81,9 @@ export const BALANCER_RULES: Rules = {
     computed: (made, id) => ({
       arn: id,
       arnSuffix: id.split("loadbalancer/")[1] ?? "",
-      dnsName: `${made.inputs.name}-${made.number(1_000_000_000)}.${made.scope.region}.elb.amazonaws.com`,
+      dnsName:
+        made.world.settings.balancer ??
+        `${made.inputs.name}-${made.number(1_000_000_000)}.${made.scope.region}.elb.amazonaws.com`,
       zoneId: "Z215JYRZR1TBD5",
       vpcId: "",
     }),

@@ -1,5 +1,5 @@
 import { textAt } from "../world.ts";
-import { addressIn, INTERFACE, interfaceOf, PRIMARY, subnetIdOf } from "./interfaces.ts";
+import { addressIn, INTERFACE, interfaceOf, isCutOff, PRIMARY, subnetIdOf } from "./interfaces.ts";
 import { keyRef } from "./keys-logs.ts";
 import { arnOf, ec2Id, exclusive, need, oneOf, present, ref } from "./parts.ts";
 import { groupNeed } from "./security-groups.ts";
@@ -86,6 +86,14 @@ export const COMPUTE: Rules = {
             ? null
             : `subnet ${subnetId} has no route table: the instance starts without network`;
         },
+        ["create"],
+      ),
+      need(
+        "an instance has an address that its subnet's way out takes",
+        (row, world) =>
+          row.inputs.associatePublicIpAddress !== true && isCutOff(row, world)
+            ? `${textAt(row.inputs, PRIMARY) ?? "its interface"} has no public address, and its subnet no NAT: the instance starts without network`
+            : null,
         ["create"],
       ),
     ],

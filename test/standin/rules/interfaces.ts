@@ -85,6 +85,26 @@ export function mappedInterfaces(world: World): { readonly card: Row; readonly e
   });
 }
 
+/** Whether an instance's only way out takes public addresses, and nothing has given it one. */
+export function isCutOff(instance: Row, world: World): boolean {
+  const association = world.find(
+    "aws:ec2/routeTableAssociation:RouteTableAssociation",
+    "subnetId",
+    subnetIdOf(instance, world),
+  );
+  const open = world
+    .of("aws:ec2/route:Route")
+    .some(
+      ({ inputs }) =>
+        association !== undefined &&
+        inputs.routeTableId === association.inputs.routeTableId &&
+        inputs.destinationCidrBlock === "0.0.0.0/0" &&
+        inputs.gatewayId !== undefined,
+    );
+  const id = textAt(instance.inputs, PRIMARY);
+  return open && !mappedInterfaces(world).some(({ card }) => card.id === id);
+}
+
 /** An input that maps a public address to an interface, which AWS does only where there is a way out. */
 export function mappedNeed(property: string) {
   return need(

@@ -95,6 +95,42 @@ const unavailable = (message: string) => () => {
   throw Object.assign(new Error(message), { code: "UNAVAILABLE" });
 };
 
+describe("a turn over a raw WebSocket behind another one of its session", () => {
+  /** OpenClaw has it in its queue: its own run ends with nothing, and answers under another. */
+  const queues: Send = (key, peer) => {
+    rows.push(question(key));
+    info = RUNNING;
+    peer.event("chat", { runId: key, state: "final", message: { content: "" } });
+    return { status: "started" };
+  };
+
+  test("gets the answer that comes under another run, not the empty end of its own", async () => {
+    sends = [queues];
+    looks = [
+      () => {},
+      () => {
+        rows.push(reply("recovery"));
+        info = DONE;
+      },
+    ];
+    expect((await ask()).reply).toBe("You said: turn-1");
+    expect(sentKeys()).toEqual([KEY]);
+  });
+
+  test("is asked again, not lost, when a crash forgets it there", async () => {
+    sends = [
+      (key, peer) => {
+        queues(key, peer);
+        rows = [];
+        info = EARLIER;
+      },
+      runs,
+    ];
+    expect((await ask()).reply).toBe("You said: turn-1");
+    expect(sentKeys()).toEqual([KEY, KEY]);
+  });
+});
+
 describe("a turn over a raw WebSocket whose gateway dies", () => {
   test.each([
     ["of a session that has run before", EARLIER],

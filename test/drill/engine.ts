@@ -16,11 +16,16 @@ export interface FaultResult {
   text: string;
 }
 
-/** Every shard serving, no node lost, the store there: the same words as `status` uses. */
+/**
+ * Every shard serving, no node lost, the store there: the same words as `status` uses. They are believed of a shard only
+ * when its gateway can be seen: a node that lost its store knows the others as they were before.
+ */
 export async function whole(context: FaultContext): Promise<string | null> {
   const status = await context.world.status();
   const shard = status.shards.find((one) => one.state !== "serving" && one.state !== "draining");
   if (shard) return `${shard.id} is ${shard.state}`;
+  const empty = status.shards.find(({ id }) => context.watch.gatewayOf(id) === null);
+  if (empty) return `${empty.id} is called ${empty.state}, and has no gateway`;
   const node = status.nodes.find((one) => one.state !== "active");
   if (node) return `node ${node.id} is ${node.state}`;
   if (status.nodes.length < context.world.nodes.length) return "a node is missing";
@@ -42,8 +47,8 @@ export async function waitWhole(context: FaultContext, withinMs = context.wholeM
 }
 
 /**
- * Does one fault, heals it, waits until the fleet is whole and each shard it hit has answered, and
- * writes all of that into the history. Never throws for what the fleet did; only when it is aborted.
+ * Waits until the fleet is whole, does one fault, heals it, waits until the fleet is whole again and each shard it hit has answered
+ * as it is then, and writes all of that into the history. Never throws for what the fleet did; only when it is aborted.
  */
 export async function runFault(context: FaultContext, planned: Planned): Promise<FaultResult> {
   const { name } = planned;
@@ -76,6 +81,7 @@ export async function runFault(context: FaultContext, planned: Planned): Promise
   };
   let applied: Applied;
   try {
+    await waitWhole(context);
     const status = await context.world.status();
     mark();
     applied = await context.world.apply({ ...context, mark }, planned, status);
@@ -87,19 +93,27 @@ export async function runFault(context: FaultContext, planned: Planned): Promise
   }
   const begun = put("do", applied.detail, applied, happened);
   // An error that is allowed is counted by its check; the next answer is what is waited for here.
-  const probes = applied.shards.map(async (shard) => {
+  const probe = async (shard: string) => {
     while (!context.signal.aborted && context.history.now() - begun.t < PROBE_MS) {
       const answer = await context.send(context.sessionOf(shard), 0);
-      if (answer !== null) return context.history.now() - begun.t;
+      if (answer !== null) {
+        return { ms: context.history.now() - begun.t, gateway: context.watch.gatewayOf(shard) };
+      }
       await pause(PROBE_AGAIN_MS, context.signal).catch(() => {});
     }
     return null;
-  });
+  };
+  const probes = applied.shards.map(async (shard) => ({ shard, answer: await probe(shard) }));
   try {
     await pause(holdOf(planned), context.signal);
     put("heal", await applied.heal(), applied);
     await waitWhole(context);
-    const times = await Promise.all(probes);
+    const times: (number | null)[] = [];
+    for (const { shard, answer } of await Promise.all(probes)) {
+      // The shard had answered before the fault came to it: its next answer is another gateway's.
+      const early = answer !== null && answer.gateway !== context.watch.gatewayOf(shard);
+      times.push(early ? ((await probe(shard))?.ms ?? null) : (answer?.ms ?? null));
+    }
     const silent = applied.shards.filter((_, i) => times[i] === null);
     if (silent.length > 0) throw new Overdue(`${silent.join(", ")} did not answer`);
     put("recovered", "", applied);

@@ -112,20 +112,22 @@ function minutesOfLoad(events: readonly HistoryEvent[]): number {
   return Math.max(0, Math.round((at("load ends") - at("load begins")) / 60_000));
 }
 
-/** Each fault's recovery: from it to the first answer of a probe, on the slowest of its shards. */
+/** Each fault's recovery: from it to the answer of the last probe of it, on the slowest of its shards. */
 export function recoveries(events: readonly HistoryEvent[]): Map<number, number | null> {
   const index = indexHistory(events);
   const out = new Map<number, number | null>();
   for (const fault of index.faults) {
+    // What could not be done hit nobody.
+    if (fault.shards.length === 0) continue;
     const until = fault.recovered ?? Number.POSITIVE_INFINITY;
     const probes = index.requests
       .filter(({ invoked }) => invoked.client === "probe")
       .filter(({ invoked }) => invoked.t >= fault.from && invoked.t <= until);
-    // Each shard is asked in a session of its own, again after an error.
+    // Each shard is asked in a session of its own: again after an error, and when it answered before it was hit.
     const times = [...Map.groupBy(probes, ({ invoked }) => invoked.session).values()].map(
       (asked) => {
-        const first = asked.find(({ outcome }) => outcome?.type === "answered");
-        return first?.outcome ? first.outcome.t - fault.from : null;
+        const last = asked.findLast(({ outcome }) => outcome?.type === "answered");
+        return last?.outcome ? last.outcome.t - fault.from : null;
       },
     );
     const good = times.length > 0 && times.every((time) => time !== null);

@@ -27,10 +27,12 @@ export class FollowUp {
   readonly #turn: LostTurn;
   readonly #attempts = new Attempts();
   /** OpenClaw knew of the turn once: from then on it is followed to its end. */
-  #seen = false;
+  #seen: boolean;
 
-  constructor(turn: LostTurn) {
+  /** @param taken OpenClaw has said that it has the turn. */
+  constructor(turn: LostTurn, taken = false) {
     this.#turn = turn;
+    this.#seen = taken;
   }
 
   /**

@@ -25,6 +25,14 @@ interface Pending {
   reject(error: Error): void;
 }
 
+/**
+ * The session was busy, with OpenClaw's recovery of an earlier turn for one: the turn's own run has ended with nothing,
+ * and its answer comes under another (docs/openclaw.md, A busy session).
+ */
+class Queued extends Error {
+  override readonly name = "Queued";
+}
+
 /** One connection for one session. It stays open between turns and is made again after a loss. */
 export class SocketClient {
   readonly #target: Target;
@@ -61,7 +69,8 @@ export class SocketClient {
       await this.#connect(call.signal);
       return await this.#send(call, runId);
     } catch (error) {
-      if (!(error instanceof LostConnection) && !isRestart(error)) throw error;
+      const follow = error instanceof LostConnection || error instanceof Queued || isRestart(error);
+      if (!follow) throw error;
       return await this.#follow(call, runId, error as Error);
     } finally {
       call.signal.removeEventListener("abort", end);
@@ -149,7 +158,8 @@ export class SocketClient {
         if (frame.event !== "chat" || payload.runId !== runId) return;
         if (payload.state === "final") {
           const content = (payload.message as { content?: unknown } | undefined)?.content;
-          settle(() => resolve(from(textOfRow({ role: "assistant", content }))));
+          const reply = textOfRow({ role: "assistant", content });
+          settle(() => (reply === "" ? reject(new Queued()) : resolve(from(reply))));
         } else if (payload.state === "error" || payload.state === "aborted") {
           const text = String(payload.errorMessage ?? payload.state);
           settle(() => reject(new Refusal("model_error", null, text)));
@@ -160,9 +170,10 @@ export class SocketClient {
     });
   }
 
-  /** After a loss: how the turn ended, or the loss itself when the question never got there. */
+  /** After a loss, or when it waits behind another turn: how it ended, or the loss itself when the question never got there. */
   async #follow(call: Call, runId: string, loss: Error): Promise<Answer> {
-    const followUp = new FollowUp({ session: this.#key, message: call.message, runId });
+    const turn = { session: this.#key, message: call.message, runId };
+    const followUp = new FollowUp(turn, loss instanceof Queued);
     for (;;) {
       call.signal.throwIfAborted();
       let end: End | null = null;

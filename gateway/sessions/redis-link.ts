@@ -54,6 +54,9 @@ export class RedisLink {
   /** When a part of the store that timed out may be tried again. */
   readonly #shunned = new Map<number, number>();
   readonly #told = new Map<string, number>();
+  /** Clients in a row that ended before they were ready, and the pause before the next. */
+  #ends = 0;
+  #next: NodeJS.Timeout | undefined;
 
   constructor(deps: LinkDeps) {
     this.#deps = deps;
@@ -121,6 +124,7 @@ export class RedisLink {
     this.#lost();
     this.#lostAt = Number.NEGATIVE_INFINITY;
     this.#wake();
+    clearTimeout(this.#next);
     this.#client.disconnect();
   }
 
@@ -162,7 +166,21 @@ export class RedisLink {
       if (client === this.#client) this.#lost();
     });
     client.on("ready", () => void this.#arrived(client, mode));
+    client.on("end", () => this.#ended(client, mode));
     return client;
+  }
+
+  /**
+   * A client never goes on after its end. One comes unasked (ioredis 6.0.0): Sentinels announce a new master while they
+   * are being asked for it, as they do when the old one was lost with its host.
+   */
+  #ended(client: Redis | Cluster, mode: RedisTarget["mode"]): void {
+    if (client !== this.#client || this.#closed) return;
+    this.#lost();
+    this.#ends += 1;
+    this.#next = setTimeout(() => {
+      this.#client = this.#connect(mode);
+    }, this.#pause(this.#ends));
   }
 
   #single(): Redis {
@@ -240,6 +258,7 @@ export class RedisLink {
     if (client !== this.#client || client.status !== "ready") return;
     if (this.#told.delete("away")) this.#deps.log.warn("the session store is back");
     this.#ready = true;
+    this.#ends = 0;
     this.#shunned.clear();
     this.#wake();
   }

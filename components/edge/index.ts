@@ -27,6 +27,10 @@ export interface EdgeArgs {
   readonly runtime: boolean;
 }
 
+/** A balancer takes certificates for names only; hosts have one of the fleet's own authority for their address. */
+const hasTls = ({ plan, runtime }: EdgeArgs): boolean =>
+  plan.domain !== null || (plan.front !== "alb" && runtime);
+
 /** The way in: a load balancer with TLS and a firewall, or fixed addresses of the hosts themselves. */
 export class Edge extends pulumi.ComponentResource {
   /** URL that clients use. */
@@ -76,10 +80,8 @@ export class Edge extends pulumi.ComponentResource {
       this.targetGroupName = null;
       this.dnsName = first.publicIp;
     }
-    this.endpoint =
-      plan.domain === null
-        ? pulumi.interpolate`http://${this.dnsName}`
-        : pulumi.output(`https://${plan.domain}`);
+    const scheme = hasTls(args) ? "https" : "http";
+    this.endpoint = pulumi.interpolate`${scheme}://${plan.domain ?? this.dnsName}`;
     this.registerOutputs({
       endpoint: this.endpoint,
       dnsName: this.dnsName,
@@ -107,7 +109,7 @@ export class Edge extends pulumi.ComponentResource {
     );
     for (const [what, port] of [
       ["http", 80],
-      ...(plan.domain === null ? [] : [["https", 443] as const]),
+      ...(hasTls(args) ? [["https", 443] as const] : []),
     ] as const) {
       for (const cidr of plan.publicTo) {
         new aws.vpc.SecurityGroupIngressRule(

@@ -41,7 +41,7 @@ export interface QuotaNeed {
 
 export interface EdgePlan {
   readonly front: EdgeFront;
-  /** Null: there is no name, and so no TLS. */
+  /** Null: there is no name, and so no certificate that browsers know. */
   readonly domain: string | null;
   /** The domain first, then further names of the certificate. */
   readonly names: readonly string[];
@@ -252,7 +252,11 @@ function notesOf(need: EdgeNeed, front: EdgeFront, waf: boolean): string[] {
     );
   }
   if (need.domain === undefined) {
-    notes.push("edge: no domain, so no TLS: tokens and conversations travel in the open");
+    notes.push(
+      front === "alb"
+        ? "edge: no domain, so no TLS: tokens and conversations travel in the open"
+        : "edge: no domain, so the fleet's own authority signs for the address: clients must be given its certificate",
+    );
   }
   if (front === "alb" && waf) {
     notes.push(

@@ -373,16 +373,23 @@ describe("hosts that clients reach directly", () => {
     });
   });
 
-  test("without a domain the endpoint is the address", async () => {
-    const made = await build({
-      target: "ec2",
-      front: "address",
-      waf: false,
-      nodes: ["a"],
-      domain: undefined,
-      tlsRequired: false,
-    });
-    expect(await settled(made.value.endpoint)).toBe("http://198.51.100.7");
+  test.each([
+    ["with hosts that have a certificate for it, https", true, "https", [80, 443]],
+    ["without anything behind it, http", false, "http", [80]],
+  ])("without a domain the endpoint is the address: %s", async (_what, runtime, scheme, ports) => {
+    const made = await build(
+      {
+        target: "ec2",
+        front: "address",
+        waf: false,
+        nodes: ["a"],
+        domain: undefined,
+        tlsRequired: false,
+      },
+      { runtime },
+    );
+    expect(await settled(made.value.endpoint)).toBe(`${scheme}://198.51.100.7`);
+    expect(made.of(INGRESS).map(({ inputs }) => inputs.fromPort)).toEqual(ports);
   });
 });
 

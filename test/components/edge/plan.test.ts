@@ -78,6 +78,21 @@ test("without a domain prod is refused, and elsewhere the plan says that nothing
   expect(plan.notes.join()).toContain("no TLS");
 });
 
+test("without a domain hosts have certificates that clients must be told of, and the plan says so", () => {
+  const plan = planEdge(
+    needOf({
+      target: "ec2",
+      front: "address",
+      waf: false,
+      nodes: ["a"],
+      domain: undefined,
+      tlsRequired: false,
+    }),
+  );
+  expect(plan.notes.join()).toContain("own authority");
+  expect(plan.notes.join()).not.toContain("no TLS");
+});
+
 test.each([
   ["Chat.example.com"],
   ["chat"],

@@ -1,9 +1,11 @@
 import * as aws from "@pulumi/aws";
 import type * as pulumi from "@pulumi/pulumi";
+import { HOST_PATHS } from "../host/types.ts";
 import { IMAGE, STATE_DEVICE } from "./catalog.ts";
 import type { HostChange, HostOutput, HostSteps, HostsEc2Args } from "./index.ts";
 import type { HostPlace } from "./interface.ts";
 import type { HostPlan } from "./plan.ts";
+import { userData } from "./user-data.ts";
 
 /** What a machine is made of beside its plan. */
 interface MachineNeed {
@@ -76,6 +78,9 @@ export function hostMachine(
         deleteOnTermination: true,
         tags: named(`${node}-root`),
       },
+      userData: state.id.apply((volumeId) =>
+        userData({ volumeId, device: STATE_DEVICE, mountPoint: HOST_PATHS.data }),
+      ),
       userDataReplaceOnChange: false,
       tags: named(node),
     },

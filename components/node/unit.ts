@@ -46,6 +46,8 @@ Description=Node ${node} of the OpenClaw fleet ${fleet}
 # Whatever of these is on this host: the node waits for none of them, it only starts after them.
 After=network-online.target time-sync.target openclaw-fleet-etcd.service openclaw-fleet-redis.service
 Wants=network-online.target
+# Where conversations have a disk of their own, nothing starts without it.
+RequiresMountsFor=${data}
 StartLimitIntervalSec=300
 StartLimitBurst=5
 OnFailure=${FAILED_UNIT}

@@ -96,7 +96,8 @@ describe("a host", () => {
       tags: { fleet: "prod", Name: "prod-hosts-b" },
     });
     expect(inputs.keyName).toBeUndefined();
-    expect(inputs.userData).toBeUndefined();
+    // It knows its volume.
+    expect(inputs.userData).toContain("Amazon_Elastic_Block_Store_prodhosts-b-state-id");
   });
 
   test("asks for credits only where its class has them", async () => {
@@ -424,22 +425,17 @@ describe("what a host may do", () => {
   const statements = (made: Made) =>
     made.of(POLICY).flatMap(({ inputs }) => JSON.parse(inputs.policy).Statement);
 
-  test("is: be managed, keep this fleet's replicas, read this fleet's secrets", async () => {
-    const secret = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:prod-x";
-    const made = await build({ secretArns: [secret] });
-    const allowed = statements(made);
+  test("is: be managed, and keep this fleet's replicas", async () => {
+    const allowed = statements(await build());
     const of = (action: string) =>
       allowed.filter(({ Action }) => [Action].flat().some((a: string) => a === action));
     expect(of("s3:GetObject").map(({ Resource }) => Resource)).toEqual([
       "arn:aws:s3:::replicas/prod/*",
     ]);
     expect(of("s3:ListBucket")[0].Condition).toEqual({ StringLike: { "s3:prefix": "prod/*" } });
-    expect(of("secretsmanager:GetSecretValue")[0].Resource).toEqual([secret]);
     for (const { Resource, Condition } of of("kms:Decrypt")) {
       expect(Resource).toBe(DATA_KEY);
-      expect(Condition.StringLike["kms:ViaService"]).toMatch(
-        /^(s3|secretsmanager)\.eu-central-1\./,
-      );
+      expect(Condition.StringLike["kms:ViaService"]).toMatch(/^s3\.eu-central-1\./);
     }
   });
 
@@ -453,7 +449,7 @@ describe("what a host may do", () => {
     }
   });
 
-  test("without secrets has no right to any", async () => {
+  test("is not to read a secret: what a host needs is brought to it", async () => {
     expect(JSON.stringify(statements(await build()))).not.toContain("secretsmanager");
   });
 

@@ -16,11 +16,18 @@ import {
 } from "../handler.ts";
 import { differences, type Props, reveal, UNKNOWN } from "../values.ts";
 import { HostReleases, type PartMark } from "./artifact-host.ts";
-import { hostConnection, pinned } from "./connection.ts";
+import { hostConnection, pinned, type Seen } from "./connection.ts";
 import { howToForget, isForgotten } from "./forget.ts";
+import { anotherMachine, untilStarted, whileItBoots } from "./machine.ts";
 import { faultsText, hostNeeds, judgeHost } from "./preflight.ts";
 import { surveyHost } from "./preflight-facts.ts";
-import { type HostShell, HostUnreachable, type OpenShell } from "./shell.ts";
+import {
+  type HostConnection,
+  type HostShell,
+  HostUnreachable,
+  type OpenShell,
+  type Patience,
+} from "./shell.ts";
 
 /** Inputs of `openclaw:host:Artifact`. */
 const artifactInputs = z.strictObject({
@@ -109,7 +116,7 @@ export class ArtifactHandler implements Handler {
     const { artifact, parts = [] } = whole;
     if (whole.condition === "incomplete") return { state, inputs };
     try {
-      const condition = await this.#with(whole, async (shell) => {
+      const condition = await this.#with({ host: whole.host, seen: whole }, async (shell) => {
         return (await new HostReleases(shell).fault(artifact, parts)) ?? WHOLE;
       });
       return { state: { ...state, condition }, inputs };
@@ -128,8 +135,11 @@ export class ArtifactHandler implements Handler {
   ): Promise<Props> {
     const olds = reveal<Whole>(state);
     const { hostKey = "", previous = "", parts = [] } = olds;
-    const artifact = reveal<unknown>(news.artifact);
+    const { artifact, host } = reveal<Partial<ArtifactInputs>>(news);
     if (op.preview) {
+      if (anotherMachine(olds.host, host)) {
+        return stateOf(news, { hostKey: UNKNOWN, parts: UNKNOWN });
+      }
       const same = artifact === olds.artifact;
       const made = { hostKey, previous: same ? previous : olds.artifact };
       return stateOf(news, { ...made, parts: same ? parts : UNKNOWN });
@@ -145,7 +155,9 @@ export class ArtifactHandler implements Handler {
       return;
     }
     try {
-      await this.#with(whole, (shell) => new HostReleases(shell, op.signal).removeAll());
+      await this.#with({ host: whole.host, seen: whole }, (shell) =>
+        new HostReleases(shell, op.signal).removeAll(),
+      );
     } catch (error) {
       if (op.signal.aborted) throw new Interrupted(`removing the releases of host ${name}`);
       if (!(error instanceof HostUnreachable)) throw inContext(name, error);
@@ -156,29 +168,31 @@ export class ArtifactHandler implements Handler {
   async #put(inputs: ArtifactInputs, olds: Partial<Whole>, op: Operation, begun: Begun) {
     const { host, artifact, needs } = inputs;
     if (op.signal.aborted) throw new Interrupted(`sending the release to host ${host.name}`);
-    const known = { ...inputs, ...(olds.hostKey ? { hostKey: olds.hostKey } : {}) };
+    const there = anotherMachine(olds.host, host) ? {} : olds;
+    const work = async (shell: HostShell): Promise<Made> => {
+      await untilStarted(shell, host, op);
+      op.say("looking at the host");
+      const faults = judgeHost(await surveyHost(shell, { signal: op.signal }), needs);
+      if (faults.length > 0) throw new HostUnfit(faultsText(host.name, faults));
+      const hostKey = (await shell.hostKey?.()) ?? there.hostKey ?? "";
+      const release = await this.#release(needs.arch, op.say);
+      if (release.id !== artifact) {
+        throw new Error(
+          `the files of the project changed meanwhile: the release is ${release.id} now, and ${artifact} was planned. Run the command again`,
+        );
+      }
+      begun.hostKey = hostKey;
+      const releases = new HostReleases(shell, op.signal);
+      const parts = release.parts.map(({ name, id, shape }) => ({ name, id, shape }));
+      if (await releases.fault(artifact, parts)) {
+        await releases.put(artifact, release.parts, op.say);
+      }
+      const previous = there.artifact === artifact ? there.previous : there.artifact;
+      await releases.prune([artifact, ...(previous ? [previous] : [])]);
+      return { condition: WHOLE, hostKey, previous: previous ?? "", parts };
+    };
     try {
-      return await this.#with(known, async (shell): Promise<Made> => {
-        op.say("looking at the host");
-        const faults = judgeHost(await surveyHost(shell, { signal: op.signal }), needs);
-        if (faults.length > 0) throw new HostUnfit(faultsText(host.name, faults));
-        const hostKey = (await shell.hostKey?.()) ?? olds.hostKey ?? "";
-        const release = await this.#release(needs.arch, op.say);
-        if (release.id !== artifact) {
-          throw new Error(
-            `the files of the project changed meanwhile: the release is ${release.id} now, and ${artifact} was planned. Run the command again`,
-          );
-        }
-        begun.hostKey = hostKey;
-        const releases = new HostReleases(shell, op.signal);
-        const parts = release.parts.map(({ name, id, shape }) => ({ name, id, shape }));
-        if (await releases.fault(artifact, parts)) {
-          await releases.put(artifact, release.parts, op.say);
-        }
-        const previous = olds.artifact === artifact ? olds.previous : olds.artifact;
-        await releases.prune([artifact, ...(previous ? [previous] : [])]);
-        return { condition: WHOLE, hostKey, previous: previous ?? "", parts };
-      });
+      return await this.#with({ host, seen: olds }, work, whileItBoots(op));
     } catch (error) {
       if (op.signal.aborted) {
         throw new Interrupted(`sending the release to host ${host.name}`);
@@ -188,10 +202,11 @@ export class ArtifactHandler implements Handler {
   }
 
   async #with<T>(
-    { host, hostKey }: Pick<Whole, "host" | "hostKey">,
+    { host, seen }: { readonly host: HostConnection; readonly seen: Seen },
     work: (shell: HostShell) => Promise<T>,
+    patience: Patience = {},
   ): Promise<T> {
-    const shell = this.#open(pinned(host, hostKey));
+    const shell = this.#open(pinned(host, seen), patience);
     try {
       return await work(shell);
     } finally {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { anotherMachine } from "./machine.ts";
 import type { HostConnection } from "./shell.ts";
 
 /** A {@link HostConnection} as an input of resources. */
@@ -19,7 +20,19 @@ export const hostConnection = z.strictObject({
     .optional(),
 }) satisfies z.ZodType<HostConnection>;
 
-/** How to reach a host whose key was seen before: only that one is accepted, unless the person names one. */
-export function pinned(host: HostConnection, seenKey: string | undefined): HostConnection {
-  return host.hostKey === undefined && seenKey ? { ...host, hostKey: seenKey } : host;
+/** What is known of a host from the last time that it was reached. */
+export interface Seen {
+  /** How it was reached then. */
+  readonly host?: HostConnection;
+  /** The key that it showed then. */
+  readonly hostKey?: string | undefined;
+}
+
+/**
+ * How to reach a host whose key was seen before: only that one is accepted, unless the person names one. What
+ * another machine under its name showed does not count.
+ */
+export function pinned(host: HostConnection, { host: before, hostKey }: Seen): HostConnection {
+  if (host.hostKey !== undefined || !hostKey || anotherMachine(before, host)) return host;
+  return { ...host, hostKey };
 }

@@ -14,6 +14,7 @@ import {
   secret,
 } from "../values.ts";
 import { hostConnection } from "./connection.ts";
+import { anotherMachine } from "./machine.ts";
 
 /** The secret by which the node's own routes are used. */
 export const ADMIN_TOKEN = "token.admin";
@@ -85,6 +86,29 @@ export function releaseChanges(oldInputs: Props, news: Props): Change[] {
 /** True when the host has to be called for these changes. */
 export function concernsHost(changes: readonly Change[]): boolean {
   return changes.some(({ path }) => !ONLY_KEPT.includes(path));
+}
+
+/** What became of the machine under a host since it was changed last. */
+export interface MachineChange {
+  /** It is another one: nothing of the fleet but its state volume is there. */
+  readonly fresh: boolean;
+  /** See ApplyRequest of agent/protocol.ts. */
+  readonly restarted?: { readonly emptied: boolean };
+}
+
+/** @param olds what the state holds; null when the host is made */
+export function machineChange(
+  olds: (Pick<ReleaseInputs, "host" | "machine"> & { readonly state?: string }) | null,
+  { host, machine }: Pick<ReleaseInputs, "host" | "machine">,
+): MachineChange {
+  if (olds === null) return { fresh: false };
+  const fresh = anotherMachine(olds.host, host);
+  const token = machine?.drained ?? "";
+  const emptied = token !== "" && token !== olds.machine?.drained;
+  // Of one that was never described nothing can have changed; what was never finished has nothing to come back to.
+  const changed = olds.machine !== undefined && differences(olds.machine, machine).length > 0;
+  const restarted = emptied || ((fresh || changed) && olds.state !== "incomplete");
+  return { fresh, ...(restarted ? { restarted: { emptied } } : {}) };
 }
 
 /** The first file that asks for a secret. */

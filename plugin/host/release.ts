@@ -7,15 +7,23 @@ import type { AgentRequest, AgentResult, NodeApiAccess } from "./agent/protocol.
 import { AgentError, AgentMissing, callAgent } from "./agent-call.ts";
 import { pinned } from "./connection.ts";
 import { howToForget, isForgotten } from "./forget.ts";
+import { untilStarted, whileItBoots } from "./machine.ts";
 import {
   ADMIN_TOKEN,
   checkRelease,
   concernsHost,
+  machineChange,
   type ReleaseInputs,
   releaseChanges,
   releaseInputs,
 } from "./release-inputs.ts";
-import { HostUnreachable, type OpenShell } from "./shell.ts";
+import {
+  type HostConnection,
+  type HostShell,
+  HostUnreachable,
+  type OpenShell,
+  type Patience,
+} from "./shell.ts";
 
 /** What the state holds besides the inputs. */
 interface Made {
@@ -191,7 +199,8 @@ export class ReleaseHandler implements Handler {
   ): Promise<void> {
     const { host, fleet, node, plan, secrets } = inputs;
     if (op.signal.aborted) throw new Interrupted(`changing host ${host.name}`);
-    const first = olds === null || olds.state === "incomplete";
+    const { fresh, restarted } = machineChange(olds, inputs);
+    const first = olds === null || olds.state === "incomplete" || fresh;
     const request: AgentRequest = {
       verb: "apply",
       fleet,
@@ -201,10 +210,16 @@ export class ReleaseHandler implements Handler {
       first,
       api: apiOf(inputs),
       previous: first ? null : { plan: olds.plan, secrets: olds.secrets },
+      ...(restarted ? { restarted } : {}),
     };
     op.say("looking at the host");
+    const known = pinned(host, olds ?? {});
     try {
-      await this.#call({ ...inputs, hostKey: olds?.hostKey }, request, op, reached);
+      await this.#with(known, whileItBoots(op), async (shell) => {
+        await untilStarted(shell, host, op);
+        reached.hostKey = (await shell.hostKey?.()) ?? known.hostKey ?? "";
+        await callAgent(shell, inputs.artifact, request, op);
+      });
     } catch (error) {
       if (op.signal.aborted) throw new Interrupted(`changing host ${host.name}`);
       if (error instanceof HostUnreachable) throw error;
@@ -212,16 +227,22 @@ export class ReleaseHandler implements Handler {
     }
   }
 
-  async #call(
-    { host, artifact, hostKey }: Pick<Whole, "host" | "artifact" | "hostKey">,
-    request: AgentRequest,
-    op?: Operation,
-    reached: Reached = { hostKey: null },
-  ): Promise<AgentResult> {
-    const shell = this.#open(pinned(host, hostKey));
+  /** Asks the host as it was reached last. */
+  #call(whole: Whole, request: AgentRequest, op?: Operation): Promise<AgentResult> {
+    const options = { signal: op?.signal, say: op?.say };
+    return this.#with(pinned(whole.host, whole), {}, (shell) =>
+      callAgent(shell, whole.artifact, request, options),
+    );
+  }
+
+  async #with<T>(
+    host: HostConnection,
+    patience: Patience,
+    work: (shell: HostShell) => Promise<T>,
+  ): Promise<T> {
+    const shell = this.#open(host, patience);
     try {
-      reached.hostKey = (await shell.hostKey?.()) ?? hostKey ?? "";
-      return await callAgent(shell, artifact, request, { signal: op?.signal, say: op?.say });
+      return await work(shell);
     } finally {
       await shell.close();
     }

@@ -39,6 +39,12 @@ export interface ExecResult {
 /** The host does not answer, refuses us, or is not the one that was known. The message says what to do. */
 export class HostUnreachable extends Error {
   override readonly name = "HostUnreachable";
+  /** It may come right by itself: the machine boots. */
+  readonly passes: boolean;
+  constructor(message: string, passes = false) {
+    super(message);
+    this.passes = passes;
+  }
 }
 
 /** How a host is reached, as the stack's settings say it. Plain data; no secret in it. */
@@ -73,5 +79,13 @@ export interface HostSession {
   readonly region: string;
 }
 
+/** For a host that may just be booting. Only one that is reached through a session is waited for. */
+export interface Patience {
+  /** How long it is tried again for, ms. @default 0: one try */
+  readonly bootMs?: number;
+  /** Told when it is waited for. */
+  readonly say?: (line: string) => void;
+}
+
 /** Opens a way to a host; nothing is sent before the first command. */
-export type OpenShell = (connection: HostConnection) => HostShell;
+export type OpenShell = (connection: HostConnection, patience?: Patience) => HostShell;

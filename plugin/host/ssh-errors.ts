@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
+import { judgeSession, missingTools } from "./session-errors.ts";
 import { type HostConnection, HostUnreachable } from "./shell.ts";
 import { keyOnly } from "./ssh-files.ts";
 import { destinationOf, expandHome, isHostKey } from "./ssh-options.ts";
@@ -22,12 +23,13 @@ interface Words {
   readonly what: string;
   readonly why: string;
   readonly fix: string;
+  readonly passes?: boolean;
 }
 
 /** What was wrong with a connection, why, and what to do, as an error. */
 export function sshError(failure: SshFailure): HostUnreachable {
-  const { what, why, fix } = judge(failure);
-  return hostError(failure.connection, what, why, fix);
+  const { what, why, fix, passes } = judge(failure);
+  return hostError(failure.connection, what, why, fix, passes);
 }
 
 function hostError(
@@ -35,8 +37,10 @@ function hostError(
   what: string,
   why: string,
   fix: string,
+  passes?: boolean,
 ): HostUnreachable {
-  return new HostUnreachable(`host ${connection.name}: ${what}\n  why: ${why}\n  do:  ${fix}`);
+  const text = `host ${connection.name}: ${what}\n  why: ${why}\n  do:  ${fix}`;
+  return new HostUnreachable(text, passes);
 }
 
 function judge(failure: SshFailure): Words {
@@ -51,6 +55,7 @@ function judge(failure: SshFailure): Words {
   ) {
     return judgeKey(failure);
   }
+  if (connection.session) return judgeSession(connection.session, { stderr, said, user });
   if (/unprotected private key|bad permissions/i.test(stderr)) {
     return {
       what: `the key file ${connection.identityFile ?? ""} was not used`,
@@ -103,12 +108,15 @@ function judgeKey(failure: SshFailure): Words {
     };
   }
   if (connection.hostKey !== undefined) {
+    const right = connection.session
+      ? "put its old keys back (/etc/ssh/ssh_host_*), or exchange the machine: the key of another one is taken anew"
+      : `${check}; if the new key is right, set hosts[].hostKey of ${connection.name} to it: ${keyOnly(seen)}`;
     return {
       what: `${where} is not the host that was known`,
       why:
         `its key is ${fingerprint(seen)}, expected ${fingerprint(connection.hostKey)}: ` +
         "it was installed anew, or something stands between",
-      fix: `${check}; if the new key is right, set hosts[].hostKey of ${connection.name} to it: ${keyOnly(seen)}`,
+      fix: right,
     };
   }
   return {
@@ -160,7 +168,9 @@ export function noClient(connection: HostConnection, stderr: string): HostUnreac
 
 /** Refuses settings of a connection that cannot work, before anybody is called. */
 export function checkConnection(connection: HostConnection): void {
-  const { hostKey, identityFile } = connection;
+  const { hostKey, identityFile, session } = connection;
+  const missing = session && missingTools();
+  if (missing) throw hostError(connection, missing.what, missing.why, missing.fix);
   if (hostKey !== undefined && !isHostKey(hostKey)) {
     throw hostError(
       connection,

@@ -1,9 +1,14 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { HostConnection } from "./shell.ts";
 
 /** Name under which a recorded key is looked up: hosts change addresses, and share them behind a jump host. */
 export const KEY_ALIAS = "openclaw-fleet-host";
+
+/** The same for one host. A machine behind a session has its own: what another one had under its name never counts. */
+export const keyAlias = ({ session }: HostConnection): string =>
+  session ? `${KEY_ALIAS}-${session.instanceId}` : KEY_ALIAS;
 
 /** A socket's path may have 107 bytes on Linux, 103 on macOS; ssh appends 17 while it makes it. */
 const FOLDER_BYTES = 80;
@@ -38,10 +43,12 @@ export class SshFiles {
     return join(this.#folder, "seen");
   }
 
-  /** Makes ready for a connection to a host with this key, or to one that was never seen. */
-  expect(hostKey: string | undefined): void {
+  /** Makes ready for a connection to a host with a recorded key, or to one that was never seen. */
+  expect(connection: HostConnection): void {
+    const { hostKey } = connection;
     rmSync(this.seen, { force: true });
-    writeFileSync(this.known, hostKey === undefined ? "" : `${KEY_ALIAS} ${keyOnly(hostKey)}\n`);
+    const line = hostKey === undefined ? "" : `${keyAlias(connection)} ${keyOnly(hostKey)}\n`;
+    writeFileSync(this.known, line);
   }
 
   /** Type and base64 of the key that the host showed; empty when it was not reached. */

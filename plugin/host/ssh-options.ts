@@ -1,11 +1,14 @@
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { PROJECT_ROOT } from "../../toolchain/paths.ts";
-import type { HostConnection } from "./shell.ts";
-import { KEY_ALIAS, type SshFiles } from "./ssh-files.ts";
+import type { HostConnection, HostSession } from "./shell.ts";
+import { keyAlias, type SshFiles } from "./ssh-files.ts";
 
 /** Longest wait for a host to take a connection, s. */
 const CONNECT_SECONDS = 10;
+/** The same for a session, which asks AWS twice before. */
+const SESSION_SECONDS = 60;
 /** A host that says nothing for three of these is gone, s. */
 const ALIVE_SECONDS = 10;
 
@@ -16,13 +19,21 @@ const ALIVE_SECONDS = 10;
 export function masterOptions(
   connection: HostConnection,
   files: SshFiles,
-  { configFile, knownHosts }: { configFile?: string | undefined; knownHosts: readonly string[] },
+  given: {
+    readonly configFile?: string | undefined;
+    /** Files of known keys that this machine's ssh asks. */
+    readonly knownHosts: readonly string[];
+    /** Of a connection with a session: {@link sessionKey}. */
+    readonly sessionKey?: string | undefined;
+  },
 ): string[] {
-  const { user, port, identityFile, jump, hostKey } = connection;
-  const known = hostKey === undefined ? [files.known, ...knownHosts] : [files.known];
+  const { identityFile, hostKey, session } = connection;
+  // A session is to the machine that AWS says it is: what was known under an address says nothing of it.
+  const apart = hostKey !== undefined || session !== undefined;
+  const known = apart ? [files.known] : [files.known, ...given.knownHosts];
   const options = {
     BatchMode: "yes",
-    ConnectTimeout: CONNECT_SECONDS,
+    ConnectTimeout: session ? SESSION_SECONDS : CONNECT_SECONDS,
     ServerAliveInterval: ALIVE_SECONDS,
     ServerAliveCountMax: 3,
     ControlMaster: "yes",
@@ -41,17 +52,36 @@ export function masterOptions(
     ForwardX11: "no",
     PermitLocalCommand: "no",
     LogLevel: "ERROR",
-    ...(hostKey === undefined
-      ? {}
-      : { HostKeyAlias: KEY_ALIAS, GlobalKnownHostsFile: "/dev/null" }),
+    ...(apart ? { HostKeyAlias: keyAlias(connection), GlobalKnownHostsFile: "/dev/null" } : {}),
     // With a key named, an agent full of others must not use up the tries.
-    ...(identityFile === undefined ? {} : { IdentitiesOnly: "yes" }),
+    ...(identityFile === undefined && !session ? {} : { IdentitiesOnly: "yes" }),
+    ...(session ? { IdentityAgent: "none" } : {}),
+    ...(session && given.sessionKey !== undefined
+      ? { ProxyCommand: proxyCommand(connection, session, given.sessionKey) }
+      : {}),
   };
   return [
-    ...destinationOptions({ configFile, user, port, jump, identityFile }),
+    ...destinationOptions({ ...connection, ...given }),
     ...Object.entries(options).flatMap(([name, value]) => ["-o", `${name}=${value}`]),
   ];
 }
+
+/** ssh hands it to the user's shell, after it replaced what % begins. */
+function proxyCommand(
+  { user = SESSION_USER, port = 22 }: HostConnection,
+  { instanceId, region }: HostSession,
+  key: string,
+): string {
+  // The API by which it becomes another program is experimental, and nobody is to read that it is.
+  const node = [process.execPath, "--disable-warning=ExperimentalWarning", PROXY];
+  const to = ["--instance", instanceId, "--region", region, "--port", String(port)];
+  return escaped(quoteArgv([...node, ...to, "--user", user, "--key", `${key}.pub`]));
+}
+
+const PROXY = fileURLToPath(new URL("./session-proxy.ts", import.meta.url));
+
+/** The user of Ubuntu's images for EC2. */
+const SESSION_USER = "ubuntu";
 
 /** Options that decide where a connection goes, and as whom. */
 export function destinationOptions(given: {
@@ -60,13 +90,20 @@ export function destinationOptions(given: {
   readonly port?: number | undefined;
   readonly jump?: string | undefined;
   readonly identityFile?: string | undefined;
+  readonly session?: HostSession | undefined;
+  readonly sessionKey?: string | undefined;
 }): string[] {
+  const { port, session } = given;
+  const user = given.user ?? (session && SESSION_USER);
+  const identity = session ? given.sessionKey : given.identityFile;
+  // What somebody set for addresses of their own network is not meant for such a machine.
+  const configFile = given.configFile ?? (session && "none");
   return [
-    ...(given.configFile === undefined ? [] : ["-F", given.configFile]),
-    ...(given.user === undefined ? [] : ["-l", given.user]),
-    ...(given.port === undefined ? [] : ["-p", String(given.port)]),
-    ...(given.jump === undefined ? [] : ["-J", given.jump]),
-    ...(given.identityFile === undefined ? [] : ["-i", expandHome(given.identityFile)]),
+    ...(configFile === undefined ? [] : ["-F", configFile]),
+    ...(user === undefined ? [] : ["-l", user]),
+    ...(port === undefined ? [] : ["-p", String(port)]),
+    ...(given.jump === undefined || session ? [] : ["-J", given.jump]),
+    ...(identity === undefined ? [] : ["-i", expandHome(identity)]),
   ];
 }
 

@@ -1,6 +1,8 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { type ChildOutput, collect, endOf, feed, onceAborted, Slots } from "./child.ts";
-import type { ExecOptions, ExecResult, HostConnection, HostShell } from "./shell.ts";
+import { sessionKey } from "./session-key.ts";
+import type { ExecOptions, ExecResult, HostConnection, HostShell, Patience } from "./shell.ts";
+import { endSsh, resolveSsh, startSsh } from "./ssh-client.ts";
 import {
   brokenOff,
   checkConnection,
@@ -11,19 +13,16 @@ import {
   tooFewSessions,
 } from "./ssh-errors.ts";
 import { SshFiles } from "./ssh-files.ts";
-import {
-  destinationOf,
-  destinationOptions,
-  expandHome,
-  masterOptions,
-  quoteArgv,
-  sessionOptions,
-} from "./ssh-options.ts";
+import { destinationOf, masterOptions, quoteArgv, sessionOptions } from "./ssh-options.ts";
+import { untilBoots } from "./ssh-wait.ts";
 
-export interface SshOptions {
+export interface SshOptions extends Patience {
   /** Used instead of ~/.ssh/config. @default OPENCLAW_FLEET_SSH_CONFIG, if set */
   readonly configFile?: string;
-  /** Longest wait for a connection to stand, ms: ssh's own limits end before the login. @default 45 000 */
+  /**
+   * Longest wait for a connection to stand, ms: ssh's own limits end before the login.
+   * @default 45 000; 90 000 for a session
+   */
   readonly connectMs?: number;
 }
 
@@ -35,6 +34,8 @@ export interface SshShell extends HostShell {
 
 /** Longest wait for a login, ms. */
 const CONNECT_MS = 45_000;
+/** The same for a session: the AWS CLI starts twice before, and asks AWS. */
+const SESSION_MS = 90_000;
 /** sshd takes ten sessions on a connection by default; one holds it open. */
 const SESSIONS = 8;
 /** The first word that the held session writes. */
@@ -54,7 +55,8 @@ const RUN = '"$@"; exit $?';
  * asks: what would need an answer is an error. Commands run as root, by `sudo -n` where the login is not.
  *
  * A connection without `hostKey` takes the host's key at first sight, unless this machine's known_hosts has
- * another; {@link SshShell.hostKey} returns it, to be given as `hostKey` from then on.
+ * another; {@link SshShell.hostKey} returns it, to be given as `hostKey` from then on. One with a `session` goes
+ * through AWS Systems Manager (session-proxy.ts).
  */
 export function openSsh(connection: HostConnection, options: SshOptions = {}): SshShell {
   return new OpenSshShell(connection, options);
@@ -75,6 +77,7 @@ class OpenSshShell implements SshShell {
   readonly #connection: HostConnection;
   readonly #options: SshOptions;
   readonly #slots = new Slots(SESSIONS);
+  readonly #closing = new AbortController();
   #files: SshFiles | null = null;
   #master: Promise<Master> | null = null;
   #closed = false;
@@ -131,12 +134,14 @@ class OpenSshShell implements SshShell {
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#closing.abort();
     const master = await this.#master?.catch(() => null);
     if (master) {
       master.child.stdin?.end();
       // Its end takes the sessions with it; a connection that stands still is not waited for.
       master.child.kill("SIGTERM");
       await master.ended;
+      if (this.#connection.session) endSsh(master.child);
     }
     this.#files?.remove();
   }
@@ -162,23 +167,50 @@ class OpenSshShell implements SshShell {
   async #connect(): Promise<Master> {
     const connection = this.#connection;
     checkConnection(connection);
+    const key = connection.session && (await this.#sessionKey());
+    const { signal } = this.#closing;
+    const { name } = connection;
+    return await untilBoots(() => this.#try(key), { ...this.#options, name, signal });
+  }
+
+  async #sessionKey(): Promise<string> {
+    try {
+      return await sessionKey();
+    } catch (error) {
+      throw noClient(this.#connection, (error as Error).message);
+    }
+  }
+
+  async #try(sessionKey: string | undefined): Promise<Master> {
+    const connection = this.#connection;
     this.#files ??= new SshFiles();
     const files = this.#files;
-    files.expect(connection.hostKey);
-    const resolved = await this.#resolve();
+    files.expect(connection);
     const { configFile } = this.#options;
-    const args = masterOptions(connection, files, { configFile, knownHosts: resolved.knownHosts });
+    const resolved = await resolveSsh(connection, configFile);
+    const { knownHosts } = resolved;
+    const args = masterOptions(connection, files, { configFile, knownHosts, sessionKey });
     // While our end of its input is open the connection stands, so it cannot outlive this process. What it
     // writes first tells that it stands.
-    const child = ssh([...args, destinationOf(connection), `echo ${READY} $(id -u) && exec cat`]);
+    const child = startSsh([
+      ...args,
+      destinationOf(connection),
+      `echo ${READY} $(id -u) && exec cat`,
+    ]);
     const ready = Promise.withResolvers<string>();
     const output = collect(child, {
       // A login may write lines of its own first.
       onLine: (line) => line.startsWith(`${READY} `) && ready.resolve(line.slice(READY.length + 1)),
     });
     const ended = endOf(child);
-    const limit = setTimeout(() => child.kill(), this.#options.connectMs ?? CONNECT_MS);
+    const give = () => (connection.session ? endSsh(child) : child.kill());
+    const longest = connection.session ? SESSION_MS : CONNECT_MS;
+    const limit = setTimeout(give, this.#options.connectMs ?? longest);
+    const { signal } = this.#closing;
+    signal.addEventListener("abort", give, { once: true });
+    if (signal.aborted) give();
     const first = await Promise.race([ready.promise, ended]);
+    signal.removeEventListener("abort", give);
     clearTimeout(limit);
     if (typeof first === "number") {
       const failed = { connection, stderr: output.stderr(), seen: files.seenKey() };
@@ -204,26 +236,6 @@ class OpenSshShell implements SshShell {
     throw noRoot(this.#connection, user, lastLines(stderr) || `sudo ended with ${code}`);
   }
 
-  /** Where ssh would go, and which files of known keys it would ask. */
-  async #resolve() {
-    const connection = this.#connection;
-    const args = destinationOptions({ ...connection, configFile: this.#options.configFile });
-    const child = ssh(["-G", ...args, destinationOf(connection)]);
-    child.stdin?.end();
-    const output = collect(child);
-    const code = await endOf(child);
-    if (code !== 0) throw noClient(connection, output.stderr());
-    const value = (name: string) =>
-      new RegExp(`^${name} (.*)$`, "m").exec(output.stdout())?.[1]?.trim() ?? "";
-    const files = value("userknownhostsfile").split(" ").filter(Boolean);
-    return {
-      user: value("user"),
-      port: value("port"),
-      jumps: value("proxyjump") !== "" || value("proxycommand") !== "",
-      knownHosts: files.filter((file) => file !== "/dev/null").map(expandHome),
-    };
-  }
-
   async #run(
     master: Master,
     argv: readonly string[],
@@ -240,7 +252,7 @@ class OpenSshShell implements SshShell {
         "sh",
         ...argv,
       ];
-      const child = ssh([
+      const child = startSsh([
         ...sessionOptions(master.files),
         ...[destinationOf(this.#connection), quoteArgv(command)],
       ]);
@@ -270,7 +282,7 @@ class OpenSshShell implements SshShell {
   /** True when the connection itself is gone: a command may also end with 255. */
   async #broken(master: Master): Promise<boolean> {
     if (master.over) return true;
-    const child = ssh([
+    const child = startSsh([
       "-O",
       "check",
       ...sessionOptions(master.files),
@@ -285,13 +297,4 @@ class OpenSshShell implements SshShell {
 function chunksOf(stdin: ExecOptions["stdin"]) {
   if (stdin === undefined) return [];
   return typeof stdin === "string" || stdin instanceof Uint8Array ? [stdin] : stdin;
-}
-
-/** In a session of its own, so that nothing can ask at the terminal. */
-function ssh(args: readonly string[]): ChildProcess {
-  return spawn("ssh", args, {
-    stdio: ["pipe", "pipe", "pipe"],
-    detached: true,
-    env: { ...process.env, SSH_ASKPASS_REQUIRE: "never", LC_ALL: "C" },
-  });
 }

@@ -35,7 +35,17 @@ test("a protected stack is not destroyed, but what its program takes away goes",
 
 test("a host's key that was seen is asked for, unless the person names one", () => {
   const host = { name: "a", address: "192.0.2.1" };
-  expect(pinned(host, "seen")).toEqual({ ...host, hostKey: "seen" });
-  expect(pinned({ ...host, hostKey: "named" }, "seen").hostKey).toBe("named");
-  expect(pinned(host, "")).toEqual(host);
+  expect(pinned(host, { host, hostKey: "seen" })).toEqual({ ...host, hostKey: "seen" });
+  expect(pinned({ ...host, hostKey: "named" }, { host, hostKey: "seen" }).hostKey).toBe("named");
+  expect(pinned(host, { host, hostKey: "" })).toEqual(host);
+});
+
+test("a key that another machine under its name showed is forgotten", () => {
+  const on = (instanceId: string, address = "10.0.0.4") => {
+    return { name: "a", address, session: { instanceId, region: "eu-north-1" } };
+  };
+  const seen = { host: on("i-1"), hostKey: "seen" };
+  expect(pinned(on("i-1", "10.0.0.5"), seen).hostKey).toBe("seen");
+  expect(pinned(on("i-2"), seen)).toEqual(on("i-2"));
+  expect(pinned({ ...on("i-2"), hostKey: "named" }, seen).hostKey).toBe("named");
 });

@@ -87,6 +87,7 @@ test("its schema names the resources", async () => {
   expect(Object.keys(JSON.parse(reply.getSchema()).resources)).toEqual([
     "openclaw:host:Artifact",
     "openclaw:host:Credentials",
+    "openclaw:host:Drained",
     "openclaw:host:Fleet",
     "openclaw:host:Release",
     "openclaw:kube:Gone",

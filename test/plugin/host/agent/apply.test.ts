@@ -1,13 +1,12 @@
 import { symlinkSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { HostPlan } from "../../../../components/host/types.ts";
 import { ApplyFailed, apply } from "../../../../plugin/host/agent/apply.ts";
 import { observe } from "../../../../plugin/host/agent/observe.ts";
-import type { ApplyRequest } from "../../../../plugin/host/agent/protocol.ts";
+import type { ApplyRequest, NodeApiAccess } from "../../../../plugin/host/agent/protocol.ts";
 import { remove } from "../../../../plugin/host/agent/take-away.ts";
 import { FakeHost, Killed } from "./fake-host.ts";
+import { FakeNode } from "./fake-node.ts";
 
 const SECRETS = { password: "hush-hush" };
 const WHO = { fleet: "f", node: "a" };
@@ -340,79 +339,57 @@ describe("killed before or after any command", { timeout: LIVES_MS }, () => {
 });
 
 describe("the node on the host", () => {
-  const calls: string[] = [];
-  let state = "active";
-  let owner = "a";
-  let others = ["b"];
-  const server = createServer(async (request, response) => {
-    for await (const _ of request);
-    const { url = "", method, headers } = request;
-    if (method === "POST") {
-      expect(headers.authorization).toBe("Bearer the-token");
-      calls.push(url.split("/").at(-1) as string);
-      state = url.endsWith("drain") ? "maintenance" : "active";
-      if (url.endsWith("drain")) owner = "b";
-    }
-    const up = host.units.get("toy.service")?.active === true;
-    response.writeHead(up ? 200 : 503, { connection: "close" }).end(
-      JSON.stringify({
-        instanceId: "a",
-        nodes: [{ id: "a", state }, ...others.map((id) => ({ id, state: "active" }))],
-        shards: [{ id: "s1", owner, state: "serving" }],
-        store: { kind: "etcd", ok: true },
-      }),
-    );
-  });
+  let self: FakeNode;
+  let api: NodeApiAccess;
   const node = (word = "one"): HostPlan => {
     const made = plan(word);
     const toy = { ...made.units["toy.service"], drains: true } as HostPlan["units"][string];
     return { ...made, units: { ...made.units, "toy.service": toy } };
   };
-  let api: { port: number; token: string };
 
   beforeEach(async () => {
-    [calls.length, state, owner, others] = [0, "active", "a", ["b"]];
-    if (!server.listening) await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
-    api = { port: (server.address() as AddressInfo).port, token: "the-token" };
+    self = new FakeNode(() => host.units.get("toy.service")?.active === true);
+    api = await self.listen();
     await make({ plan: node(), api });
     host.commands.length = 0;
   });
+  afterEach(() => self.close());
   const restart = () => change(node("two"), { api, previous: { plan: node(), secrets: SECRETS } });
 
   test("is drained before it restarts, and goes on when it serves", async () => {
     host.starts = (name) => {
-      if (name === "toy.service") calls.push("restarted");
+      if (name === "toy.service") self.calls.push("restarted");
       return null;
     };
     await restart();
-    expect(calls).toEqual(["drain", "restarted", "resume"]);
+    expect(self.calls).toEqual(["drain", "restarted", "resume"]);
   });
 
   test("is not touched for files that it follows by itself", async () => {
     const next = node();
     const file = { ...(next.files["/etc/issue"] as HostPlan["files"][string]), content: "x\n" };
     await change({ ...next, files: { ...next.files, "/etc/issue": file } }, { api });
-    expect([calls, told()]).toEqual([[], []]);
+    expect([self.calls, told()]).toEqual([[], []]);
   });
 
   test("stays aside when a person put it there", async () => {
-    state = "maintenance";
+    self.state = "maintenance";
     await restart();
-    expect([calls, state]).toEqual([[], "maintenance"]);
+    expect([self.calls, self.state]).toEqual([[], "maintenance"]);
   });
 
   test("restarts without a drain where nobody could take its shards", async () => {
-    others = [];
+    self.others = [];
     await restart();
-    expect([calls, told()]).toEqual([[], ["systemctl restart toy.service"]]);
+    expect([self.calls, told()]).toEqual([[], ["systemctl restart toy.service"]]);
   });
 
   test("goes on when the change is refused, and when it was killed in between", async () => {
     host.answers = ([program]) => ({ code: program === "verify" ? 1 : 0, stdout: "", stderr: "" });
     await failureOf(restart());
-    expect([calls, state]).toEqual([["drain", "resume"], "active"]);
+    expect([self.calls, self.state]).toEqual([["drain", "resume"], "active"]);
     host.answers = () => ({ code: 0, stdout: "", stderr: "" });
-    owner = "a";
+    self.owner = "a";
     host.starts = () => {
       throw new Killed();
     };
@@ -420,6 +397,6 @@ describe("the node on the host", () => {
     expect(await differences(host, node("two"))).toHaveProperty(["change"]);
     host.starts = () => null;
     await restart();
-    expect(state).toBe("active");
+    expect(self.state).toBe("active");
   });
 });

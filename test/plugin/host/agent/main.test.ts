@@ -23,10 +23,14 @@ const agent = (input: unknown) =>
   });
 
 test.each([
-  ["a verb that it does not know", { verb: "wipe", ...WHO }, "none of observe, apply, remove"],
-  ["no verb at all", WHO, "none of observe, apply, remove"],
+  [
+    "a verb that it does not know",
+    { verb: "wipe", ...WHO },
+    "none of observe, apply, drain, remove",
+  ],
+  ["no verb at all", WHO, "none of observe, apply, drain, remove"],
   ["no fleet", { ...WHO, verb: "remove", fleet: undefined }, "names no fleet"],
-  ["no object", [], "none of observe, apply, remove"],
+  ["no object", [], "none of observe, apply, drain, remove"],
   ["null", "null", "its input is no request"],
   ["no JSON", "hush-hush", "its input is no request"],
 ])("of %s it does nothing, and shows nothing of it", (_, input, why) => {

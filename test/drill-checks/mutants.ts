@@ -1,4 +1,5 @@
 import type { HistoryEntry, HistoryEvent } from "../drill/history.ts";
+import { lostAnswer } from "./lost-host.ts";
 import type { World } from "./world.ts";
 
 /** One way to break a law, and the check that must see it. Null: this world offers no place for it. */
@@ -170,6 +171,14 @@ export const MUTANTS: Mutant[] = [
           ? { ...event, told: event.told.slice(1) }
           : event,
       );
+    },
+  },
+  {
+    name: "a lost host that took more than its last second",
+    caughtBy: "sessions",
+    mutate: (_world, pick) => {
+      const beforeMs = pick([1_100, 1_600, 5_000]) ?? 0;
+      return lostAnswer({ fault: "power-off", hit: true, beforeMs }).events;
     },
   },
   {

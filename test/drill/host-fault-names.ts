@@ -9,6 +9,7 @@ const common = { leastNodes: 3, mustMs: null };
 export const HOST_FAULTS = {
   "power-off": {
     ...common,
+    losesHost: true,
     kind: "crash",
     title: "a host without power",
     holdMs: BEYOND_LEASE,
@@ -16,6 +17,7 @@ export const HOST_FAULTS = {
   },
   "power-off-all": {
     ...common,
+    losesHost: true,
     kind: "crash",
     title: "all hosts without power at once",
     holdMs: { least: 1_000, most: 5_000 },
@@ -23,24 +25,28 @@ export const HOST_FAULTS = {
   reboot: { ...common, kind: "crash", title: "a host rebooted", holdMs: AT_ONCE },
   "lost-before-manifest": {
     ...common,
+    losesHost: true,
     kind: "crash",
     title: "a host lost before its new epoch had a manifest",
     holdMs: AT_ONCE,
   },
   "drop-network": {
     ...common,
+    losesHost: true,
     kind: "pause",
     title: "a host's network dropped",
     holdMs: BEYOND_LEASE,
   },
   "cut-from-hosts": {
     ...common,
+    losesHost: true,
     kind: "pause",
     title: "a host cut off from the other hosts alone",
     holdMs: BEYOND_LEASE,
   },
   "cut-one-way": {
     ...common,
+    losesHost: true,
     kind: "pause",
     title: "a partition in one direction",
     holdMs: BEYOND_LEASE,
@@ -53,12 +59,14 @@ export const HOST_FAULTS = {
   },
   "pause-host": {
     ...common,
+    losesHost: true,
     kind: "pause",
     title: "a host paused beyond the lease",
     holdMs: BEYOND_LEASE,
   },
   "late-upload": {
     ...common,
+    losesHost: true,
     kind: "crash",
     title: "a late upload after a seal, and its reader lost",
     holdMs: AT_ONCE,
@@ -86,7 +94,7 @@ export const HOST_FAULTS = {
   },
   "fill-disk": {
     ...common,
-    kind: "crash",
+    kind: "full",
     title: "a host's disk filled",
     holdMs: { least: 20_000, most: 30_000 },
   },

@@ -19,6 +19,8 @@ export interface GroupRecord {
   shard: string;
   group: string;
   pid: number;
+  /** Null: not known. */
+  node: string | null;
   from: number;
   /** Infinity while it lives. */
   to: number;
@@ -84,6 +86,7 @@ export function indexHistory(events: readonly HistoryEvent[]): HistoryIndex {
           shard: event.shard,
           group: event.group,
           pid: event.pid,
+          node: event.node,
           from: event.t,
           to: Number.POSITIVE_INFINITY,
           running: [{ from: event.t, to: Number.POSITIVE_INFINITY }],
@@ -158,6 +161,8 @@ function recordFault(faults: Map<number, FaultRecord>, event: EventOf<"fault">):
     });
     return;
   }
+  // Whom a fault hits second is known later.
+  known.target = event.target;
   if (event.phase === "heal") known.healed = event.t;
   if (event.phase === "recovered") known.recovered = event.t;
   if (event.phase === "failed") known.failure = event.detail;

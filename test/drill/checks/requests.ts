@@ -2,7 +2,9 @@ import type { EventOf, FaultKind, RequestKind } from "../history.ts";
 import { type Expectation, judge, type Verdict, type Violation } from "../verdict.ts";
 import { at, type FaultRecord, type HistoryIndex, type RequestRecord } from "./index.ts";
 
-const ANY_LOSS: readonly FaultKind[] = ["crash", "hang", "pause"];
+const ANY_LOSS: readonly FaultKind[] = ["crash", "hang", "pause", "full"];
+/** Without room on its disk OpenClaw cannot write a question down, and says so: nobody waits for an answer in vain. */
+const NO_ROOM: readonly FaultKind[] = ["full"];
 
 /**
  * Errors that a client may see, per route, and under which kinds of fault. What is not here must end
@@ -10,8 +12,18 @@ const ANY_LOSS: readonly FaultKind[] = ["crash", "hang", "pause"];
  * anything, but a WebSocket may have to connect again.
  */
 export const ALLOWED: Record<RequestKind, Record<string, readonly FaultKind[]>> = {
-  chat: { no_owner: ANY_LOSS, overloaded: ANY_LOSS, shard_failed: ANY_LOSS },
-  stream: { no_owner: ANY_LOSS, overloaded: ANY_LOSS, shard_failed: ANY_LOSS },
+  chat: {
+    no_owner: ANY_LOSS,
+    overloaded: ANY_LOSS,
+    shard_failed: ANY_LOSS,
+    model_error: NO_ROOM,
+  },
+  stream: {
+    no_owner: ANY_LOSS,
+    overloaded: ANY_LOSS,
+    shard_failed: ANY_LOSS,
+    model_error: NO_ROOM,
+  },
   v1: {
     owner_lost: ANY_LOSS,
     no_owner: ANY_LOSS,
@@ -33,6 +45,7 @@ export const ALLOWED: Record<RequestKind, Record<string, readonly FaultKind[]>> 
   ws: {
     closed_1012: [...ANY_LOSS, "planned"],
     connection_lost: ANY_LOSS,
+    model_error: NO_ROOM,
   },
   // See TWICE_LOST.
   telegram: { no_reply: ANY_LOSS },

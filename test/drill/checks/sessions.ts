@@ -1,15 +1,22 @@
 import { judge, type Verdict, type Violation } from "../verdict.ts";
 import { at, type HistoryIndex } from "./index.ts";
+import { hostLosses, mayBeForgotten } from "./losses.ts";
 
-/** Later turns carry earlier answers: the model must see, in each prompt, all that was answered before. */
+/**
+ * Later turns carry earlier answers: the model must see, in each prompt, all that was answered before, but the last
+ * words of a host that was lost. An answer that is missing is told once, by the first prompt that lacks it.
+ */
 export function sessionsKeepHistory(index: HistoryIndex): Verdict {
   const violations: Violation[] = [];
   let evaluated = 0;
+  let forgotten = 0;
+  const losses = hostLosses(index);
   const sessions = Map.groupBy(
     index.requests,
     ({ invoked }) => `${invoked.agent}/${invoked.session}`,
   );
   for (const [session, requests] of sessions) {
+    const missed = new Set<string>();
     for (const later of requests) {
       const call = index.callsByMarker.get(later.invoked.marker)?.at(-1);
       if (!call) continue;
@@ -19,7 +26,14 @@ export function sessionsKeepHistory(index: HistoryIndex): Verdict {
       if (earlier.length === 0) continue;
       evaluated++;
       const told = new Set(call.begin.told);
-      const missing = earlier.filter((request) => !told.has(request.invoked.marker));
+      const gone = earlier.filter(
+        ({ invoked: { marker } }) => !told.has(marker) && !missed.has(marker),
+      );
+      for (const { invoked } of gone) missed.add(invoked.marker);
+      const missing = gone.filter(
+        ({ invoked, outcome }) => !mayBeForgotten(index, losses, invoked.marker, outcome?.t ?? 0),
+      );
+      forgotten += gone.length - missing.length;
       const [first] = missing;
       if (!first) continue;
       violations.push({
@@ -32,6 +46,6 @@ export function sessionsKeepHistory(index: HistoryIndex): Verdict {
     evaluated,
     of: "turns with earlier answers",
     violations,
-    note: `${sessions.size} sessions`,
+    note: `${sessions.size} sessions${forgotten > 0 ? `, ${forgotten} answers went with a lost host's last second` : ""}`,
   });
 }

@@ -1,6 +1,7 @@
 import { isCronMarker } from "../marker.ts";
 import { judge, type Verdict, type Violation } from "../verdict.ts";
 import { at, type CallRecord, type GroupRecord, type HistoryIndex } from "./index.ts";
+import { type HostLoss, hostLosses, mayBeForgotten } from "./losses.ts";
 
 /** Calls that are a run of their own: not the continuation of a turn after a tool. */
 const runs = (calls: readonly CallRecord[]): CallRecord[] =>
@@ -20,12 +21,13 @@ function crashesBetween(
 
 /**
  * One model call a turn, and one more for each crash in the middle of it; none after the client had
- * its answer; no answer delivered twice.
+ * its answer; no answer delivered twice. What a lost host said last may be unknown to the next one, which then does it again.
  */
 export function oneRunPerTurn(index: HistoryIndex): Verdict {
   const violations: Violation[] = [];
   let evaluated = 0;
   let repeated = 0;
+  const losses = hostLosses(index);
   for (const [marker, calls] of index.callsByMarker) {
     if (isCronMarker(marker)) continue;
     evaluated++;
@@ -44,7 +46,8 @@ export function oneRunPerTurn(index: HistoryIndex): Verdict {
       });
     }
     const answered = request?.outcome?.type === "answered" ? request.outcome : null;
-    if (answered && last.begin.t > answered.t) {
+    const again = answered !== null && last.begin.t > answered.t;
+    if (again && !mayBeForgotten(index, losses, marker, answered.t)) {
       violations.push({
         t: last.begin.t,
         text: `turn ${marker} ran again at ${at(last.begin.t)}, after its answer had been given at ${at(answered.t)}`,
@@ -60,7 +63,7 @@ export function oneRunPerTurn(index: HistoryIndex): Verdict {
       });
     }
   }
-  violations.push(...deliveredTwice(index));
+  violations.push(...deliveredTwice(index, losses));
   return judge("turns", "no turn is answered twice", {
     evaluated,
     of: "turns seen by the model",
@@ -70,15 +73,15 @@ export function oneRunPerTurn(index: HistoryIndex): Verdict {
 }
 
 /** A bot's user sees one message per turn. */
-function deliveredTwice(index: HistoryIndex): Violation[] {
+function deliveredTwice(index: HistoryIndex, losses: readonly HostLoss[]): Violation[] {
   const violations: Violation[] = [];
   const seen = new Map<string, number>();
   for (const event of index.events) {
     if (event.type !== "delivered") continue;
     for (const marker of event.markers) {
       const before = seen.get(marker);
-      if (before === undefined) seen.set(marker, event.t);
-      else {
+      seen.set(marker, event.t);
+      if (before !== undefined && !mayBeForgotten(index, losses, marker, before)) {
         violations.push({
           t: event.t,
           text: `bot ${event.bot} delivered the answer to ${marker} at ${at(before)} and again at ${at(event.t)}`,

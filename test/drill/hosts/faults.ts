@@ -173,6 +173,7 @@ export const HOST_WORLD_FAULTS: Faults<HostContext> = {
         await host.thaw();
         // Whoever takes it now reads what lies at the targets.
         second = context.world.lab.host(owner);
+        applied.target = `${host.name}, then ${owner}`;
         await second.powerOff();
         await newOwner(context, shard, before.epoch + 1, GONE_MS);
         return `${planted}; ${owner}, the owner since, lost its power`;
@@ -181,7 +182,9 @@ export const HOST_WORLD_FAULTS: Faults<HostContext> = {
         if (second && !second.running) await second.start();
       }
     };
-    return { target: host.name, shards, detail: "frozen in the middle of its work", heal };
+    const detail = "frozen in the middle of its work";
+    const applied: Applied = { target: host.name, shards, detail, heal };
+    return applied;
   },
 
   "drop-network": async (context, planned, status) => {

@@ -1,0 +1,43 @@
+import { describe, expect, test } from "vitest";
+import { check } from "../drill/checker.ts";
+import { HOST_FAULT_NAMES } from "../drill/fault-names.ts";
+import { answeredAgain, type Loss, lostAnswer } from "./lost-host.ts";
+import type { World } from "./world.ts";
+
+const violations = ({ header, events }: World, of: string) => {
+  const expected = { telegram: true, cron: true, websocket: false, faults: [] };
+  return check(header, events, expected).verdicts.find((one) => one.check === of)?.violations;
+};
+
+const LAST_SECOND: Loss = { fault: "power-off", hit: true, beforeMs: 900 };
+const NOT_ALLOWED: [string, Loss][] = [
+  ["more than its last second", { ...LAST_SECOND, beforeMs: 1_600 }],
+  ["a killed gateway's last second", { ...LAST_SECOND, fault: "kill-gateway" }],
+  ["that of a host without room on its disk", { ...LAST_SECOND, fault: "fill-disk" }],
+  ["that of a host that was told to boot again", { ...LAST_SECOND, fault: "reboot" }],
+  ["that of another host than the one that was lost", { ...LAST_SECOND, hit: false }],
+  ["that of a host on which the shard goes on", { ...LAST_SECOND, sameNode: true }],
+];
+
+describe("a host that is lost", () => {
+  test.each(
+    HOST_FAULT_NAMES.filter((name) => /^(power-off|lost-|drop-|cut-|pause-host|late-)/.test(name)),
+  )("may take its last second with it (%s)", (fault) => {
+    const world = answeredAgain({ ...LAST_SECOND, fault });
+    expect(violations(world, "sessions")).toEqual([]);
+    expect(violations(world, "turns")).toEqual([]);
+  });
+
+  test.each(NOT_ALLOWED)("excuses nothing else: not %s", (_, loss) => {
+    expect(violations(lostAnswer(loss), "sessions")).toHaveLength(1);
+    // Run again, and delivered again.
+    expect(violations(answeredAgain(loss), "turns")).toHaveLength(2);
+  });
+
+  test("costs one line for an answer that several later prompts lack", () => {
+    const [, [, loss]] = NOT_ALLOWED as [unknown, [string, Loss]];
+    const [only, ...more] = violations(lostAnswer(loss), "sessions") ?? [];
+    expect(more).toEqual([]);
+    expect(only?.text).toMatch(/lacked 1, first turn-1057000000a1/);
+  });
+});

@@ -57,7 +57,11 @@ export function masterOptions(
     ...(identityFile === undefined && !session ? {} : { IdentitiesOnly: "yes" }),
     ...(session ? { IdentityAgent: "none" } : {}),
     ...(session && given.sessionKey !== undefined
-      ? { ProxyCommand: proxyCommand(connection, session, given.sessionKey) }
+      ? {
+          // Not by -i, which does not know how % is written.
+          IdentityFile: quoted(given.sessionKey),
+          ProxyCommand: proxyCommand(connection, session, given.sessionKey),
+        }
       : {}),
   };
   return [
@@ -91,11 +95,10 @@ export function destinationOptions(given: {
   readonly jump?: string | undefined;
   readonly identityFile?: string | undefined;
   readonly session?: HostSession | undefined;
-  readonly sessionKey?: string | undefined;
 }): string[] {
   const { port, session } = given;
   const user = given.user ?? (session && SESSION_USER);
-  const identity = session ? given.sessionKey : given.identityFile;
+  const identity = session ? undefined : given.identityFile;
   // What somebody set for addresses of their own network is not meant for such a machine.
   const configFile = given.configFile ?? (session && "none");
   return [

@@ -14,11 +14,14 @@ export async function untilBoots<T>(
     say,
     name,
     signal,
+    everyMs = EVERY_MS,
   }: Patience & {
     /** The host's, for those who wait. */
     readonly name: string;
     /** Nobody needs the connection any more. */
     readonly signal: AbortSignal;
+    /** Pause between two tries. @default 5 000 */
+    readonly everyMs?: number;
   },
 ): Promise<T> {
   const end = performance.now() + bootMs;
@@ -31,7 +34,7 @@ export async function untilBoots<T>(
       say?.(
         `waiting for the machine: ${error.message.split("\n")[0]?.replace(`host ${name}: `, "")}`,
       );
-      await sleep(EVERY_MS, undefined, { signal }).catch(() => {});
+      await sleep(everyMs, undefined, { signal }).catch(() => {});
       if (signal.aborted) throw error;
     }
   }

@@ -62,6 +62,7 @@ function fakeHost(answer: (request: AgentRequest) => AgentLine | null) {
           return { code: found ? 0 : 1, stdout: "", stderr: "" };
         }
         expect(argv.join(" ")).not.toContain("value of x");
+        if (options.stdin === undefined) return { code: 0, stdout: "", stderr: "" };
         const request = JSON.parse(String(options.stdin)) as AgentRequest;
         requests.push(request);
         const line = there.agent ? answer(request) : null;
@@ -219,6 +220,28 @@ test("the key that was seen first is the only one accepted later", async () => {
   expect(connections.at(-1)).not.toHaveProperty("hostKey");
   await release.read("vps/n1", state, checked(INPUTS));
   expect(connections.at(-1)?.hostKey).toBe("ssh-ed25519 AAAA");
+});
+
+test("another machine gets everything as a fresh one, and a changed one has to prove itself", async () => {
+  const { release, requests, connections, checked } = fakeHost(fine);
+  const on = (instanceId: string, machine: Record<string, string>) => {
+    const session = { instanceId, region: "eu-north-1" };
+    return checked({ ...INPUTS, host: { name: "n1", address: "10.0.0.1", session }, machine });
+  };
+  const first = on("i-1", { type: "small", drained: "" });
+  const { state } = await release.create(first, OP);
+  expect(requests.at(-1)).not.toHaveProperty("restarted");
+  const bigger = on("i-1", { type: "big", drained: "t1" });
+  const grown = await release.update("vps/n1", state, bigger, OP);
+  expect(requests.at(-1)).toMatchObject({ first: false, restarted: { emptied: true } });
+  expect(connections.at(-1)?.hostKey).toBe("ssh-ed25519 AAAA");
+  const other = on("i-2", { type: "big", drained: "t2" });
+  expect(release.diff(grown, bigger, other).replaces).toEqual([]);
+  await release.update("vps/n1", grown, other, OP);
+  expect(requests.at(-1)).toMatchObject({
+    ...{ first: true, previous: null, restarted: { emptied: true } },
+  });
+  expect(connections.at(-1)).not.toHaveProperty("hostKey");
 });
 
 test("a creation that failed on the host is kept in the state and made again; one that never got there is not", async () => {

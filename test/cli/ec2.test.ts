@@ -1,7 +1,10 @@
+import { readFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { NO_FLEET } from "../../components/edge/answers.ts";
+import { onPath } from "../../toolchain/command.ts";
 import { Home } from "./fixtures.ts";
 
 /** The sample of that name has target ec2; here it is a stack whose machines carry the fleet, or do not. */
@@ -11,7 +14,7 @@ const HOSTS = ["a", "b", "c"].map((name, i) => ({
   address: `10.64.0.1${i}`,
   user: "ubuntu",
   session: { instanceId: `i-0123456789abcdef${i}`, region: "eu-central-1" },
-  hostKey: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA",
+  hostKey: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f",
 }));
 const ADMIN = "admin-token-of-the-fleet";
 const MOMENT = {
@@ -94,6 +97,8 @@ afterAll(() => {
   router.close();
 });
 
+/** What the AWS CLI was called for. */
+const asked = () => join(home.path, "asked");
 const run = (...args: string[]) => home.run([...args, "--stack", STACK]);
 
 describe("a stack on EC2 whose machines carry the fleet", () => {
@@ -122,20 +127,34 @@ describe("a stack on EC2 whose machines carry the fleet", () => {
     expect(backup.stdout, backup.stderr).toContain("Everything is in the replicas");
   });
 
-  test("logs are read on the hosts, by the same OpenSSH", async () => {
-    home.program(
-      "ssh",
-      `const args = process.argv.slice(2);
-if (args[0] === "-V") { console.error("OpenSSH_9.2p1"); process.exit(0); }
-console.error("ubuntu: Permission denied (publickey).");
-process.exit(255);`,
-    );
-    const { code, stderr } = await run("logs", "b");
-    expect(stderr).toMatch(/host b|b:/);
-    expect(stderr).toContain("No host could be reached");
+  test.skipIf(!onPath("ssh"))(
+    "logs are read on the machines, through sessions, as whoever AWS lets in",
+    async () => {
+      home.program("session-manager-plugin", "");
+      home.program(
+        "aws",
+        `const args = process.argv.slice(2);
+const given = (name) => args[args.indexOf(name) + 1];
+require("node:fs").appendFileSync(${JSON.stringify(asked())}, args[1] + " " + given("--instance-id") + "\\n");
+console.error("An error occurred (AccessDeniedException) when calling the SendSSHPublicKey operation: no");
+process.exit(254);`,
+      );
+      const { code, stderr } = await run("logs", "b");
+      expect(readFileSync(asked(), "utf8")).toContain(
+        `send-ssh-public-key ${HOSTS[1]?.session.instanceId}`,
+      );
+      expect(readFileSync(asked(), "utf8")).not.toContain(HOSTS[0]?.session.instanceId);
+      expect(stderr).toContain("ec2-instance-connect:SendSSHPublicKey");
+      expect(stderr).toContain("No host could be reached");
+      expect(code).toBe(1);
+    },
+  );
+
+  test("a name that no node and no shard has is told before any machine is called", async () => {
+    const { code, stderr } = await run("logs", "z");
+    expect(stderr).toContain("z is neither a node nor a shard of this fleet");
+    expect(stderr).toContain("nodes: a, b, c; shards: s1");
     expect(code).toBe(1);
-    const unknown = await run("logs", "z");
-    expect(unknown.stderr).toContain("z is neither a node nor a shard of this fleet");
   });
 });
 

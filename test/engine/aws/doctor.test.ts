@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -9,6 +9,11 @@ import { PULUMI } from "../fixtures/project.ts";
 let home: string;
 beforeAll(() => {
   home = mkdtempSync(join(tmpdir(), "fleet-doctor-"));
+  // Looked for, and not started: nobody is called.
+  mkdirSync(join(home, "bin"));
+  for (const name of ["aws", "session-manager-plugin"]) {
+    writeFileSync(join(home, "bin", name), "#!/bin/sh\nexit 1\n", { mode: 0o755 });
+  }
 });
 afterAll(() => rmSync(home, { recursive: true, force: true }));
 
@@ -20,6 +25,7 @@ test("doctor shows the program's own look at the account, and makes nothing", ()
       encoding: "utf8",
       env: {
         PATH: [
+          join(home, "bin"),
           join(PROJECT_ROOT, "test/standin/bin"),
           dirname(process.execPath),
           process.env.PATH,
@@ -45,6 +51,9 @@ test("doctor shows the program's own look at the account, and makes nothing", ()
     "quota L-F678F1CE": "ok",
     "quota L-1216C47A": "ok",
     rights: "ok",
+    sessions: "ok",
+    // Not brought up yet.
+    fleet: "warn",
   });
   expect(states).not.toHaveProperty("memory");
   expect(readdirSync(home)).not.toContain("data");

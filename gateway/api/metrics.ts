@@ -26,7 +26,7 @@ async function collect(ctx: RequestContext): Promise<void> {
     new Set(config.shards.map((shard) => shard.id)),
     new Set([...config.agents.map((agent) => agent.name), "other"]),
   );
-  metrics.heldRequests.set(ctx.router.gate.held());
+  metrics.heldRequests.set(ctx.router.gate.held() + ctx.router.placing.waiting);
   metrics.storeUp.set(view.storeOk() ? 1 : 0);
   const active = ctx.router.sessionMap.active();
   for (const { name } of config.agents) {

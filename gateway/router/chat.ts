@@ -40,7 +40,9 @@ export async function handleChat(
   const session =
     named.fresh && key !== null ? keyedSession(caller.tokenId, agent.name, key) : named.session;
   const keyed = key !== null;
-  const shard = await router.sessionMap.shardOf(agent, session, named.fresh && !keyed, keyed);
+  const shard = keyed
+    ? await router.placing.exactly(agent, session, false, ctx.gone)
+    : await router.sessionMap.shardOf(agent, session, named.fresh);
   const identity = key === null ? null : keyedIdentity(caller.tokenId, agent.name, session, key);
   const runId = identity?.runId ?? randomUUID();
   res.setHeader(HEADER.session, session);

@@ -7,6 +7,7 @@ import type { RouterDeps } from "./deps.ts";
 import { RouterError } from "./errors.ts";
 import type { Gate } from "./gate.ts";
 import { DEFAULT_AGENT } from "./key.ts";
+import type { Placing } from "./placing.ts";
 import type { PortAnswer, PortOrder } from "./port-heir.ts";
 import type { Target } from "./routes.ts";
 import type { SessionMap } from "./session-map.ts";
@@ -20,6 +21,7 @@ export interface RouterParts {
   gate: Gate;
   upstreams: Upstreams;
   sessionMap: SessionMap;
+  placing: Placing;
   turns: TurnDeps;
   runner: TurnRunner;
   tokens: Tokens;

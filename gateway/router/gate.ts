@@ -246,11 +246,10 @@ export class Gate {
   #late(shard: ShardId): RouterError {
     const route = this.#view.route(shard);
     const state = route.at === "none" ? route.state : route.at;
-    return new RouterError(
-      "no_owner",
-      `shard ${shard} had no ready owner in time (it is ${state}, epoch ${route.epoch})`,
-      RETRY_AFTER_SECONDS,
-    );
+    const why = serves(route)
+      ? `shard ${shard} serves (epoch ${route.epoch}), but an earlier request of this conversation has not begun there yet`
+      : `shard ${shard} had no ready owner in time (it is ${state}, epoch ${route.epoch})`;
+    return new RouterError("no_owner", why, RETRY_AFTER_SECONDS);
   }
 }
 

@@ -7,6 +7,7 @@ import { findAgent, type RouterParts } from "./context.ts";
 import type { RouterDeps } from "./deps.ts";
 import { Gate } from "./gate.ts";
 import { FLEET, peerHeaders } from "./headers.ts";
+import { Placing } from "./placing.ts";
 import { SessionMap } from "./session-map.ts";
 import type { TurnDeps } from "./turn.ts";
 import { TurnRunner } from "./turn-runner.ts";
@@ -52,6 +53,7 @@ export function assemble(
     if (answer.status !== 200) throw new Error(`${FLEET.shard} ${shard}: HTTP ${answer.status}`);
     return (JSON.parse(answer.body) as { sessions: { agent: string; session: string }[] }).sessions;
   };
+  const sessionMap = new SessionMap({ view, sessions, clock: quickClock, log, listSessions });
   return {
     gate,
     upstreams,
@@ -64,7 +66,8 @@ export function assemble(
       log,
     }),
     turns,
-    sessionMap: new SessionMap({ view, sessions, clock: quickClock, log, listSessions }),
+    sessionMap,
+    placing: new Placing(sessionMap, quickClock),
     addresses: addressesOf(() => view.config()),
     agent: (name) => findAgent(view, name),
     stopping,

@@ -67,8 +67,9 @@ export class SessionLists {
   async #takeOne(shard: ShardId): Promise<void> {
     const { clock, log, serves, listSessions, keep } = this.#deps;
     const era = this.#era;
-    this.#tried.set(shard, clock.now());
+    // Who has no owner was not asked: it is as soon as it has one.
     if (!serves(shard)) return;
+    this.#tried.set(shard, clock.now());
     try {
       await keep(shard, await listSessions(shard));
       if (era === this.#era) this.#taken.set(shard, clock.now());

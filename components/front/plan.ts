@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { DRAIN, ERRORS, type ErrorCode, FRONT, HOLD } from "../../gateway/contract.ts";
 import { ConfigError, type Fault } from "../errors.ts";
 import type { HostContext, HostFacts, HostFile, HostPaths } from "../host/types.ts";
@@ -6,7 +7,10 @@ import type { HostContext, HostFacts, HostFile, HostPaths } from "../host/types.
 export interface FrontSettings {
   /** Names of the hosts that carry it. @default every host that runs shards */
   readonly hosts?: readonly string[] | undefined;
-  /** Names under which people come, the first one first. Empty: by address, and then only `fleet` or `own`. */
+  /**
+   * Names under which people come, the first one first; an address among them is one that only the certificate
+   * knows of. No name: by address, and then only `fleet` or `own`.
+   */
   readonly names: readonly string[];
   readonly certificate: FrontCertificate;
   /** @default "least_conn" */
@@ -64,6 +68,8 @@ export const ROUTER_NAME = "router.openclaw-fleet.internal";
 /** A front for one fleet, the same on every host that carries it. */
 export interface FrontPlan {
   readonly names: readonly string[];
+  /** Further addresses that its certificate is good for, e.g. the public one of a machine that knows only its own. */
+  readonly addresses: readonly string[];
   readonly certificate: FrontCertificate;
   readonly balancing: Balancing;
   readonly httpPort: number;
@@ -172,7 +178,11 @@ export function planFront(hosts: readonly HostFacts[], settings: FrontSettings):
   if (fronts.length === 0 && faults.length === 0) {
     fault("front.hosts", "leaves no host with a front", "Name one, or set front.kind to none");
   }
-  for (const name of settings.names) {
+  // Who calls an address says no name in its handshake: any name is then served.
+  const acme = settings.certificate.kind === "acme";
+  const addresses = acme ? [] : settings.names.filter((name) => isIP(name) !== 0);
+  const names = settings.names.filter((name) => !addresses.includes(name));
+  for (const name of names) {
     if (!/^(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]([a-z0-9-]*[a-z0-9])?$/.test(name)) {
       fault("domain", `is "${name}", which is no DNS name`, "Write it like fleet.example.com");
     } else if (name.startsWith("*.") && settings.certificate.kind === "acme") {
@@ -201,7 +211,8 @@ export function planFront(hosts: readonly HostFacts[], settings: FrontSettings):
   }
   if (faults.length > 0) throw new ConfigError(faults);
   return {
-    names: settings.names,
+    names,
+    addresses,
     certificate: settings.certificate,
     balancing: settings.balancing ?? "least_conn",
     httpPort,

@@ -57,7 +57,8 @@ export function planHosts(settings: Settings, fleet: FleetPlan): HostsPlan {
     certificates: Object.fromEntries(
       hosts.map(({ name, address }) => {
         // Without a certificate of a public authority, people meet this one.
-        const names = front?.fronts.some((host) => host.name === name) ? front.names : [];
+        const shown = front?.fronts.some((host) => host.name === name) ? front : null;
+        const names = [...(shown?.names ?? []), ...(shown?.addresses ?? [])];
         const own = [address, name, ROUTER_NAME, "localhost", "127.0.0.1", "::1"];
         if (settings.discovery.dns !== undefined) own.push(`${name}.${settings.discovery.dns}`);
         return [name, [...own, ...names]];

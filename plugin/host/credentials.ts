@@ -1,6 +1,6 @@
 import { randomBytes, X509Certificate } from "node:crypto";
 import { z } from "zod";
-import { failuresOf } from "../faults.ts";
+import { faultsOfKnown } from "../faults.ts";
 import type { CheckFailure, Diff, Handler, Operation } from "../handler.ts";
 import { differences, type Props, reveal, secret, UNKNOWN } from "../values.ts";
 import type { KeyPair } from "./authority.ts";
@@ -66,11 +66,11 @@ export class CredentialsHandler implements Handler {
   }
 
   check(olds: Props | undefined, news: Props): { inputs: Props; failures: CheckFailure[] } {
-    const parsed = credentialsInputs.safeParse(reveal(news));
-    const failures = failuresOf(parsed.error);
+    const known = reveal<Partial<CredentialsInputs>>(news);
+    const failures = faultsOfKnown(credentialsInputs, known);
     const before = olds && reveal<Partial<CredentialsInputs>>(olds).authorityStep;
-    const step = parsed.data?.authorityStep ?? 0;
-    if (before !== undefined && parsed.success && step !== before && step !== before + 1) {
+    const step = known.authorityStep ?? 0;
+    if (before !== undefined && failures.length === 0 && step !== before && step !== before + 1) {
       failures.push({
         property: "authorityStep",
         reason:
@@ -95,8 +95,8 @@ export class CredentialsHandler implements Handler {
   }
 
   async create(news: Props, { preview }: Operation & { preview: boolean }) {
-    const inputs = credentialsInputs.parse(reveal(news));
     if (preview) return { id: "", state: unknownState(news) };
+    const inputs = credentialsInputs.parse(reveal(news));
     return { id: inputs.fleet, state: await this.#make(news, inputs, undefined) };
   }
 
@@ -111,8 +111,8 @@ export class CredentialsHandler implements Handler {
     news: Props,
     operation: Operation & { preview: boolean },
   ): Promise<Props> {
-    const inputs = credentialsInputs.parse(reveal(news));
     if (operation.preview) return unknownState(news);
+    const inputs = credentialsInputs.parse(reveal(news));
     const olds = reveal<{ kept?: Kept; authorityStep?: number; generation?: number }>(state);
     return await this.#make(news, inputs, olds);
   }

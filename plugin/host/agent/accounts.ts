@@ -68,6 +68,9 @@ export class Accounts {
         await must(this.#system, ["usermod", ...own, ...groups, name], `changing user ${name}`);
         changed.push(`user ${name} changed`);
       }
+      if (known.ours && (await this.#takeHome(name, user))) {
+        changed.push(`${user.home} given to ${name}, who has another number on this machine`);
+      }
     }
     this.#uids.clear();
     this.#gids.clear();
@@ -87,6 +90,21 @@ export class Accounts {
       await this.#system.run(["gpasswd", "--delete", name, group]);
     }
     return known.groups.length > 0;
+  }
+
+  /**
+   * A machine in another's place has that one's disk, and may number its users otherwise. The folder itself
+   * is changed last, so that a run that was killed is taken up.
+   */
+  async #takeHome(name: string, { home }: HostUser): Promise<boolean> {
+    const found = await this.#system.run(["stat", "--format=%u:%g", home]);
+    const [, uid, gid] = /^(\d+):(\d+)$/.exec(found.stdout.trim()) ?? [];
+    if (found.code !== 0 || uid === undefined || Number(uid) === 0) return false;
+    const account = await this.#account(name);
+    if (!account || account.uid === Number(uid)) return false;
+    const chown = ["chown", "--recursive", "--no-dereference", `--from=${uid}:${gid}`];
+    await must(this.#system, [...chown, `${name}:${name}`, home], `giving ${home} to ${name}`);
+    return true;
   }
 
   async #account(name: string): Promise<Account | null> {

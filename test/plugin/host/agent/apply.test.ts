@@ -194,6 +194,38 @@ describe("a host", () => {
     expect(host.listing()).toEqual(before);
   });
 
+  describe("with the disk of a machine that numbered its users otherwise", () => {
+    let owner: string;
+    beforeEach(() => {
+      owner = "4242:4243";
+      host.answers = ([program, ...args]) => {
+        if (program === "chown") owner = `${process.getuid?.()}:${process.getgid?.()}`;
+        const isHome = program === "stat" && args.at(-1) === "/var/lib/toy";
+        return { code: 0, stdout: isHome ? `${owner}\n` : "", stderr: "" };
+      };
+    });
+    const given = () => host.commands.filter((command) => command.startsWith("chown"));
+
+    test("gives a user its files back, once", async () => {
+      expect((await make()).changed?.join()).toContain("/var/lib/toy given to toy");
+      expect(given()).toEqual(["chown toy:toy /var/lib/toy"]);
+      await make({ first: false });
+      expect(given()).toHaveLength(1);
+    });
+
+    test("takes nothing from a user who is somebody else's", async () => {
+      host.users.set("toy", { home: "/home/toy", shell: "/bin/sh", groups: [] });
+      await make();
+      expect(given()).toEqual([]);
+    });
+
+    test("leaves what the system itself owns", async () => {
+      owner = "0:0";
+      await make();
+      expect(given()).toEqual([]);
+    });
+  });
+
   test("keeps packages, users and folders that were there before", async () => {
     host.installed.add("lib");
     host.mirror.set("theirs", { needs: ["front"] });

@@ -49,6 +49,13 @@ test("a wildcard is fine with a certificate of somebody's own, and no name at al
   );
 });
 
+test("an address that people call it by is in its certificate alone, and any name is served", () => {
+  const names = ["198.51.100.7"];
+  const plan = planFront(HOSTS, settings({ names, certificate: { kind: "fleet" } }));
+  expect(plan).toMatchObject({ names: [], addresses: names });
+  expect(() => planFront(HOSTS, settings({ names }))).toThrow(/no DNS name/);
+});
+
 test("a front waits longer than any drain or silence, and closes idle connections before routers do", () => {
   expect(FRONT_NUMBERS.idleSeconds).toBeGreaterThanOrEqual(400);
   expect(FRONT_NUMBERS.reloadSeconds * 1_000).toBeGreaterThanOrEqual(

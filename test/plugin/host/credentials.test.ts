@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { connect, createServer } from "node:tls";
 import { expect, test } from "vitest";
 import { CredentialsHandler } from "../../../plugin/host/credentials.ts";
-import { isSecret, type Props, reveal } from "../../../plugin/values.ts";
+import { isSecret, type Props, reveal, UNKNOWN } from "../../../plugin/values.ts";
 
 const INPUTS = {
   fleet: "vps",
@@ -146,6 +146,17 @@ test("a preview makes nothing and says that everything is yet to be known", asyn
   const { id, state } = await credentials.create(INPUTS, { ...OP, preview: true });
   expect(id).toBe("");
   expect(isSecret(state.secrets)).toBe(true);
+});
+
+test("a preview takes names that are not known yet, for a first time and a later one", async () => {
+  const { credentials } = handler();
+  const unknown = { ...INPUTS, certificates: UNKNOWN };
+  expect(credentials.check(undefined, unknown).failures).toEqual([]);
+  const preview = { ...OP, preview: true };
+  expect(isSecret((await credentials.create(unknown, preview)).state.secrets)).toBe(true);
+  const { id, state } = await credentials.create(INPUTS, OP);
+  expect(isSecret((await credentials.update(id, state, unknown, preview)).secrets)).toBe(true);
+  await expect(credentials.create(unknown, OP)).rejects.toThrow(/certificates/);
 });
 
 test("OpenSSH reads the keys, and finds the public half in the private one", async () => {

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { z } from "zod";
+import { HOST_PATHS } from "../../components/host/types.ts";
 import { faultsOfKnown } from "../faults.ts";
 import {
   type CheckFailure,
@@ -9,10 +10,11 @@ import {
   type Operation,
 } from "../handler.ts";
 import { differences, type Props, reveal, UNKNOWN } from "../values.ts";
+import type { AgentResult, DrainRequest } from "./agent/protocol.ts";
 import { AgentMissing, callAgent } from "./agent-call.ts";
 import { hostConnection } from "./connection.ts";
 import { FORGET_HOSTS, isForgotten } from "./forget.ts";
-import { HostUnreachable, type OpenShell } from "./shell.ts";
+import { type HostShell, HostUnreachable, type OpenShell } from "./shell.ts";
 
 /** Inputs of `openclaw:host:Drained`. */
 const drainedInputs = z.strictObject({
@@ -109,7 +111,7 @@ export class DrainedHandler implements Handler {
         node,
         api: { port: apiPort, token: adminToken },
       } as const;
-      const { drained = false } = await callAgent(shell, artifact, request, op);
+      const { drained = false } = await askAgent(shell, artifact, request, op);
       if (!drained)
         op.say(`node ${node} was left as it is: it rests already, or nobody can take its shards`);
       return drained;
@@ -127,5 +129,33 @@ export class DrainedHandler implements Handler {
     } finally {
       await shell.close();
     }
+  }
+}
+
+/**
+ * The newest release there that has an agent, by its id. What the stack recorded last may be gone: changes that
+ * failed since then put others in its place.
+ */
+const NEWEST = `for release in $(ls -td "$1"/*/ 2>/dev/null); do
+  case $release in *.partial/) continue ;; esac
+  test -e "\${release}runtime/host-agent.js" || continue
+  basename "$release"
+  break
+done`;
+
+async function askAgent(
+  shell: HostShell,
+  artifact: string,
+  request: DrainRequest,
+  op: Operation,
+): Promise<AgentResult> {
+  try {
+    return await callAgent(shell, artifact, request, op);
+  } catch (error) {
+    if (!(error instanceof AgentMissing && error.recorded)) throw error;
+    const argv = ["sh", "-c", NEWEST, "sh", HOST_PATHS.releases];
+    const found = (await shell.exec(argv, { signal: op.signal })).stdout.trim();
+    if (found === "") throw error;
+    return await callAgent(shell, found, request, op);
   }
 }

@@ -82,6 +82,27 @@ test("the token stays where nothing was moved, and where nobody can be asked", a
   expect((await never.handler.update("prod/a", state(), witness, OP)).drained).toBe("t1");
 });
 
+test("where the recorded release has gone meanwhile, the newest one there is asked", async () => {
+  const asked: string[] = [];
+  const open = (): HostShell => ({
+    async exec(argv, options = {}) {
+      const line = argv.join(" ");
+      const no = { code: 1, stdout: "", stderr: "" };
+      if (line.startsWith("test -e")) return line.includes("/r1/") ? no : { ...no, code: 0 };
+      if (options.stdin === undefined) return { ...no, code: 0, stdout: "r3\n" };
+      asked.push(line.includes("/r1/") ? "r1" : line.includes("/r3/") ? "r3" : line);
+      if (line.includes("/r1/")) return no;
+      options.onLine?.(JSON.stringify(emptied));
+      return { ...no, code: 0 };
+    },
+    put: () => Promise.reject(new Error("nothing is put")),
+    close: async () => {},
+  });
+  const handler = new DrainedHandler({ open, env: {} });
+  expect((await handler.update("prod/a", state(), BIGGER, OP)).drained).not.toBe("t1");
+  expect(asked).toEqual(["r1", "r3"]);
+});
+
 test("a host that does not answer stops the change, and the way out is named and works", async () => {
   const away = new HostUnreachable("host a: cannot be reached");
   const { handler } = fake(away);

@@ -25,7 +25,7 @@ export function sessionsMissing(
   const missing = missingSessionTools(env);
   if (missing.length === 0) return null;
   return {
-    text: `not on PATH: ${missing.join(", ")}; hosts are reached through sessions of AWS Systems Manager, which ${SESSION_TOOL_NAMES.join(" and ")} open`,
+    text: `not on PATH: ${missing.join(", ")}; hosts are reached through sessions of AWS Systems Manager, for which ${SESSION_TOOL_NAMES.join(" and ")} are needed`,
     fix: howToInstall(missing),
   };
 }

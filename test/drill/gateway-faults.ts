@@ -4,6 +4,8 @@ import { type ProcessInfo, readProcess } from "./processes.ts";
 import { type Planned, pickBy } from "./schedule.ts";
 import { FaultImpossible, type Faults, type FaultTools, NOTHING_TO_HEAL } from "./world.ts";
 
+/** A hung gateway is found out after 20 s without a good answer; a busy machine may need longer for that, ms. */
+const HUNG_MS = 120_000;
 /** A turn long enough to be met in its middle. */
 const MID_TURN_MS = 6_000;
 
@@ -71,10 +73,16 @@ export const GATEWAY_FAULTS: Faults<FaultTools> = {
   "hang-gateway": async (context, planned, status) => {
     const { id } = servingShard(status, planned);
     const victims = gatewayProcesses(context, id);
+    context.mark?.();
     signal(victims, "SIGSTOP");
+    const gone = () => victims.every(({ pid, start }) => readProcess(pid)?.start !== start);
     const heal = async () => {
-      const left = signal(victims, "SIGCONT");
-      return left > 0 ? `${left} of its processes were still there` : "it had been replaced";
+      try {
+        await waitFor(`the hung gateway of ${id} to be ended`, HUNG_MS, context.signal, gone);
+        return "it had been ended";
+      } finally {
+        signal(victims, "SIGCONT");
+      }
     };
     const detail = `SIGSTOP to ${victims.length} processes`;
     return { target: id, shards: [id], detail, heal };

@@ -2,6 +2,8 @@ import { randomUUID } from "node:crypto";
 import { type ReplicaTarget, StaleEpoch, type StoredObject, TargetUnavailable } from "./target.ts";
 
 const KEY = /^[a-z0-9][a-z0-9._-]*(\/[a-z0-9][a-z0-9._-]*)*$/;
+/** Folders looked into at a time: chunks lie in 256 of them, and each look is several round trips where files are remote. */
+const LOOKS = 16;
 /** What a writer that died left in `.tmp` is removed after this. */
 const LEFT_OVER_MS = 24 * 3_600_000;
 
@@ -134,11 +136,15 @@ export class FileTarget implements ReplicaTarget {
   }
 
   async #walk(prefix: string, found: StoredObject[]): Promise<void> {
+    const folders: string[] = [];
     for (const entry of await this.#files.entries(prefix.replace(/\/$/, ""))) {
       if (entry.name.startsWith(".")) continue;
-      if (entry.kind === "directory") await this.#walk(`${prefix}${entry.name}/`, found);
+      if (entry.kind === "directory") folders.push(`${prefix}${entry.name}/`);
       if (entry.kind !== "file") continue;
       found.push({ key: prefix + entry.name, bytes: entry.bytes, storedAtMs: entry.modifiedMs });
+    }
+    for (let at = 0; at < folders.length; at += LOOKS) {
+      await Promise.all(folders.slice(at, at + LOOKS).map((folder) => this.#walk(folder, found)));
     }
   }
 

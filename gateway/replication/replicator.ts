@@ -207,7 +207,10 @@ export class Replicator {
     if (sealLater) this.#parents = await sealLater();
     const parent = this.#parents.at(-1);
     // What the parent needs stays: the newest manifests of a replica are never collected.
-    if (parent) this.#uploader.learn(await this.#collector.chunksOf(parent));
+    const used = parent ? await this.#collector.chunksOf(parent) : new Set<string>();
+    this.#uploader.learn(used);
+    // Nothing of it here: the state came from another site, and this one may have most of it from an earlier time.
+    if (parent && used.size === 0) await this.#learnAll();
     this.#begun = true;
     this.#moved = false;
   }
@@ -215,11 +218,15 @@ export class Replicator {
   /** A target that was moved to may have most of it, from an earlier time. */
   async #settleIn(): Promise<void> {
     if (!this.#moved) return;
-    const there = await this.#options.target.list(CHUNKS);
     this.#uploader.forgetAll();
-    this.#uploader.learn(there.map(({ key }) => key.split("/").at(-1) ?? ""));
+    await this.#learnAll();
     await this.#sendAgain();
     this.#moved = false;
+  }
+
+  async #learnAll(): Promise<void> {
+    const there = await this.#options.target.list(CHUNKS);
+    this.#uploader.learn(there.map(({ key }) => key.split("/").at(-1) ?? ""));
   }
 
   /** The present state counts as not sent; what is known to be there is left out again. */

@@ -94,6 +94,24 @@ it("sends what changed, not what there is", async () => {
   expect(second.bytes).toBeLessThan(first.bytes / 10);
 });
 
+it("sends a site that had it earlier what it misses, also when the state came from another one", async () => {
+  const one = writer("a.sqlite");
+  for (let n = 0; n < 2_000; n++) one.write(n, `${Math.sin(n)}`.repeat(100));
+  const earlier = replicatorOn(scratch, target).replicator;
+  await earlier.step();
+  await earlier.close();
+  one.write(2_000);
+  target.puts = [];
+  const { replicator } = replicatorOn(scratch, target, {
+    writer: { epoch: 3, node: "n1", incarnation: "i3" },
+    // Nothing of this directory is at the target.
+    parents: [{ directory: "000000000002-n2-i2", seq: 7 }],
+  });
+  expect((await replicator.step()).outcome).toBe("replicated");
+  expect(target.puts.length).toBeGreaterThan(1);
+  expect(target.puts.length).toBeLessThan(10);
+});
+
 it("sees a changed, a new and a removed file", async () => {
   writer("a.sqlite").write(1);
   const path = (name: string) => scratch.path("state", name);

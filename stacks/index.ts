@@ -27,14 +27,14 @@ async function deploy(): Promise<Partial<StackOutputs>> {
     await pulumi.log.warn(`policies not run: ${POLICIES_REMEDY}`);
   }
   const { target } = settings;
-  if (isAwsTarget(target)) {
-    return await located(() => deployAws({ stack, settings: { ...settings, target } }));
-  }
   const isSecret = secretAt({
     secure: file?.secure ?? [],
     fromEnv,
     secretSettings: secretSettings(),
   });
+  if (isAwsTarget(target)) {
+    return await located(() => deployAws({ stack, settings: { ...settings, target }, isSecret }));
+  }
   if (target === "hosts") return await located(() => deployHosts({ stack, settings, isSecret }));
   const plan = (await located(() => planStack(stack, settings))).fleet;
   return deployLocal({

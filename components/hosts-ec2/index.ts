@@ -61,13 +61,11 @@ export interface HostsEc2Args {
   readonly subnetIds: readonly pulumi.Input<string>[];
   /** Key of the disks. */
   readonly keyArn: pulumi.Input<string>;
-  /** Bucket of the replicas, and the key of what is in it and of the secrets. */
+  /** Bucket of the replicas, and the key of what is in it. */
   readonly replicas: {
     readonly bucketArn: pulumi.Input<string>;
     readonly keyArn: pulumi.Input<string>;
   };
-  /** Secrets of this fleet that hosts read. */
-  readonly secretArns?: readonly pulumi.Input<string>[];
   /** Null: nothing calls the hosts from outside. */
   readonly front: HostsFront | null;
   /** Asked once, with the private addresses of all hosts, by node, before any machine is made. */

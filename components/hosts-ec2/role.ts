@@ -9,9 +9,9 @@ export interface HostRole {
   readonly policies: readonly pulumi.Resource[];
 }
 
-/** What a host may do: be managed, read and write this fleet's replicas, read this fleet's secrets. */
+/** What a host may do: be managed, read and write this fleet's replicas. Secrets are brought to it. */
 export function hostRole(name: string, args: HostsEc2Args, parent: pulumi.Resource): HostRole {
-  const { context, replicas, secretArns = [] } = args;
+  const { context, replicas } = args;
   const named = (role: string) => ({ ...context.tags, Name: `${name}-${role}` });
   const role = new aws.iam.Role(
     `${name}-role`,
@@ -72,17 +72,9 @@ export function hostRole(name: string, args: HostsEc2Args, parent: pulumi.Resour
         Action: ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
         Resource: pulumi.interpolate`${replicas.bucketArn}/${context.fleet}/*`,
       },
-      throughService("s3", context.region, replicas.keyArn),
+      throughS3(context.region, replicas.keyArn),
     ]),
   ];
-  if (secretArns.length > 0) {
-    policies.push(
-      allow("read-secrets", [
-        { Action: "secretsmanager:GetSecretValue", Resource: secretArns },
-        throughService("secretsmanager", context.region, replicas.keyArn),
-      ]),
-    );
-  }
   const profile = new aws.iam.InstanceProfile(
     `${name}-profile`,
     { role: role.name, path: context.rolePath ?? "/", tags: named("profile") },
@@ -91,11 +83,11 @@ export function hostRole(name: string, args: HostsEc2Args, parent: pulumi.Resour
   return { role, profile, policies };
 }
 
-/** A key may be used through one service only. Partitions differ in what follows `.com`. */
-function throughService(service: string, region: string, keyArn: pulumi.Input<string>) {
+/** The key may be used through S3 only. Partitions differ in what follows `.com`. */
+function throughS3(region: string, keyArn: pulumi.Input<string>) {
   return {
-    Action: service === "s3" ? ["kms:Decrypt", "kms:GenerateDataKey"] : ["kms:Decrypt"],
+    Action: ["kms:Decrypt", "kms:GenerateDataKey"],
     Resource: keyArn,
-    Condition: { StringLike: { "kms:ViaService": `${service}.${region}.amazonaws.com*` } },
+    Condition: { StringLike: { "kms:ViaService": `s3.${region}.amazonaws.com*` } },
   };
 }

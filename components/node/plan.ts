@@ -4,6 +4,7 @@ import {
   type HostCheck,
   type HostContext,
   type HostDirectory,
+  type HostFacts,
   type HostFile,
   type HostPart,
   type HostPaths,
@@ -32,6 +33,8 @@ export interface NodePlanInput {
   readonly replication?: NodeConfig["replication"];
   /** Where nodes dial each other; see `NodeConfig.discovery`. */
   readonly discovery?: NodeConfig["discovery"];
+  /** A balancer of the cloud calls the router by plain HTTP, so it listens for others than the host. @default false */
+  readonly behindBalancer?: boolean | undefined;
   /** Most memory of the node with all its gateways, MiB. @default no limit */
   readonly memoryMaxMiB?: number | undefined;
 }
@@ -117,7 +120,6 @@ function json(content: object): HostFile {
 
 export function nodeConfigOf(context: HostContext, input: NodePlanInput): NodeConfig {
   const { self, paths, ports, fleet } = context;
-  const everywhere = self.address.includes(":") ? "::" : "0.0.0.0";
   const tls = {
     ca: `${paths.tls}/ca.pem`,
     cert: `${paths.tls}/node.pem`,
@@ -128,11 +130,11 @@ export function nodeConfigOf(context: HostContext, input: NodePlanInput): NodeCo
     id: self.name,
     dataDir: paths.data,
     // Providers put the public address before the machine, so it is not one of the machine's own.
-    peerHost: everywhere,
+    peerHost: everywhere(self),
     peerPort: ports.peer,
     address: self.address,
     tls,
-    front: { host: everywhere, port: ports.router },
+    front: { host: everywhere(self), port: ports.router },
     leases:
       input.etcdEndpoints === null
         ? { kind: "sqlite" }
@@ -151,10 +153,16 @@ export function nodeConfigOf(context: HostContext, input: NodePlanInput): NodeCo
   };
 }
 
-function fleetConfigOf({ ports, hosts }: HostContext, { fleet }: NodePlanInput): FleetConfig {
+/** Every address of the host, of the kind that it is called by. */
+const everywhere = ({ address }: HostFacts): string => (address.includes(":") ? "::" : "0.0.0.0");
+
+function fleetConfigOf(
+  { ports, hosts, self }: HostContext,
+  { fleet, behindBalancer = false }: NodePlanInput,
+): FleetConfig {
   return {
     ...fleet,
-    host: "127.0.0.1",
+    host: behindBalancer ? everywhere(self) : "127.0.0.1",
     port: ports.local,
     nodes: hosts.filter(({ witness }) => !witness).length,
   };

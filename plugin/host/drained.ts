@@ -59,7 +59,10 @@ export class DrainedHandler implements Handler {
   }
 
   diff(_state: Props, oldInputs: Props, news: Props): Diff {
-    const changes = differences(reveal(oldInputs), reveal(news));
+    // How the host is reached changes with each record of it, and nothing is done for that.
+    const changes = differences(reveal(oldInputs), reveal(news)).filter(({ path }) =>
+      /^(machine|fleet|node)\b/.test(path),
+    );
     const paths = changes.map(({ path }) => path);
     return { changes, replaces: paths.filter((path) => path === "fleet" || path === "node") };
   }

@@ -16,6 +16,8 @@ export interface DataArgs {
 /** What is kept: cache, database, files, buckets. Who may connect is said by those who do. */
 export class Data extends pulumi.ComponentResource {
   readonly layer: DataLayer;
+  /** Address of the cache with its password, a secret; null without one. What another stack takes over has its ARN only. */
+  readonly cacheUrl: pulumi.Output<string> | null;
 
   constructor(name: string, args: DataArgs, opts?: pulumi.ComponentResourceOptions) {
     super("openclaw-fleet:data:Data", name, {}, opts);
@@ -43,6 +45,7 @@ export class Data extends pulumi.ComponentResource {
       { context, plan: plan.buckets, keyArn: base.keys.data },
       child,
     );
+    this.cacheUrl = cache?.url ?? null;
     this.layer = {
       cache: cache && {
         host: cache.host,

@@ -4,6 +4,7 @@ import type { AwsContext } from "../../components/context.ts";
 import { checkZone } from "../../components/dns/delegation.ts";
 import { lookUpZone, zoneProvider } from "../../components/dns/lookup.ts";
 import type { ZoneFacts } from "../../components/dns/plan.ts";
+import { checkGrowth } from "../hosts/deploy.ts";
 import { isoMoment } from "../moment.ts";
 import type { StackOutputs } from "../outputs.ts";
 import { ownRecord } from "../own-record.ts";
@@ -23,6 +24,14 @@ import type { AwsPlan, AwsStackSettings } from "./plan.ts";
 import { preflight } from "./preflight/index.ts";
 import { needOf } from "./preflight/of-plan.ts";
 import { awsProvider } from "./provider.ts";
+import {
+  type Ec2Front,
+  type Ec2Machine,
+  Ec2Runtime,
+  type Ec2RuntimeArgs,
+  type Ec2Wish,
+  prepareEc2,
+} from "./runtime-ec2.ts";
 import { LAYERS, type Layer } from "./settings.ts";
 import { accessTokens } from "./tokens.ts";
 import type { ComputeArgs } from "./way-in.ts";
@@ -36,28 +45,33 @@ export interface AwsArgs {
   /** The stack's name; it names the fleet. */
   readonly stack: string;
   readonly settings: AwsStackSettings;
+  /** Whether the setting at a path is secret. */
+  readonly isSecret: (path: readonly PropertyKey[]) => boolean;
 }
 
 /** Everything that a fleet on AWS runs on. Nothing is registered before the account has been looked at. */
 export async function deployAws({
   stack,
   settings: given,
+  isSecret,
 }: AwsArgs): Promise<Partial<StackOutputs>> {
   // Refuses what can be refused without asking anybody.
   const { zones: count } = planStack(stack, given).aws as AwsPlan;
   const recorded = await ownRecord<Recorded>();
+  const homes = recorded.agents ?? {};
   const below = given.layers.includes("base") ? null : await adoptLayer("base", given.adopt);
   const settings = below
     ? inZonesOf(given, below.network.zoneIds)
     : keepZones(given, recorded, count);
-  const wish = planStack(stack, settings).aws as AwsPlan;
+  const wish = planStack(stack, settings, homes).aws as AwsPlan;
   const provider = awsProvider(`${stack}-aws`, settings.aws as NonNullable<typeof settings.aws>);
   const ask = { provider };
   const tag = { key: FLEET_TAG, value: stack };
   const need = needOf(stack, wish, tag, settings.layers, recorded.zones);
   if ((await preflight(need, ask)) === "only") return {};
   const facts = await lookUpFacts(settings, recorded, ask);
-  const plan = planStack(stack, settings, {}, facts).aws as AwsPlan;
+  const plan = planStack(stack, settings, homes, facts).aws as AwsPlan;
+  const onHosts = await fleetOnHosts({ stack, settings, plan, isSecret }, recorded, ask);
   const zones = await lookUpZonesOf(plan, facts, ask);
   const { partition } = await aws.getPartition({}, ask);
   const context: AwsContext = {
@@ -96,16 +110,37 @@ export async function deployAws({
   const base: BaseLayer = below ?? new Base(`${stack}-base`, { context, plan, zone }, top).layer;
   let outputs: Partial<StackOutputs> = { base };
   if (reaches(layers, "data")) {
-    const data: DataLayer = layers.includes("data")
-      ? new Data(`${stack}-data`, { context, plan, base }, top).layer
-      : await adoptLayer("data", adopt);
+    const own = layers.includes("data")
+      ? new Data(`${stack}-data`, { context, plan, base }, top)
+      : null;
+    const data: DataLayer = own?.layer ?? (await adoptLayer("data", adopt));
     outputs = { ...outputs, data };
     if (reaches(layers, "compute")) {
       const into = { context, plan, base, data, zoneProvider: zoneAccount };
-      outputs = { ...outputs, ...(await above(into, settings, top)) };
+      const hosts = onHosts && { ...onHosts, data, cacheUrl: own?.cacheUrl ?? null };
+      outputs = { ...outputs, ...(await above(into, settings, hosts, top)) };
     }
   }
-  return { ...facetsOf(plan, settings), ...outputs, recorded: recordOf(plan, context) };
+  const { machines, ...shown } = outputs;
+  return {
+    ...facetsOf(plan, settings),
+    ...shown,
+    recorded: { ...recordOf(plan, context), ...(machines ? { machines } : {}) },
+  };
+}
+
+/** What is put on machines of this stack; null where nothing is. Refuses what cannot be. */
+async function fleetOnHosts(
+  wish: Omit<Ec2Wish, "compute">,
+  recorded: Partial<Recorded>,
+  ask: pulumi.InvokeOptions,
+): Promise<Omit<Ec2RuntimeArgs, "data" | "cacheUrl" | "tokens" | "front"> | null> {
+  const { compute, fleet } = wish.plan;
+  if (compute.kind !== "ec2" || !wish.settings.layers.includes("fleet")) return null;
+  const several = fleet.nodes.length > 1;
+  checkGrowth(recorded.several, several, "nodes");
+  const release = await prepareEc2({ ...wish, compute });
+  return { ...wish, compute, release, recorded: recorded.machines ?? {}, ask };
 }
 
 /** Whether a layer is made, or taken over for one that is. */
@@ -116,29 +151,40 @@ const reaches = (layers: readonly Layer[], layer: Layer): boolean =>
 async function above(
   into: ComputeArgs,
   settings: AwsStackSettings,
+  onHosts: Omit<Ec2RuntimeArgs, "tokens" | "front"> | null,
   top: pulumi.CustomResourceOptions,
 ): Promise<Partial<StackOutputs>> {
   const { context } = into;
   const { layers } = settings;
   const stack = context.fleet;
-  const { compute, inside, more } = await computeOf(into, settings, top);
-  if (!layers.includes("fleet")) return { endpoint: compute.endpoint, compute, ...more };
+  const fleet = layers.includes("fleet");
+  const keyArn = into.base.keys.data;
+  const tokens = fleet ? accessTokens(`${stack}-tokens`, { context, settings, keyArn }, top) : null;
+  const begin =
+    onHosts && tokens ? (front: Ec2Front) => new Ec2Runtime({ ...onHosts, tokens, front }) : null;
+  const { compute, inside, runtime, more } = await computeOf(into, settings, begin, top);
+  const made = { endpoint: compute.endpoint, compute, ...more };
+  if (!tokens) return made;
   new FleetLayer(`${stack}-fleet`, { ...into, compute, inside }, top);
-  const args = { context, settings, keyArn: into.base.keys.data };
-  const tokens = accessTokens(`${stack}-tokens`, args, top);
-  const { client, admin } = tokens;
-  return { endpoint: compute.endpoint, token: client, adminToken: admin, compute, ...more };
+  if (runtime) {
+    const { outputs, machines } = runtime.finish();
+    return { ...made, ...outputs, machines };
+  }
+  return { ...made, token: tokens.clients[0], adminToken: tokens.admin };
 }
 
 interface Computed {
   readonly compute: ComputeLayer;
   readonly inside: InCluster | null;
+  /** What is put on hosts; null where nothing is. */
+  readonly runtime: Ec2Runtime | null;
   readonly more: Partial<StackOutputs>;
 }
 
 async function computeOf(
   into: ComputeArgs,
   { layers, adopt }: AwsStackSettings,
+  begin: ((front: Ec2Front) => Ec2Runtime) | null,
   top: pulumi.CustomResourceOptions,
 ): Promise<Computed> {
   const { context, plan } = into;
@@ -147,18 +193,22 @@ async function computeOf(
     const compute = await adoptLayer("compute", adopt);
     const { cluster } = compute;
     const inside = cluster && adoptedCluster(`${name}-kubernetes`, cluster, into, top);
-    return { compute, inside, more: {} };
+    const { endpoint, edge, hosts } = compute;
+    const runtime = (hosts && begin?.({ endpoint, dnsName: edge.dnsName })) ?? null;
+    if (hosts) runtime?.adopt(hosts as readonly Ec2Machine[]);
+    return { compute, inside, runtime, more: {} };
   }
   if (plan.compute.kind === "ec2") {
-    const { layer } = new Ec2Compute(name, { ...into, compute: plan.compute }, top);
-    return { compute: layer, inside: null, more: {} };
+    const args = { ...into, compute: plan.compute, runtime: begin };
+    const { layer, runtime } = new Ec2Compute(name, args, top);
+    return { compute: layer, inside: null, runtime, more: {} };
   }
   const { layer, inside, kubeconfig } = new EksCompute(
     name,
     { ...into, compute: plan.compute },
     top,
   );
-  return { compute: layer, inside, more: { kubeconfig } };
+  return { compute: layer, inside, runtime: null, more: { kubeconfig } };
 }
 
 /** What the settings alone decide. */
@@ -172,8 +222,9 @@ function facetsOf({ fleet }: AwsPlan, { target }: AwsStackSettings) {
 }
 
 /** What the next run must know, because it cannot be taken back. */
-function recordOf({ cache, database, compute }: AwsPlan, { zones }: AwsContext): Recorded {
+function recordOf({ cache, database, compute, fleet }: AwsPlan, { zones }: AwsContext): Recorded {
   return {
+    agents: fleet.agents,
     zones: zones.map(({ id }) => id),
     cache,
     database: database && {
@@ -181,7 +232,9 @@ function recordOf({ cache, database, compute }: AwsPlan, { zones }: AwsContext):
       maxStorageGiB: database.maxStorageGiB,
       version: database.version,
     },
-    ...(compute.kind === "ec2" ? { hosts: compute.hosts.record } : {}),
+    ...(compute.kind === "ec2"
+      ? { hosts: compute.hosts.record, several: fleet.nodes.length > 1 }
+      : {}),
     ...(compute.kind === "eks" ? { clusterVersion: compute.cluster.version } : {}),
   };
 }

@@ -3,12 +3,25 @@ import type { DatabaseMark } from "../../components/database/plan.ts";
 import type { HostsRecord } from "../../components/hosts-ec2/plan.ts";
 import { SERVICE_ROLES, type ServiceRole } from "../../components/keys/catalog.ts";
 import type { AdoptedFacts } from "../../components/network/plan.ts";
+import type { HostConnection } from "../../plugin/host/shell.ts";
+import type { AgentPlace } from "../placement.ts";
+
+/** By the node's id: the way to its machine, and the id of the release there. */
+export type MachinesRecord = Readonly<
+  Record<string, { readonly host: HostConnection; readonly artifact: string }>
+>;
 
 /** What a stack remembers of itself, because it cannot be taken back. One of its outputs. */
 export interface Recorded {
   readonly cache?: CachePlan | null;
   readonly database?: DatabaseMark | null;
   readonly hosts?: HostsRecord;
+  /** How hosts were reached, and what was on them; nothing before a fleet ran there. */
+  readonly machines?: MachinesRecord;
+  /** Where each agent lives: its home never moves by resizing. */
+  readonly agents?: Readonly<Record<string, AgentPlace>>;
+  /** Whether ownership is decided by etcd; by a file on the only host otherwise. Of a fleet on hosts. */
+  readonly several?: boolean;
   /** Minor of Kubernetes. */
   readonly clusterVersion?: string;
   /** Ids of the zones, in their order. */

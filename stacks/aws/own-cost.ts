@@ -15,6 +15,8 @@ const TOKENS_LINE = "secret with the tokens";
 
 /** How what a stack registers outside of any component is paid for. */
 export const PRICED: Readonly<Record<string, PricedBy>> = {
+  "openclaw:host:Credentials": { free: "what is put on machines is paid for with them" },
+  "openclaw:host:Fleet": { free: "what is put on machines is paid for with them" },
   "aws:secretsmanager/secret:Secret": { lines: [TOKENS_LINE] },
   "aws:secretsmanager/secretVersion:SecretVersion": { free: "paid for with its secret" },
   "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": { free: "VPC rules cost nothing" },

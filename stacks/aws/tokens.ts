@@ -7,6 +7,13 @@ import type { Settings } from "../settings.ts";
 /** Characters of a made token: 256 bits and some. */
 const LENGTH = 48;
 
+export interface AccessTokens {
+  /** Secrets, at least one. */
+  readonly clients: readonly pulumi.Input<string>[];
+  /** A secret. */
+  readonly admin: pulumi.Output<string>;
+}
+
 /** Tokens of clients and administrators: the person's own, or made once. Kept where nodes read them. */
 export function accessTokens(
   name: string,
@@ -16,7 +23,7 @@ export function accessTokens(
     readonly keyArn: pulumi.Input<string>;
   },
   opts: pulumi.CustomResourceOptions,
-): { client: pulumi.Output<string>; admin: pulumi.Output<string> } {
+): AccessTokens {
   const { context, settings, keyArn } = args;
   const made = (role: string) =>
     new random.RandomPassword(
@@ -45,5 +52,5 @@ export function accessTokens(
     },
     { ...opts, parent: secret, additionalSecretOutputs: ["secretString"] },
   );
-  return { client: pulumi.secret(clients[0] as pulumi.Input<string>), admin };
+  return { clients, admin };
 }

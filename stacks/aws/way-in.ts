@@ -33,8 +33,8 @@ export function wayIn(
       ...(base.zone ? { zoneId: base.zone.zoneId } : {}),
       ...(zoneProvider ? { zoneProvider } : {}),
       ...(data.accessLogs ? { accessLogsBucket: data.accessLogs.name } : {}),
-      // No runtime is put on machines of AWS yet; until then the edge says so to every client.
-      runtime: false,
+      // No runtime is put on clusters yet; until then the edge says so to every client.
+      runtime: plan.compute.kind === "ec2",
     },
     { parent },
   );

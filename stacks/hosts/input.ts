@@ -20,6 +20,8 @@ export interface GatherArgs {
   readonly release: HostsInput["release"];
   /** Whether the setting at a path is secret. */
   readonly isSecret: (path: readonly PropertyKey[]) => boolean;
+  /** What machines of a cloud have beside them. */
+  readonly cloud?: HostsInput["cloud"];
 }
 
 /** What the hosts' plans are made from, without a secret in it, and the secrets that the settings held. */
@@ -32,7 +34,8 @@ export interface Gathered {
 }
 
 /** Pure. Throws ConfigError with what cannot be. */
-export function gatherHosts({ stack, settings, sizing, release, isSecret }: GatherArgs): Gathered {
+export function gatherHosts(args: GatherArgs): Gathered {
+  const { stack, settings, sizing, release, isSecret, cloud } = args;
   const plan = planHosts(settings, sizing);
   checkMemory(settings, sizing);
   const secrets: Record<string, string> = {};
@@ -65,13 +68,14 @@ export function gatherHosts({ stack, settings, sizing, release, isSecret }: Gath
       memoryMaxMiB: settings.sizes.nodeMemoryMaxMiB,
       ownRedis: mark(settings.redis.url, ["redis", "url"], () => true),
       release,
+      ...(cloud ? { cloud } : {}),
     },
     secrets,
     passwords: [
       ...(plan.redis ? redisPasswords(plan.redis) : []),
       ...(plan.watching ? [CANARY_TOKEN] : []),
     ],
-    sshKeys: plan.several ? replicaKeys(plan.hosts) : [],
+    sshKeys: plan.several && !cloud ? replicaKeys(plan.hosts) : [],
   };
 }
 

@@ -3,6 +3,7 @@ import type { HostFacts, HostPlan } from "../../components/host/types.ts";
 import { HOST_PORTS } from "../../components/host/types.ts";
 import { WATCH_PORTS } from "../../components/prometheus/catalog.ts";
 import { redisLayout } from "../../components/redis/layout.ts";
+import { REPLICAS_UNIT } from "../../components/replica-target/plan.ts";
 import type { HostNeeds } from "../../plugin/host/preflight.ts";
 import type { HostArch } from "../../toolchain/host-release.ts";
 import type { FleetPlan } from "../presets.ts";
@@ -27,7 +28,7 @@ export function hostNeeds(
     take(HOST_PORTS.local, "the router, for the host itself");
     take(HOST_PORTS.router, "the router, for fronts");
     take(HOST_PORTS.peer, "the router, for other routers");
-    if (plan.several) take(HOST_PORTS.sftp, "replicas of other hosts");
+    if (REPLICAS_UNIT in made.units) take(HOST_PORTS.sftp, "replicas of other hosts");
   }
   if (plan.several && etcdMembers(plan.hosts).includes(self.name)) {
     take(HOST_PORTS.etcdClient, "etcd, for nodes");

@@ -42,6 +42,16 @@ export interface HostsInput {
   /** Address of somebody's own Redis, a mark; missing: the fleet's. */
   readonly ownRedis?: string | undefined;
   readonly release: ReleaseOnHosts;
+  /** What machines of a cloud have beside them; missing: nothing. */
+  readonly cloud?: CloudParts | undefined;
+}
+
+/** What a cloud does for hosts that they would else do for each other. */
+export interface CloudParts {
+  /** S3 bucket of the replicas, and its region; the machines' own role lets them in. */
+  readonly replicas: { readonly bucket: string; readonly region: string };
+  /** Its balancer calls the routers by plain HTTP. */
+  readonly balancer: boolean;
 }
 
 /** Everything that one host is to be. Pure. */
@@ -58,7 +68,7 @@ export function planHost(input: HostsInput, self: HostFacts): HostPlan {
   if (!self.witness) parts.push(node(context, input));
   if (plan.several) {
     parts.push(planEtcd(context, { members: etcdMembers(plan.hosts) }));
-    if (!self.witness) parts.push(planReplicaTarget(context));
+    if (!self.witness && !input.cloud) parts.push(planReplicaTarget(context));
   }
   if (plan.redis)
     parts.push(planRedis(context, { mode: plan.redis, memoryMiB: input.redisMemoryMiB }));
@@ -90,6 +100,7 @@ function node(context: HostContext, input: HostsInput): HostPart {
       ? etcdEndpoints(context, { members: etcdMembers(plan.hosts) })
       : null,
     replication: replication(context, input),
+    behindBalancer: input.cloud?.balancer ?? false,
     memoryMaxMiB: input.memoryMaxMiB,
     redisUrl: url,
     discovery: plan.discovery ? { kind: "dns", name: plan.discovery } : undefined,
@@ -97,8 +108,10 @@ function node(context: HostContext, input: HostsInput): HostPart {
 }
 
 /** Where replicas go, and what the settings say of them: nothing that was left out is written. */
-function replication(context: HostContext, { replication: wished }: HostsInput) {
-  const planned = replicationOf(context);
+function replication(context: HostContext, { fleet, cloud, replication: wished }: HostsInput) {
+  const planned = cloud
+    ? { target: { kind: "s3" as const, prefix: `${fleet}/`, ...cloud.replicas } }
+    : replicationOf(context);
   if (!planned) return undefined;
   const { bytesPerSecond, keep } = wished;
   return {
@@ -108,12 +121,13 @@ function replication(context: HostContext, { replication: wished }: HostsInput) 
   };
 }
 
-function watcher(context: HostContext, { plan, sizing, monitoring }: HostsInput): HostPart {
+function watcher(context: HostContext, input: HostsInput): HostPart {
+  const { plan, sizing, monitoring } = input;
   const { front } = plan;
   return planPrometheus(context, {
     settings: monitoring,
     shards: sizing.shards.map(({ id, recycleMiB }) => ({ id, recycleMiB })),
-    replicated: plan.several,
+    replicated: plan.several || input.cloud !== undefined,
     etcd: plan.several ? etcdMembers(plan.hosts) : [],
     redis: plan.redis
       ? redisLayout(context.hosts, context.ports, plan.redis).servers.map(({ host, port }) => ({

@@ -9,6 +9,7 @@ import type { AwsStackSettings } from "../../stacks/aws/plan.ts";
 import type { PresetName } from "../../stacks/preset-table.ts";
 import { settingsSchema } from "../../stacks/settings-schema.ts";
 import { COMPUTED, LOOKUPS } from "../stacks/aws/account.ts";
+import { NOTHING_SECRET } from "../support/nothing-secret.ts";
 import { type Computed, type Registered, record } from "../support/pulumi-mocks.ts";
 
 /** The stack's name in all recordings. */
@@ -71,6 +72,7 @@ async function recordStack(settings: object, preview: boolean): Promise<readonly
       return deployAws({
         stack: STACK,
         settings: settingsSchema.parse(settings) as AwsStackSettings,
+        isSecret: NOTHING_SECRET,
       });
     },
     { lookups: LOOKUPS, computed: { ...COMPUTED, ...NAMED }, preview },

@@ -33,8 +33,10 @@ export class Cloud {
   }
 
   diff(type: string, old: Props, next: Props) {
-    const { replaces, name } = ruleOf(type);
-    const changes = differences(old, next).filter(({ path }) => !path.startsWith("__"));
+    const { replaces, name, unminded = [] } = ruleOf(type);
+    const changes = differences(old, next).filter(
+      ({ path }) => !path.startsWith("__") && !unminded.some((rule) => covers(rule, path)),
+    );
     const forced = changes.filter(({ path }) => replaces.some((rule) => covers(rule, path)));
     // Two of the same name cannot be side by side; a made-up name is another for what replaces it.
     const named = name ? name.property : "metadata.name";

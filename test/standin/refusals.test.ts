@@ -3,6 +3,7 @@ import { deployAws } from "../../stacks/aws/deploy.ts";
 import type { AwsStackSettings } from "../../stacks/aws/plan.ts";
 import { settingsSchema } from "../../stacks/settings-schema.ts";
 import { furnish, settingsObject } from "../engine/aws/stacks.ts";
+import { NOTHING_SECRET } from "../support/nothing-secret.ts";
 import { Cloud } from "./cloud.ts";
 import { runInProcess } from "./in-process.ts";
 import { finished } from "./mutate.ts";
@@ -16,7 +17,9 @@ beforeAll(async () => {
   furnish(world);
   const rows = [...world.rows.values()];
   const settings = settingsSchema.parse(settingsObject("eks", "medium")) as AwsStackSettings;
-  const made = await runInProcess(world, "team", () => deployAws({ stack: "team", settings }));
+  const made = await runInProcess(world, "team", () =>
+    deployAws({ stack: "team", settings, isSecret: NOTHING_SECRET }),
+  );
   replay = new Replay(made, { rows, settings: world.settings });
 }, 120_000);
 

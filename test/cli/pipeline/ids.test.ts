@@ -9,6 +9,7 @@ import { importIdOf } from "../../standin/imports.ts";
 import { runInProcess } from "../../standin/in-process.ts";
 import { LOOKUPS } from "../../standin/rules/lookups.ts";
 import { World } from "../../standin/world.ts";
+import { NOTHING_SECRET } from "../../support/nothing-secret.ts";
 
 const PLACE = { region: "eu-central-1", accountId: "123456789012" };
 const SCOPE = { account: PLACE.accountId, region: PLACE.region, caller: "" };
@@ -20,7 +21,9 @@ describe.each(["ec2", "eks"] as const)("whatever a stack on %s began is found ag
     furnish(world);
     const given = { ...settingsObject(target, "enterprise"), budgetMonthlyUsd: 9_000 };
     const settings = settingsSchema.parse(given) as AwsStackSettings;
-    await runInProcess(world, "test", () => deployAws({ stack: "test", settings }));
+    await runInProcess(world, "test", () =>
+      deployAws({ stack: "test", settings, isSecret: NOTHING_SECRET }),
+    );
     const rows = [...world.rows.values()].filter(({ urn }) => urn !== "");
     const listed: Tagged[] = [];
     for (const region of [PLACE.region, PLACE.region, "us-east-1"]) {

@@ -7,6 +7,7 @@ import { runInProcess } from "../../standin/in-process.ts";
 import { type Edge, withoutEdge, writtenEdges } from "../../standin/mutate.ts";
 import { Replay } from "../../standin/replay.ts";
 import { World } from "../../standin/world.ts";
+import { NOTHING_SECRET } from "../../support/nothing-secret.ts";
 import { FULL, share } from "../../support/share.ts";
 import { type AwsStack, awsStack, LONG_MS, PULUMI } from "./harness.ts";
 import { changedIn, holdersOf, idsOf, leftIn } from "./kept.ts";
@@ -67,7 +68,9 @@ describe.skipIf(!PULUMI)("a wait that is missing from a stack", () => {
     furnish(world);
     const before = [...world.rows.values()];
     const settings = settingsSchema.parse(settingsObject("eks", "small")) as AwsStackSettings;
-    const made = await runInProcess(world, "test", () => deployAws({ stack: "test", settings }));
+    const made = await runInProcess(world, "test", () =>
+      deployAws({ stack: "test", settings, isSecret: NOTHING_SECRET }),
+    );
     const replay = new Replay(made, { rows: before, settings: world.settings });
     missed = writtenEdges(made).flatMap((edge) => {
       const { noticed } = withoutEdge(replay, edge);

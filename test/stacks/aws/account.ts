@@ -3,6 +3,9 @@ import type { Computed, Lookups } from "../../support/pulumi-mocks.ts";
 
 const SERVICE_ROLES = Object.values(SERVICE_ROLE_FACTS).map(({ role }) => role as string);
 
+/** What every made password is. */
+const PASSWORD = "p".repeat(48);
+
 /** What an account in use answers to every lookup of a stack. */
 export const LOOKUPS: Lookups = {
   "aws:index/getCallerIdentity:getCallerIdentity": () => ({
@@ -51,6 +54,12 @@ export const LOOKUPS: Lookups = {
     privateZone: false,
     id: "Z0123456789ABCDEFGHIJ",
   }),
+  "aws:secretsmanager/getSecretVersion:getSecretVersion": ({ secretId }) => ({
+    id: String(secretId),
+    secretString: JSON.stringify({
+      url: `rediss://runtime:${PASSWORD}@team-cache-valkey.cache.example.com:6379`,
+    }),
+  }),
   "aws:ssm/getParameter:getParameter": ({ name }) => ({
     id: String(name),
     name,
@@ -75,6 +84,7 @@ export const COMPUTED: Computed = {
       },
     ],
   }),
+  "random:index/randomPassword:RandomPassword": () => ({ result: PASSWORD }),
   "aws:rds/instance:Instance": (_, name) => ({
     address: `${name}.rds.example.com`,
     masterUserSecrets: [{ secretArn: `arn:aws:secretsmanager:::secret:${name}` }],
@@ -90,6 +100,15 @@ export const COMPUTED: Computed = {
   }),
   "aws:lb/targetGroup:TargetGroup": (_, name) => ({ name }),
   "aws:ec2/eip:Eip": (_, name) => ({ publicIp: "203.0.113.9", allocationId: `${name}-id` }),
+  // Neighbours in the alphabet are neighbours in the subnet.
+  "aws:ec2/networkInterface:NetworkInterface": (_, name) => ({
+    privateIp: `10.64.0.${10 + ([...name].reduce((sum, each) => sum + each.charCodeAt(0), 0) % 200)}`,
+  }),
+  "openclaw:host:Credentials": () => ({
+    secrets: { "token.client": "c".repeat(43), "token.admin": "a".repeat(43) },
+    caCertificate: "the fleet's authority",
+    expires: {},
+  }),
   "aws:ec2/instance:Instance": ({ instanceType }) => ({
     privateIp: "10.64.0.9",
     availabilityZone: "eu-central-1a",

@@ -8,6 +8,7 @@ import type { AwsStackSettings } from "../../../stacks/aws/plan.ts";
 import { planStack } from "../../../stacks/plan.ts";
 import { settingsSchema } from "../../../stacks/settings-schema.ts";
 import { RULES } from "../../standin/rules/index.ts";
+import { NOTHING_SECRET } from "../../support/nothing-secret.ts";
 import { type Registered, record } from "../../support/pulumi-mocks.ts";
 import { COMPUTED, LOOKUPS } from "./account.ts";
 
@@ -63,7 +64,12 @@ describe.each(CASES)("what $preset on $target gives to AWS", ({ target, preset }
   let resources: readonly Registered[];
   beforeAll(async () => {
     const recording = await record(
-      () => deployAws({ stack: LONGEST, settings: settings({ target, preset }) }),
+      () =>
+        deployAws({
+          stack: LONGEST,
+          settings: settings({ target, preset }),
+          isSecret: NOTHING_SECRET,
+        }),
       { lookups: LOOKUPS, computed: COMPUTED },
     );
     resources = recording.resources.filter(({ type }) => type.startsWith("aws:"));

@@ -4,6 +4,7 @@ import { layerFaults } from "../../../stacks/aws/layer-faults.ts";
 import type { AwsStackSettings } from "../../../stacks/aws/plan.ts";
 import { adoptSettings, type Layer } from "../../../stacks/aws/settings.ts";
 import { settingsSchema } from "../../../stacks/settings-schema.ts";
+import { NOTHING_SECRET } from "../../support/nothing-secret.ts";
 import { type Registered, record, settled } from "../../support/pulumi-mocks.ts";
 import { COMPUTED, LOOKUPS } from "./account.ts";
 
@@ -20,7 +21,7 @@ const settings = (more: object) =>
 
 async function deployed(more: object) {
   const { value, resources } = await record(
-    () => deployAws({ stack: "team", settings: settings(more) }),
+    () => deployAws({ stack: "team", settings: settings(more), isSecret: NOTHING_SECRET }),
     { lookups: LOOKUPS, computed: COMPUTED },
   );
   return { outputs: value, resources };

@@ -20,6 +20,7 @@ import type { AwsStackSettings } from "../../../stacks/aws/plan.ts";
 import { planStack } from "../../../stacks/plan.ts";
 import { PRESETS } from "../../../stacks/preset-table.ts";
 import { settingsSchema } from "../../../stacks/settings-schema.ts";
+import { NOTHING_SECRET } from "../../support/nothing-secret.ts";
 import { type Registered, record } from "../../support/pulumi-mocks.ts";
 import { COMPUTED, LOOKUPS } from "./account.ts";
 
@@ -91,10 +92,13 @@ const linesOf = (set: object) =>
 describe.each(CASES)("$title", ({ set }) => {
   let resources: readonly Registered[];
   beforeAll(async () => {
-    ({ resources } = await record(() => deployAws({ stack: "team", settings: settings(set) }), {
-      lookups: LOOKUPS,
-      computed: COMPUTED,
-    }));
+    ({ resources } = await record(
+      () => deployAws({ stack: "team", settings: settings(set), isSecret: NOTHING_SECRET }),
+      {
+        lookups: LOOKUPS,
+        computed: COMPUTED,
+      },
+    ));
   });
 
   test("registers nothing that is neither paid for by a line of its plan nor free for a reason", () => {

@@ -13,6 +13,7 @@ import { disorder } from "../../standin/order.ts";
 import { Replay, randomly } from "../../standin/replay.ts";
 import { SURVIVORS } from "../../standin/survivors.ts";
 import { World } from "../../standin/world.ts";
+import { NOTHING_SECRET } from "../../support/nothing-secret.ts";
 import { DAY, FULL, share } from "../../support/share.ts";
 
 const STACKS = TARGETS.flatMap((target) => PRESETS.map((preset) => ({ target, preset })));
@@ -33,7 +34,9 @@ describe.each(STACKS)("$preset on $target, made on the stand-in", ({ target, pre
     furnish(world);
     const before = [...world.rows.values()];
     const settings = settingsSchema.parse(settingsObject(target, preset)) as AwsStackSettings;
-    made = await runInProcess(world, "prod", () => deployAws({ stack: "prod", settings }));
+    made = await runInProcess(world, "prod", () =>
+      deployAws({ stack: "prod", settings, isSecret: NOTHING_SECRET }),
+    );
     replay = new Replay(made, { rows: before, settings: world.settings });
   }, LONG_MS);
 
@@ -131,7 +134,9 @@ test.each(TARGETS)(
         environment,
         budgetMonthlyUsd: 100_000,
       }) as AwsStackSettings;
-      await runInProcess(world, stack, () => deployAws({ stack, settings }));
+      await runInProcess(world, stack, () =>
+        deployAws({ stack, settings, isSecret: NOTHING_SECRET }),
+      );
     }
     expect(
       new Cloud(world).unmet().map(({ row, fault }) => `${nameOf(row.urn)}: ${fault}`),

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { checkRelease } from "../../../plugin/host/release-inputs.ts";
-import type { Props } from "../../../plugin/values.ts";
+import { hasUnknown, type Props, UNKNOWN } from "../../../plugin/values.ts";
 import { type Row, textAt, type World } from "../world.ts";
 import { INSTANCE } from "./compute.ts";
 import { need } from "./parts.ts";
@@ -64,7 +64,8 @@ export const FLEET: Rules = {
     id: ({ inputs }) => String(inputs.fleet),
     replaces: ["fleet"],
     computed: (made) => ({
-      secrets: secretsOf(made),
+      // At preview the names of hosts' certificates may not be known.
+      secrets: hasUnknown(made.inputs) ? UNKNOWN : secretsOf(made),
       kept: {},
       caCertificate: `ca-${made.hex(20)}`,
       expires: {},
@@ -114,6 +115,7 @@ export const FLEET: Rules = {
     source: OURS,
     id: hostId("fleet"),
     replaces: ["fleet", "node"],
+    unminded: ["host", "artifact", "adminToken"],
     // A machine that differs is another drain.
     computed: ({ inputs }) => ({
       drained: inputs.host ? JSON.stringify(inputs.machine) : "",

@@ -42,6 +42,8 @@ export interface Rule {
   readonly id: (made: Made) => string;
   /** Inputs whose change needs a new one; a path covers what is below it. */
   readonly replaces: readonly string[];
+  /** Inputs whose change alone is no change of it; a path covers what is below it. */
+  readonly unminded?: readonly string[];
   /** Its physical name. Left out by a program, Pulumi makes one of the logical name and random digits. */
   readonly name?: {
     readonly property: string;

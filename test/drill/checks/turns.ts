@@ -21,7 +21,8 @@ function crashesBetween(
 
 /**
  * One model call a turn, and one more for each crash in the middle of it; none after the client had
- * its answer; no answer delivered twice. What a lost host said last may be unknown to the next one, which then does it again.
+ * its answer; no answer delivered twice. A crash between an answer's row and the end of its turn leaves both: the row is the
+ * answer, and OpenClaw's recovery asks the model once more all the same (docs/openclaw.md). What a lost host said last may be unknown to the next one, which then does it again.
  */
 export function oneRunPerTurn(index: HistoryIndex): Verdict {
   const violations: Violation[] = [];
@@ -46,8 +47,12 @@ export function oneRunPerTurn(index: HistoryIndex): Verdict {
       });
     }
     const answered = request?.outcome?.type === "answered" ? request.outcome : null;
-    const again = answered !== null && last.begin.t > answered.t;
-    if (again && !mayBeForgotten(index, losses, marker, answered.t)) {
+    if (
+      answered &&
+      last.begin.t > answered.t &&
+      !mayBeForgotten(index, losses, marker, answered.t) &&
+      !(last.begin.resumed && crashesBetween(index.groups, shards, first.begin.t, answered.t) > 0)
+    ) {
       violations.push({
         t: last.begin.t,
         text: `turn ${marker} ran again at ${at(last.begin.t)}, after its answer had been given at ${at(answered.t)}`,

@@ -167,10 +167,12 @@ export class Replicator {
       await this.#begin();
       return this.#replicate({ whole: false, filesBytes: await this.#lookAtFiles() });
     });
+    // Frames that were not taken cannot be compared with anything.
+    const compare = first.outcome === "replicated";
     const last =
       first.outcome === "fenced"
         ? first
-        : await this.#guard(() => this.#replicate({ whole: true, filesBytes: 0 }));
+        : await this.#guard(() => this.#replicate({ whole: true, filesBytes: 0, compare }));
     if (last.outcome === "failed" || last.outcome === "fenced") {
       throw new Error(`the last replica of ${this.#options.shard} failed: ${last.reason}`);
     }
@@ -253,13 +255,13 @@ export class Replicator {
     if (await this.#upkeep.tidy(this.#images)) await this.#sendAgain();
   }
 
-  async #replicate(how: { whole: boolean; filesBytes: number }): Promise<Step> {
+  async #replicate(how: { whole: boolean; filesBytes: number; compare?: boolean }): Promise<Step> {
     const { target, writer, clock, log, shard } = this.#options;
-    const { whole, filesBytes } = how;
+    const { whole, filesBytes, compare = false } = how;
     const began = clock.now();
     const captured = await this.#databases.capture(this.#ordinary.databases, whole);
     const capturedAt = clock.now();
-    if (whole && captured.changedBytes > 0 && this.#acknowledged > 0) {
+    if (compare && captured.changedBytes > 0 && this.#acknowledged > 0) {
       log("error", `${captured.changedBytes} bytes of the replica differed from the databases`, {
         shard,
       });

@@ -287,6 +287,23 @@ it("ends a planned hand-over with a manifest of exactly what is there", async ()
   expect(messages).toEqual([]);
 });
 
+it("compares the last manifest only with frames that it took", async () => {
+  const one = writer("a.sqlite");
+  one.write(1);
+  const { replicator, messages } = replicatorOn(scratch, target);
+  await replicator.step();
+  one.write(2);
+  one.close();
+  replicator.moved();
+  // The new site does not answer the first time: nothing is captured then.
+  let asked = 0;
+  target.fate = (call) => (call === "list" && asked++ === 0 ? "lost" : "done");
+  const position = await replicator.finish();
+  await restore(place(position.seq));
+  expect(rows("a.sqlite")).toEqual([1, 2]);
+  expect(messages).toEqual([]);
+});
+
 describe("collecting", () => {
   it("keeps what the points in time need, and drops the rest", async () => {
     const one = writer("a.sqlite");

@@ -16,6 +16,10 @@ const NOT_ALLOWED: [string, Loss][] = [
   ["that of a host without room on its disk", { ...LAST_SECOND, fault: "fill-disk" }],
   ["that of a host that was told to boot again", { ...LAST_SECOND, fault: "reboot" }],
   ["that of another host than the one that was lost", { ...LAST_SECOND, hit: false }],
+  [
+    "what a host said while it was not lost yet, under a fault that took it later",
+    { ...LAST_SECOND, fault: "late-upload", faultBeforeMs: 8_000, beforeMs: 5_000 },
+  ],
   ["that of a host on which the shard goes on", { ...LAST_SECOND, sameNode: true }],
 ];
 
@@ -32,6 +36,13 @@ describe("a host that is lost", () => {
     expect(violations(lostAnswer(loss), "sessions")).toHaveLength(1);
     // Run again, and delivered again.
     expect(violations(answeredAgain(loss), "turns")).toHaveLength(2);
+  });
+
+  test("is lost from the moment that it is cut off, and may say more until its deadline", () => {
+    const cut: Loss = { fault: "cut-from-hosts", hit: true, faultBeforeMs: 6_000, beforeMs: 5_000 };
+    expect(violations(lostAnswer(cut), "sessions")).toEqual([]);
+    expect(violations(lostAnswer({ ...cut, beforeMs: 6_900 }), "sessions")).toEqual([]);
+    expect(violations(lostAnswer({ ...cut, beforeMs: 7_100 }), "sessions")).toHaveLength(1);
   });
 
   test("costs one line for an answer that several later prompts lack", () => {

@@ -8,6 +8,8 @@ export interface Loss {
   hit: boolean;
   /** How long before the end of its gateway an answer was given that nobody knows afterwards, ms. */
   beforeMs: number;
+  /** How long before that end the fault came, ms. @default 1 */
+  faultBeforeMs?: number;
   /** The shard goes on where it was. */
   sameNode?: boolean;
 }
@@ -23,7 +25,10 @@ export function lostAnswer(loss: Loss, seed = 1): World {
   if (!first || !second) throw new Error("the world has no crash");
   const target = loss.hit ? String(first.node) : "another";
   const events: HistoryEvent[] = world.events.map((event) => {
-    if (event.type === "fault") return { ...event, name: loss.fault, target };
+    if (event.type === "fault") {
+      const t = event.phase === "do" ? end - (loss.faultBeforeMs ?? 1) : event.t;
+      return { ...event, t, name: loss.fault, target };
+    }
     if (event === second && loss.sameNode) return { ...event, node: first.node };
     return event;
   });

@@ -8,8 +8,11 @@ export interface FaultFacts {
   /** How long it lasts before it is healed, ms. Zero: nothing to heal, or healed when it had its effect. */
   holdMs: { least: number; most: number };
   leastNodes: number;
-  /** A host is lost to the others, with what its replicas do not have yet. @default false */
-  losesHost?: true;
+  /**
+   * A host is lost to the others, with what its replicas do not have yet: `gone` when its gateways end or stop, `cut`
+   * when the fault comes, though they go on. @default none is
+   */
+  losesHost?: "gone" | "cut";
   /** Most that docs/capacity.md gives the next answer, ms; null where it gives none. */
   mustMs: number | null;
 }

@@ -9,7 +9,7 @@ const common = { leastNodes: 3, mustMs: null };
 export const HOST_FAULTS = {
   "power-off": {
     ...common,
-    losesHost: true,
+    losesHost: "gone",
     kind: "crash",
     title: "a host without power",
     holdMs: BEYOND_LEASE,
@@ -17,7 +17,7 @@ export const HOST_FAULTS = {
   },
   "power-off-all": {
     ...common,
-    losesHost: true,
+    losesHost: "gone",
     kind: "crash",
     title: "all hosts without power at once",
     holdMs: { least: 1_000, most: 5_000 },
@@ -25,28 +25,28 @@ export const HOST_FAULTS = {
   reboot: { ...common, kind: "crash", title: "a host rebooted", holdMs: AT_ONCE },
   "lost-before-manifest": {
     ...common,
-    losesHost: true,
+    losesHost: "gone",
     kind: "crash",
     title: "a host lost before its new epoch had a manifest",
     holdMs: AT_ONCE,
   },
   "drop-network": {
     ...common,
-    losesHost: true,
+    losesHost: "cut",
     kind: "pause",
     title: "a host's network dropped",
     holdMs: BEYOND_LEASE,
   },
   "cut-from-hosts": {
     ...common,
-    losesHost: true,
+    losesHost: "cut",
     kind: "pause",
     title: "a host cut off from the other hosts alone",
     holdMs: BEYOND_LEASE,
   },
   "cut-one-way": {
     ...common,
-    losesHost: true,
+    losesHost: "cut",
     kind: "pause",
     title: "a partition in one direction",
     holdMs: BEYOND_LEASE,
@@ -59,14 +59,14 @@ export const HOST_FAULTS = {
   },
   "pause-host": {
     ...common,
-    losesHost: true,
+    losesHost: "gone",
     kind: "pause",
     title: "a host paused beyond the lease",
     holdMs: BEYOND_LEASE,
   },
   "late-upload": {
     ...common,
-    losesHost: true,
+    losesHost: "gone",
     kind: "crash",
     title: "a late upload after a seal, and its reader lost",
     holdMs: AT_ONCE,

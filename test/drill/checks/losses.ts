@@ -47,8 +47,8 @@ export function hostLosses(index: Pick<HistoryIndex, "groups" | "faults">): Host
           end <= (one.recovered ?? Number.POSITIVE_INFINITY),
       );
       if (!fault) continue;
-      // Who is hit second is lost later than the fault began.
-      const lost = group.from <= fault.from ? Math.min(fault.from, end) : end;
+      const cut = knownFacts(fault.name)?.losesHost === "cut" && group.from <= fault.from;
+      const lost = cut ? Math.min(fault.from, end) : end;
       losses.push({ shard: group.shard, from: lost - LAST_MS, to: end + IN_FLIGHT_MS });
     }
   }

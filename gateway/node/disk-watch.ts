@@ -54,7 +54,7 @@ export class DiskWatch {
     this.#toldAt = now;
     log(
       "error",
-      `the disk of ${dir} is nearly full: ${mib} MiB free. Turns fail and shards cannot change their node once it is; free some space, nothing needs a restart`,
+      `the disk of ${dir} is nearly full: ${mib} MiB free. Turns fail and shards cannot change their node once it is; free some space, no service needs a restart`,
     );
   }
 

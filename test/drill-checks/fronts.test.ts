@@ -54,17 +54,19 @@ test("what a router says is never taken for a front's", async () => {
   expect(error).toMatchObject({ code: "no_owner" });
 });
 
-test("the balancer passes connections to a front that is ready, and ends them when it is not", async () => {
+test("the balancer passes connections to a front that is ready, and ends those of a silent one", async () => {
   const authority = await makeAuthority("test", new Date());
   const addresses = ["127.0.0.1", "127.0.0.2"];
   const pair = await issue(authority, { fleet: "t", name: "t", addresses, days: 1 }, new Date());
-  const ready = new Map<string, boolean>([
-    ["127.0.0.1", false],
-    ["127.0.0.2", true],
+  const says = new Map<string, number | null>([
+    ["127.0.0.1", 503],
+    ["127.0.0.2", 200],
   ]);
   const handler = (address: string) =>
     createServer({ cert: pair.cert, key: pair.key }, (_request, response) => {
-      response.writeHead(ready.get(address) ? 200 : 503, { connection: "close" });
+      const status = says.get(address) ?? null;
+      if (status === null) return;
+      response.writeHead(status, { connection: "close" });
       response.end(address);
     });
   const first = handler("127.0.0.1");
@@ -83,10 +85,16 @@ test("the balancer passes connections to a front that is ready, and ends them wh
   // Nothing is read from it: the balancer alone decides when it ends.
   idle.resume();
   await said(own, authority.cert, "127.0.0.2");
-  ready.set("127.0.0.2", false);
-  ready.set("127.0.0.1", true);
-  await gone;
+  // About to end: it gets no new ones, and keeps what it has.
+  says.set("127.0.0.2", 503);
+  says.set("127.0.0.1", 200);
   await eventually(() => said(own, authority.cert, "127.0.0.1"));
+  expect(idle.destroyed).toBe(false);
+  says.set("127.0.0.2", null);
+  await gone;
+  // None is ready: better any that answers than nobody.
+  says.set("127.0.0.1", 503);
+  await said(own, authority.cert, "127.0.0.1");
 });
 
 /** Asks through the balancer once; throws unless this front answered. */

@@ -3,8 +3,9 @@ import { request as secured } from "node:https";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
 /**
- * What a provider's balancer does before several fronts: TCP to one that is ready, and an end for the
- * connections of one that is not ready any more, which otherwise would wait for a host without power.
+ * What a provider's balancer does before several fronts: TCP to one that is ready, to any that answers when none is, and an end
+ * for the connections of one that is silent, which otherwise would wait for a host without power. One that says that it
+ * is not ready, as before a planned end, keeps the connections it has.
  */
 export interface Balancer {
   /** `https://127.0.0.1:port`; each front's own certificate is seen through it. `http:` before routers. */
@@ -15,13 +16,15 @@ export interface Balancer {
 interface Front {
   readonly address: string;
   ready: boolean;
+  /** Looks in a row that found it not ready, and those without any answer. */
   misses: number;
+  silences: number;
   readonly sockets: Set<Socket>;
 }
 
 const LOOK_EVERY_MS = 1_000;
 const LOOK_TIMEOUT_MS = 2_000;
-/** Looks in a row without an answer after which a front counts as gone. */
+/** Looks in a row after which a front counts as not ready, or as gone when none had an answer. */
 const MISSES = 2;
 const CONNECT_MS = 2_000;
 const HTTPS = 443;
@@ -39,15 +42,16 @@ export async function startBalancer(
   at = { host: "127.0.0.1", port: 0 },
 ): Promise<Balancer> {
   const fronts: Front[] = addresses.map((address) => {
-    return { address, ready: false, misses: 0, sockets: new Set() };
+    return { address, ready: false, misses: 0, silences: MISSES, sockets: new Set() };
   });
   const look = async (front: Front): Promise<void> => {
-    const good = await ready(front.address, port, ca);
+    const status = await statusOf(front.address, port, ca);
+    const good = status === 200;
     front.misses = good ? 0 : front.misses + 1;
+    front.silences = status === null ? front.silences + 1 : 0;
     if (good) front.ready = true;
-    if (front.misses < MISSES) return;
-    front.ready = false;
-    for (const socket of front.sockets) socket.destroy();
+    else if (front.misses >= MISSES) front.ready = false;
+    if (front.silences >= MISSES) for (const socket of front.sockets) socket.destroy();
   };
   let closed = false;
   const watch = async (front: Front): Promise<void> => {
@@ -57,9 +61,9 @@ export async function startBalancer(
     }
   };
   const pass = (client: Socket): void => {
-    const [front] = fronts
-      .filter((one) => one.ready)
-      .sort((one, other) => one.sockets.size - other.sockets.size);
+    const ready = fronts.filter((one) => one.ready);
+    const there = ready.length > 0 ? ready : fronts.filter((one) => one.silences < MISSES);
+    const [front] = there.sort((one, other) => one.sockets.size - other.sockets.size);
     if (!front) {
       client.destroy();
       return;
@@ -92,15 +96,16 @@ export async function startBalancer(
   };
 }
 
-function ready(host: string, port: number, ca: string | null): Promise<boolean> {
+/** What a front answers to the question whether it is ready; null: nothing. */
+function statusOf(host: string, port: number, ca: string | null): Promise<number | null> {
   return new Promise((resolve) => {
     const signal = AbortSignal.timeout(LOOK_TIMEOUT_MS);
     const options = { host, port, path: "/readyz", agent: false as const, signal };
     const sent = ca === null ? plain(options) : secured({ ...options, ca });
-    sent.once("error", () => resolve(false));
+    sent.once("error", () => resolve(null));
     sent.once("response", (response) => {
       response.resume();
-      resolve(response.statusCode === 200);
+      resolve(response.statusCode ?? null);
     });
     sent.end();
   });

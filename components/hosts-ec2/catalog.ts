@@ -131,10 +131,7 @@ export const ADDRESS_QUOTA = {
   initially: 5,
 } as const;
 
-/** What shards send between zones to keep their replicas, GB a month each; an assumption, not measured. */
-export const REPLICA_GB_PER_SHARD = 5;
-
-export type HostPrice = FamilyName | "gp3GbMonth" | "publicIpv4Hour" | "crossZoneGb";
+export type HostPrice = FamilyName | "gp3GbMonth" | "publicIpv4Hour";
 
 /** US dollars without tax, Linux on demand; a family's price is that of its `large`. */
 export const HOST_PRICES: PriceTable<HostPrice> = {
@@ -153,7 +150,6 @@ export const HOST_PRICES: PriceTable<HostPrice> = {
       r7i: 0.1323,
       gp3GbMonth: 0.08,
       publicIpv4Hour: 0.005,
-      crossZoneGb: 0.01,
     },
     "eu-central-1": {
       t4g: 0.0768,
@@ -166,7 +162,6 @@ export const HOST_PRICES: PriceTable<HostPrice> = {
       r7i: 0.1596,
       gp3GbMonth: 0.0952,
       publicIpv4Hour: 0.005,
-      crossZoneGb: 0.01,
     },
     "eu-west-1": {
       t4g: 0.0736,
@@ -179,7 +174,6 @@ export const HOST_PRICES: PriceTable<HostPrice> = {
       r7i: 0.14805,
       gp3GbMonth: 0.088,
       publicIpv4Hour: 0.005,
-      crossZoneGb: 0.01,
     },
   },
 };
@@ -188,7 +182,7 @@ export const HOST_PRICES: PriceTable<HostPrice> = {
 export const PRICED: Readonly<Record<string, PricedBy>> = {
   "openclaw-fleet:compute:HostsEc2": { free: "groups resources" },
   "aws:ec2/instance:Instance": {
-    lines: ["hosts", "system disks", "replicas between zones"],
+    lines: ["hosts", "system disks"],
   },
   "aws:ec2/networkInterface:NetworkInterface": { free: "AWS asks nothing for it" },
   "aws:ec2/eip:Eip": { lines: ["hosts' public IPv4 addresses"] },

@@ -1,5 +1,5 @@
 import { type CostLine, HOURS_A_MONTH, type Prices, pricesOf, type Tier } from "../cost.ts";
-import { HOST_PRICES, type HostPrice, largeUnits, REPLICA_GB_PER_SHARD } from "./catalog.ts";
+import { HOST_PRICES, type HostPrice, largeUnits } from "./catalog.ts";
 import type { HostsPlan } from "./plan.ts";
 
 /** The hosts as a row of `fleet plan`. */
@@ -21,7 +21,7 @@ export function tierHosts(plan: HostsPlan, region: string): Tier {
 }
 
 function costs(plan: HostsPlan, prices: Prices<HostPrice>): CostLine[] {
-  const { class: hostClass, need } = plan;
+  const { class: hostClass } = plan;
   const count = plan.hosts.length;
   const disk = (what: string, gib: number): CostLine => ({
     what,
@@ -45,15 +45,6 @@ function costs(plan: HostsPlan, prices: Prices<HostPrice>): CostLine[] {
       quantity: plan.ownAddresses * HOURS_A_MONTH,
       unit: "h",
       priceUsd: prices.publicIpv4Hour,
-    });
-  }
-  if (count > 1) {
-    lines.push({
-      what: "replicas between zones",
-      // Paid for on the way out and on the way in.
-      quantity: 2 * need.shards * REPLICA_GB_PER_SHARD,
-      unit: "GB",
-      priceUsd: prices.crossZoneGb,
     });
   }
   return lines;

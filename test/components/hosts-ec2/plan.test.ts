@@ -237,15 +237,14 @@ describe("cost", () => {
 
   test("three small hosts in Frankfurt, by hand", () => {
     const tier = tierHosts(planHosts(needOf({ addressed: 0 })), "eu-central-1");
-    // 3 x 730 h x 0.0384; 3 x 20 GB x 0.0952, twice; 3 x 730 h x 0.005; 2 x 4 x 5 GB x 0.01
+    // 3 x 730 h x 0.0384; 3 x 20 GB x 0.0952, twice; 3 x 730 h x 0.005
     expect(tier.costs.map(({ what }) => what)).toEqual([
       "hosts",
       "system disks",
       "state disks",
       "hosts' public IPv4 addresses",
-      "replicas between zones",
     ]);
-    expect(monthlyUsd(tier.costs)).toBeCloseTo(84.1 + 5.71 + 5.71 + 10.95 + 0.4, 2);
+    expect(monthlyUsd(tier.costs)).toBeCloseTo(84.1 + 5.71 + 5.71 + 10.95, 2);
   });
 
   test("fixed addresses are the edge's to pay, private hosts have none", () => {

@@ -1,6 +1,7 @@
 import { applyFolders, changesOfFiles, FileChanges } from "./apply-files.ts";
 import { applyUnits, unitsPlanned } from "./apply-units.ts";
 import { runChecks } from "./checks.ts";
+import { foundLeases } from "./found-leases.ts";
 import { type Host, openHost, wantedFiles } from "./host.ts";
 import { NodeApi, type Serving } from "./node-api.ts";
 import { NodeInHand } from "./node-in-hand.ts";
@@ -129,6 +130,8 @@ async function carryOut(
   }
   did(writing.said);
   progress.settled = !files.nothing || !units.nothing;
+  // Only whoever makes a fleet knows that it is new; another machine under the same name is none.
+  if (request.first && !request.restarted) did(await foundLeases(plan, host));
   did(await applyUnits(units, writing, host));
   const stood = units.touchesNode || record.drained || request.restarted !== undefined;
   if (stood && serving !== null) await node?.untilServing(serving);

@@ -43,8 +43,11 @@ export type TurnTrace =
   | { state: "failed"; message: string }
   /** It runs, waits in a queue, or will be taken up by OpenClaw's own recovery. */
   | { state: "waiting" }
-  /** The question is stored and no model was called: sending the same key again runs it, once. */
-  | { state: "unstarted" }
+  /**
+   * The question is stored and no model was called: sending the same key again runs it, once. `late`: unless its run
+   * ended a moment ago and its answer's row is still to come, so look again before that.
+   */
+  | { state: "unstarted"; late?: true }
   /**
    * It waited in a queue that a crash ended, or OpenClaw could not begin it: no model was called, its
    * key is burnt, it must be sent under a new one.
@@ -117,7 +120,7 @@ export function traceTurn(page: HistoryPage, key: string): TurnTrace {
   if (status === "done") {
     // Only tools were called. Without any row of the agent the status is another run's.
     const silent = block.some((row) => row.role === "assistant");
-    if (!silent) return { state: "unstarted" };
+    if (!silent) return { state: "unstarted", late: true };
     return { state: "answered", reply: "", usage: sumUsage(own), recovered: false };
   }
   return { state: "failed", message: `OpenClaw ended the turn without an answer (${status})` };

@@ -26,6 +26,8 @@ type Outcome =
 
 /** How often a turn that OpenClaw itself will answer is looked at when no event tells. */
 const LOOK_MS = 1_000;
+/** A run's end is told before its answer's row is there; on a busy machine seconds before, ms. */
+const ROW_MS = 5_000;
 /** A run without its end for this long is asked for: an event may have been missed. */
 const QUIET_MS = 15_000;
 /** The row with a run's usage may come this much after its final event. */
@@ -133,6 +135,8 @@ export class Turns {
     patience: Patience,
     attempts: Attempts,
   ): Promise<{ result: TurnResult | null; key: string }> {
+    /** What was left of the turn's time when its run was first seen ended without an answer. */
+    let endedAtLeft: number | null = null;
     for (;;) {
       const moved = this.#nextMove(session);
       try {
@@ -146,7 +150,10 @@ export class Turns {
         if (attempts.ended) throw attempts.ended;
         if (trace.state === "failed") throw new TurnError("failed", trace.message, true);
         if (trace.state === "dropped") throw attempts.tooOften();
-        if (trace.state !== "waiting") return { result: null, key };
+        const late = trace.state === "unstarted" && trace.late === true;
+        endedAtLeft = late ? (endedAtLeft ?? patience.left()) : null;
+        const rowMayCome = endedAtLeft !== null && endedAtLeft - patience.left() < ROW_MS;
+        if (trace.state !== "waiting" && !rowMayCome) return { result: null, key };
         const end = await patience.race(moved.promise, LOOK_MS);
         // The run's key is not known when OpenClaw took it up by itself: it goes on to its end.
         if (end.why === "cancelled") throw new TurnError("aborted", "the turn was cancelled", true);

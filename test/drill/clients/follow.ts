@@ -19,6 +19,9 @@ export type End =
   /** The question never got there. */
   | { end: "absent" };
 
+/** Looks, a second apart, before such an end is believed. */
+const DOUBTS = 5;
+
 /**
  * What a client of the raw protocol has to do about a lost turn (docs/api.md): read the history, wait
  * for a run that goes on, and ask again where OpenClaw wrote the question down and forgot it.
@@ -28,6 +31,8 @@ export class FollowUp {
   readonly #attempts = new Attempts();
   /** OpenClaw knew of the turn once: from then on it is followed to its end. */
   #seen: boolean;
+  /** Looks in a row that found its run ended without an answer. */
+  #doubts = 0;
 
   /** @param taken OpenClaw has said that it has the turn. */
   constructor(turn: LostTurn, taken = false) {
@@ -53,6 +58,9 @@ export class FollowUp {
     if (trace.state === "absent" && key === runId && !this.#seen) return { end: "absent" };
     this.#seen = true;
     if (trace.state === "waiting") return null;
+    // Its run may have ended a moment ago, with the answer's row still to come.
+    this.#doubts = trace.state === "unstarted" && trace.late ? this.#doubts + 1 : 0;
+    if (this.#doubts > 0 && this.#doubts <= DOUBTS) return null;
     try {
       // A gateway that still has the run says `in_flight`, one that ended it `ok`: no second run.
       await connection.call("chat.send", { sessionKey: session, message, idempotencyKey: key });

@@ -446,6 +446,21 @@ describe("a turn that may have run", () => {
     expect(sends(fake)).toBe(0);
   });
 
+  test("is not sent again while its run has ended and its answer's row is still to come", async () => {
+    const answer = { ...text("late"), stopReason: "stop", __openclaw: { runId: "recovery" } };
+    let looks = 0;
+    const { fake, gateway } = await start({
+      "chat.send": echo,
+      "chat.history": () => ({
+        messages: ++looks < 3 ? [asked("run-1")] : [asked("run-1"), answer],
+        sessionInfo: { status: "done" },
+      }),
+    });
+    await gateway.ready();
+    expect((await gateway.runTurn(request({ mayHaveRun: true }))).reply).toBe("late");
+    expect(sends(fake)).toBe(0);
+  });
+
   test.each([
     ["nothing of it is known", []],
     ["its question stands in a session that never ran", [asked("run-1")]],

@@ -93,7 +93,7 @@ describe("what the transcript says about a turn", () => {
     for (const status of ["done", "failed", "killed"]) {
       const info = { status, activeRunIds: [] };
       const before = { messages: rows, sessionInfo: { ...info, endedAt: 1_999 } };
-      expect(traceTurn(before, "a").state).toBe("unstarted");
+      expect(traceTurn(before, "a")).toEqual({ state: "unstarted" });
       const after = { messages: rows, sessionInfo: { ...info, endedAt: 2_000 } };
       expect(traceTurn(after, "a").state).toBe(status === "done" ? "unstarted" : "failed");
     }
@@ -152,7 +152,7 @@ describe("what the transcript says about a turn", () => {
       state: "answered",
       reply: "",
     });
-    expect(traceTurn(page([asked("a")], "done"), "a").state).toBe("unstarted");
+    expect(traceTurn(page([asked("a")], "done"), "a")).toEqual({ state: "unstarted", late: true });
     expect(traceTurn(page([asked("a")], "killed"), "a").state).toBe("failed");
     const error = said("x", "", { stopReason: "error", errorMessage: "HTTP 400", content: [] });
     expect(traceTurn(page([asked("a"), error], "failed"), "a")).toEqual({

@@ -54,6 +54,22 @@ test("what a router says is never taken for a front's", async () => {
   expect(error).toMatchObject({ code: "no_owner" });
 });
 
+test("a stored answer is none under the epoch that it names", async () => {
+  const server = createHttp((request, response) => {
+    const stored = request.headers["idempotency-key"] === "again";
+    response.writeHead(200, {
+      "x-openclaw-epoch": "3",
+      ...(stored ? { "idempotency-replayed": "true" } : {}),
+    });
+    response.end(JSON.stringify({ reply: "r" }));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  open.push({ close: () => server.close() });
+  const at = target(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  expect(await chat(at, call("first"))).toMatchObject({ reply: "r", epoch: 3 });
+  expect(await chat(at, call("again"))).toMatchObject({ reply: "r", epoch: null });
+});
+
 test("the balancer passes connections to a front that is ready, and ends those of a silent one", async () => {
   const authority = await makeAuthority("test", new Date());
   const addresses = ["127.0.0.1", "127.0.0.2"];

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { check } from "../drill/checker.ts";
 import { HOST_FAULT_NAMES } from "../drill/fault-names.ts";
-import { answeredAgain, type Loss, lostAnswer } from "./lost-host.ts";
+import { answeredAgain, LOST_TURN, type Loss, lostAnswer } from "./lost-host.ts";
 import type { World } from "./world.ts";
 
 const violations = ({ header, events }: World, of: string) => {
@@ -43,6 +43,18 @@ describe("a host that is lost", () => {
     expect(violations(lostAnswer(cut), "sessions")).toEqual([]);
     expect(violations(lostAnswer({ ...cut, beforeMs: 6_900 }), "sessions")).toEqual([]);
     expect(violations(lostAnswer({ ...cut, beforeMs: 7_100 }), "sessions")).toHaveLength(1);
+  });
+
+  test("is excused for an answer that was stored and came to its client later", () => {
+    const late = ({ header, events }: World): World => {
+      const second = events.filter((event) => event.type === "process-up").at(1)?.t ?? 0;
+      const later = (event: World["events"][number]) =>
+        event.type === "answered" && event.id === LOST_TURN ? { ...event, t: second + 50 } : event;
+      return { header, events: events.map(later).sort((a, b) => a.t - b.t) };
+    };
+    expect(violations(late(lostAnswer(LAST_SECOND)), "sessions")).toEqual([]);
+    const killed = { ...LAST_SECOND, fault: "kill-gateway" };
+    expect(violations(late(lostAnswer(killed)), "sessions")).toHaveLength(1);
   });
 
   test("costs one line for an answer that several later prompts lack", () => {

@@ -55,18 +55,22 @@ export function hostLosses(index: Pick<HistoryIndex, "groups" | "faults">): Host
   return losses;
 }
 
-/** True when the answer that was given then was among the last words of a lost host. */
+/**
+ * True when the answer that was given then was among the last words of a lost host: when it was given, or when the model had
+ * said it there, for a stored answer may come to its client later.
+ */
 export function mayBeForgotten(
   index: HistoryIndex,
   losses: readonly HostLoss[],
   marker: string,
   answeredAt: number,
 ): boolean {
-  return losses.some(
-    ({ shard, from, to }) =>
-      from <= answeredAt && answeredAt <= to && ranOn(index, marker).has(shard),
-  );
+  const calls = index.callsByMarker.get(marker) ?? [];
+  return losses.some(({ shard, from, to }) => {
+    const within = (t: number): boolean => from <= t && t <= to;
+    const here = calls.filter(({ group }) => group?.shard === shard);
+    return here.some(
+      ({ end }) => within(answeredAt) || (end?.outcome === "answered" && within(end.t)),
+    );
+  });
 }
-
-const ranOn = (index: HistoryIndex, marker: string): Set<string> =>
-  new Set((index.callsByMarker.get(marker) ?? []).flatMap(({ group }) => group?.shard ?? []));

@@ -13,9 +13,11 @@ import {
 /** Where an answer came from, by its headers. */
 function origin(response: Response): Pick<Answer, "shard" | "epoch" | "node"> {
   const epoch = response.headers.get(HEADER.epoch);
+  // A stored answer comes with the epoch that it was given under, which may be over.
+  const stored = response.headers.has("idempotency-replayed");
   return {
     shard: response.headers.get(HEADER.shard) || null,
-    epoch: epoch === null || epoch === "" ? null : Number(epoch),
+    epoch: stored || epoch === null || epoch === "" ? null : Number(epoch),
     node: response.headers.get(HEADER.instance),
   };
 }

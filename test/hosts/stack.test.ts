@@ -1,11 +1,11 @@
 import { dirname } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { FleetStatus } from "../../gateway/contract.ts";
-import { ask } from "../../plugin/host/ask.ts";
 import { cacheDir } from "../../toolchain/paths.ts";
 import { makeProject, type Project, PULUMI } from "../engine/fixtures/project.ts";
 import { eventually } from "../support/eventually.ts";
 import { FULL } from "../support/share.ts";
+import { FleetClient, type FleetOutputs } from "./support/fleet-client.ts";
 import { TestHosts } from "./support/lab.ts";
 import { whyNoHosts } from "./support/programs.ts";
 import { fleetTraces } from "./support/traces.ts";
@@ -16,18 +16,12 @@ const NAMES = ["a", "b", "c"];
 const WAIT_MS = 240_000;
 const UP_MS = 900_000;
 
-interface Outputs {
-  endpoint: string;
-  token: string;
-  adminToken: string;
-  caCertificate: string;
-}
-
 /** Everything real: Pulumi's engine, hosts, etcd, Redis, Nginx with TLS, OpenClaw. */
 describe.skipIf(!PULUMI || !OPENCLAW || whyNoHosts() !== null)("a stack of three hosts", () => {
   let lab: TestHosts;
   let project: Project;
-  let outputs: Outputs;
+  let outputs: FleetOutputs;
+  let fleet: FleetClient;
   let before: string;
   const env = { XDG_CACHE_HOME: dirname(cacheDir()) };
   const must = async (...args: string[]) => {
@@ -35,24 +29,8 @@ describe.skipIf(!PULUMI || !OPENCLAW || whyNoHosts() !== null)("a stack of three
     expect(run.code, run.text).toBe(0);
     return run.text;
   };
-  const call = async (path: string, token: string, body?: object) => {
-    const answer = await ask(new URL(path, outputs.endpoint), {
-      method: body ? "POST" : "GET",
-      token,
-      ...(body ? { body } : {}),
-      ca: outputs.caCertificate,
-      timeoutMs: 120_000,
-      signal: new AbortController().signal,
-    });
-    expect(answer.fault, JSON.stringify(answer.body)).toBe("");
-    return answer.body;
-  };
-  const status = async () => (await call("/api/v1/fleet", outputs.adminToken)) as FleetStatus;
-  const chat = async (session: string) =>
-    (await call("/api/v1/chat", outputs.token, { session, message: "hello" })) as {
-      reply: string;
-      shard: string;
-    };
+  const status = () => fleet.status();
+  const chat = (session: string) => fleet.chat(session);
 
   beforeAll(async () => {
     lab = await TestHosts.create({ hosts: NAMES });
@@ -83,7 +61,8 @@ describe.skipIf(!PULUMI || !OPENCLAW || whyNoHosts() !== null)("a stack of three
   }, async () => {
     await must("up", "--yes");
     const { stdout } = await project.pulumi(["stack", "output", "--json", "--show-secrets"]);
-    outputs = JSON.parse(stdout) as Outputs;
+    outputs = JSON.parse(stdout) as FleetOutputs;
+    fleet = new FleetClient(outputs);
     expect(outputs.endpoint).toBe(`https://${lab.host("a").address}`);
     expect((await chat("first")).reply).toContain("hello");
     const { nodes, shards, store } = await status();
@@ -94,7 +73,7 @@ describe.skipIf(!PULUMI || !OPENCLAW || whyNoHosts() !== null)("a stack of three
 
   test("every shard is restored beside the live one from where its replica is, and thrown away", async () => {
     const restored = async ({ id }: FleetStatus["shards"][number]) =>
-      (await call("/api/v1/fleet/restore", outputs.adminToken, { shard: id, drill: true })) as {
+      (await fleet.admin("/api/v1/fleet/restore", { shard: id, drill: true })) as {
         shard: string;
         sessions: number;
         point: { site: string };
@@ -155,7 +134,7 @@ describe.skipIf(!PULUMI || !OPENCLAW || whyNoHosts() !== null)("a stack of three
       const { owner } = (await status()).shards.find(({ id }) => id === shard) ?? {};
       // The front that is asked must stay: it is the first host's.
       const victim = owner === "a" ? null : (owner as string);
-      if (victim === null) await call("/api/v1/fleet/move", outputs.adminToken, { shard, to: "b" });
+      if (victim === null) await fleet.admin("/api/v1/fleet/move", { shard, to: "b" });
       const lost = victim ?? "b";
       await eventually(async () => {
         const found = (await status()).shards.find(({ id }) => id === shard);

@@ -207,13 +207,15 @@ export const settingsSchema = z.strictObject({
   port: z.int().min(1).max(65_535).default(DEFAULT_PORT).describe("Port people talk to."),
   host: z.string().default("127.0.0.1").describe("Address the port is opened on (local)."),
   hosts: hostsSetting,
-  front: frontSettings.prefault({}).describe("What answers on the public ports (hosts)."),
-  redis: redisSettings.prefault({}).describe("Sessions, limits and stored answers (hosts)."),
-  replication: replicationSettings
+  front: frontSettings
     .prefault({})
-    .describe("Replicas of shards on other hosts (hosts)."),
-  discovery: discoverySettings.prefault({}).describe("How nodes find each other (hosts)."),
-  certificates: certificatesSettings.prefault({}).describe("Certificates between hosts (hosts)."),
+    .describe("What answers on the public ports (hosts; ec2 without a balancer)."),
+  redis: redisSettings.prefault({}).describe("Sessions, limits and stored answers (hosts, ec2)."),
+  replication: replicationSettings.prefault({}).describe("Replicas of shards (hosts, ec2)."),
+  discovery: discoverySettings.prefault({}).describe("How nodes find each other (hosts, ec2)."),
+  certificates: certificatesSettings
+    .prefault({})
+    .describe("Certificates between hosts (hosts, ec2)."),
   aws: awsSettings.optional().describe("Where on AWS, and as whom (ec2, eks)."),
   network: networkSettings.prefault({}).describe("The VPC, or one that exists (ec2, eks)."),
   dns: dnsSettings.prefault({}).describe("The zone that domain is in (ec2, eks)."),
@@ -238,7 +240,7 @@ export const settingsSchema = z.strictObject({
   gpu: gpuSettings.optional().describe("Machines with GPUs, made when a pod asks (eks)."),
   monitoring: monitoringSettings
     .prefault({})
-    .describe("Metrics and alerts (hosts, eks); logs and traces (eks)."),
+    .describe("Metrics and alerts (hosts, ec2, eks); logs and traces (eks)."),
   budget: budgetSettings.prefault({}).describe("Whom AWS tells of the bill (ec2, eks)."),
   layers: layersSetting,
   adopt: adoptSettings.default({}).describe("Layers that exist already (ec2, eks)."),

@@ -199,7 +199,10 @@ export class Ec2Runtime {
       release: args.release,
       gathered,
       tokens: { client: tokens.clients, admin: tokens.admin },
-      secrets: data.cache ? { [REDIS_MARK]: cacheUrl ?? redisUrl(data.cache.secretArn, ask) } : {},
+      secrets:
+        data.cache && usesCache(args)
+          ? { [REDIS_MARK]: cacheUrl ?? redisUrl(data.cache.secretArn, ask) }
+          : {},
     });
     return this.#fleet;
   }
@@ -237,17 +240,23 @@ function gather(
       balancer: plan.edge.front === "alb",
     },
   });
+  if (!usesCache(wish)) return gathered;
   // What the mark stands for comes from the store's own secret.
   const { [REDIS_MARK]: _, ...secrets } = gathered.secrets;
   return { ...gathered, secrets };
 }
 
+/** Whether sessions are in the stack's cache; somebody's own Redis goes before it. */
+const usesCache = ({ settings, plan }: Pick<Ec2Wish, "settings" | "plan">): boolean =>
+  plan.cache !== null && settings.redis.url === undefined;
+
 /** The settings as if somebody had listed the machines. */
 function asHosts(
-  { settings, plan, compute }: Ec2Wish,
+  wish: Ec2Wish,
   addresses: Readonly<Record<string, string>>,
   dnsName: string,
 ): Settings {
+  const { settings, plan, compute } = wish;
   const { edge, network, fleet } = plan;
   const balancer = edge.front === "alb";
   return {
@@ -270,7 +279,7 @@ function asHosts(
           httpPort: 80,
           httpsPort: 443,
         },
-    redis: plan.cache ? { url: "rediss://cache.invalid:6379" } : settings.redis,
+    redis: usesCache(wish) ? { url: "rediss://cache.invalid:6379" } : settings.redis,
     trustedProxies: balancer
       ? [...settings.trustedProxies, ...network.subnets.public.map(({ cidr }) => cidr)]
       : settings.trustedProxies,

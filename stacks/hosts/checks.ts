@@ -76,7 +76,9 @@ export function checkHosts(settings: Settings): void {
       remedy: "Leave one of them out",
     });
   }
-  if (hosts.length === 1 && Object.values(replication).some((value) => value !== undefined)) {
+  // Machines of a cloud have its bucket, however many they are.
+  const alone = hosts.length === 1 && settings.target === "hosts";
+  if (alone && Object.values(replication).some((value) => value !== undefined)) {
     faults.push({
       setting: "replication",
       problem: "is set for a single host, and nobody else keeps its replicas",

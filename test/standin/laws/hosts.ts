@@ -64,6 +64,15 @@ export const HOSTS_LAWS: readonly Law[] = [
     ),
   },
   {
+    says: "whoever is put on a machine is drained before that is touched, and the fleet is proved",
+    broken: each(
+      "openclaw:host:Release",
+      ({ inputs: { node, fleet } }, world) =>
+        (!has(world, "openclaw:host:Drained", "node", node) && "nobody drains it") ||
+        (!has(world, "openclaw:host:Fleet", "fleet", fleet) && "nobody asks whether it serves"),
+    ),
+  },
+  {
     says: "a host may keep replicas, and read no secret: what it needs is brought to it",
     broken: (world) => {
       const profiles = new Set(world.of(INSTANCE).map((one) => one.inputs.iamInstanceProfile));

@@ -1,6 +1,7 @@
 import { type ClusterPlan, planCluster, tierCluster } from "../../components/cluster/plan.ts";
 import type { Tier } from "../../components/cost.ts";
 import type { EdgePlan } from "../../components/edge/plan.ts";
+import { HOST_PORTS } from "../../components/host/types.ts";
 import { type HostsPlan, planHosts } from "../../components/hosts-ec2/plan.ts";
 import { tierHosts } from "../../components/hosts-ec2/tier.ts";
 import {
@@ -87,7 +88,7 @@ function planEc2({ settings, fleet, shape, zones, edge, facts }: ComputeNeed): H
     loss: fleet.loss,
     publicHosts,
     addressed: edge?.addressOf.length ?? 0,
-    port: settings.port,
+    port: HOST_PORTS.local,
     settings: settings.ec2,
     recorded: facts.recorded.hosts,
   });

@@ -16,6 +16,7 @@ import { tierEdge } from "../../components/edge/tier.ts";
 import { ConfigError, type Fault } from "../../components/errors.ts";
 import { type FilesPlan, planFiles, tierFiles } from "../../components/files/plan.ts";
 import { filesSettings } from "../../components/files/settings.ts";
+import { HOST_PORTS } from "../../components/host/types.ts";
 import { type KeysPlan, planKeys, tierKeys } from "../../components/keys/plan.ts";
 import { type Lifetime, lifetimeOf } from "../../components/lifetime.ts";
 import { tierNetwork } from "../../components/network/cost.ts";
@@ -131,7 +132,7 @@ export function planAws(
       turnsPerSecond: fleet.turnsPerSecond,
       domain: settings.domain,
       tlsRequired: settings.environment === "prod",
-      port: settings.port,
+      port: routerPort(settings),
       settings: settings.edge,
     }),
   );
@@ -247,6 +248,10 @@ export function planAws(
     ],
   };
 }
+
+/** Where a balancer calls routers: on hosts every program has a port of its own, and the router's is fixed. */
+const routerPort = ({ target, port }: AwsStackSettings): number =>
+  target === "ec2" ? HOST_PORTS.local : port;
 
 /** Where shards were set without users: as many as the shards are planned for. */
 const USERS_PER_SHARD = 50;

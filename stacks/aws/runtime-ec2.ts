@@ -89,6 +89,7 @@ export class Ec2Runtime {
     const fleet = this.#begin(addresses);
     const { recorded, stack } = this.#args;
     return {
+      isNew: (node) => recorded[node] === undefined,
       beforeChange: ({ node, machine, opts }) => {
         const before = recorded[node];
         const drained = new HostDrained(

@@ -58,6 +58,26 @@ describe.skipIf(process.platform !== "linux")("the watch on processes", () => {
     expect(watch.gatewayOf("s1")).toBeNull();
   });
 
+  test("knows a child for its parent's, also when it is listed first", async () => {
+    const { watch, has } = watched();
+    const parent = start(
+      "s1",
+      `console.log(require("node:child_process").spawn(process.execPath, ["-e", ${JSON.stringify(IDLE)}]).pid); ${IDLE}`,
+    );
+    const { pid = 0 } = parent;
+    const child = await new Promise<number>((resolve) => {
+      parent.stdout?.once("data", (line: Buffer) => resolve(Number(line.toString())));
+    });
+    try {
+      watch.look([child, pid]);
+      expect(has("process-up", { pid })).toBe(true);
+      expect(has("process-up", { pid: child })).toBe(false);
+      expect(watch.pidsOf("s1").sort()).toEqual([pid, child].sort());
+    } finally {
+      process.kill(child, "SIGKILL");
+    }
+  });
+
   test("a host that is frozen has no gateway that could run", async () => {
     const history = new History(HEADER_OF_TESTS, { now: () => performance.now() });
     let frozen = false;

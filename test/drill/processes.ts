@@ -133,10 +133,11 @@ export class ProcessWatch {
     clearInterval(this.#timer);
   }
 
-  look(): void {
+  /** @param pids in any order: /proc is listed by name, where 10000 comes before 9999 */
+  look(pids: readonly number[] = allPids()): void {
     const now = this.#history.now();
     this.#account(now);
-    const present = new Set(allPids());
+    const present = new Set(pids);
     for (const pid of present) this.#meet(pid, now);
     for (const pid of this.#strangers.keys()) if (!present.has(pid)) this.#strangers.delete(pid);
     for (const [id, group] of this.#groups) this.#follow(id, group);
@@ -183,6 +184,8 @@ export class ProcessWatch {
     const info = shard === null ? null : readProcess(pid);
     if (shard === null || info === null) return;
     this.#strangers.delete(pid);
+    // A child belongs to its parent's group, whichever is met first.
+    this.#meet(info.parent, now);
     const parent = this.#members.get(info.parent);
     const host = this.#places.hostOf(pid);
     const id = parent?.group ?? `${shard}/${pid}.${info.start}`;

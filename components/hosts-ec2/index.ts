@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { AwsContext } from "../context.ts";
 import { IMAGE } from "./catalog.ts";
 import { hostInterface } from "./interface.ts";
-import { hostMachine } from "./machine.ts";
+import { hostMachine, type MadeHost } from "./machine.ts";
 import type { HostsPlan } from "./plan.ts";
 import { hostRole } from "./role.ts";
 import { hostGroup } from "./security-group.ts";
@@ -37,6 +37,11 @@ export interface HostChange {
  * other; these make each wait for the fleet and not only for AWS.
  */
 export interface HostSteps {
+  /**
+   * Whether nothing of the fleet was on a node's machine yet: then it waits for other machines, and not for what is
+   * put on them. A fleet that begins is well only once several of its hosts are there. @default none
+   */
+  readonly isNew?: (node: string) => boolean;
   /**
    * Made before the machine, with all that stops it as input: its own change drains the node, and the
    * machine is touched after that. Its first creation finds no node and has nothing to do.
@@ -113,17 +118,14 @@ export class HostsEc2 extends pulumi.ComponentResource {
 
     const hosts: HostOutput[] = [];
     // Everything of one host is there before anything of the next is touched.
-    let ready: readonly pulumi.Resource[] = [];
+    let before: Pick<MadeHost, "ready" | "healthy"> = { ready: [], healthy: [] };
     for (const { host, place } of places) {
-      const made = hostMachine(
-        name,
-        args,
-        host,
-        { ami, place, steps, profile: profile.name, after: [...policies, ...ready] },
-        this,
-      );
+      const healthy = steps.isNew?.(host.node) ? [] : before.healthy;
+      const after = [...policies, ...before.ready, ...healthy];
+      const machine = { ami, place, steps, profile: profile.name, after };
+      const made = hostMachine(name, args, host, machine, this);
       hosts.push(made.output);
-      ready = made.ready;
+      before = made;
     }
     this.hosts = hosts;
     this.securityGroupId = group.id;

@@ -18,6 +18,14 @@ interface MachineNeed {
   readonly after: readonly pulumi.Resource[];
 }
 
+/** A host and what stands for it: its machine with all that hangs on it, and what was put on it. */
+export interface MadeHost {
+  readonly output: HostOutput;
+  readonly ready: readonly pulumi.Resource[];
+  /** Empty where nothing is put on hosts. */
+  readonly healthy: readonly pulumi.Resource[];
+}
+
 /** One host: its state volume, its machine, and its place behind the balancer. */
 export function hostMachine(
   name: string,
@@ -25,7 +33,7 @@ export function hostMachine(
   { node, zone }: HostPlan,
   { ami, place, steps, profile, after }: MachineNeed,
   parent: pulumi.Resource,
-): { readonly output: HostOutput; readonly ready: readonly pulumi.Resource[] } {
+): MadeHost {
   const { context, plan, front } = args;
   const { lifetime } = context;
   const named = (role: string) => ({ ...context.tags, Name: `${name}-${role}` });
@@ -135,6 +143,5 @@ export function hostMachine(
     ...change,
     opts: { parent, dependsOn: [...ready] },
   });
-  if (healthy) ready.push(healthy);
-  return { output, ready };
+  return { output, ready, healthy: healthy ? [healthy] : [] };
 }

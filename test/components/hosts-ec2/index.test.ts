@@ -372,6 +372,17 @@ describe("a change of image or size", () => {
     },
   );
 
+  test("a node that is new waits for machines, and not for what is put on them", async () => {
+    const isNew = (node: string) => node !== "b";
+    const made = await build({ steps: () => ({ ...steps, isNew }) }, { nodes });
+    const waits = (node: string) => waitsFor(made, made.one(INSTANCE, `prod-hosts-${node}`).urn);
+    const healthy = (node: string) => made.one(HEALTHY, `healthy-${node}`).urn;
+    expect(waits("b")).toContain(healthy("a"));
+    expect(waits("c")).toContain(made.one(INSTANCE, "prod-hosts-b").urn);
+    expect(waits("c")).not.toContain(healthy("b"));
+    expect(waits("d")).not.toContain(healthy("c"));
+  });
+
   test("a replaced machine drags no other with it: none has another's output among its inputs", async () => {
     const made = await build({ steps: () => steps }, { nodes });
     for (const { name, inputs } of made.of(INSTANCE)) {

@@ -130,6 +130,8 @@ export const nodeConfig = z.strictObject({
   tls: tlsFiles.optional(),
   /** Where the fronts of all hosts reach this router, with certificates both ways. Needs `tls`. */
   front: z.strictObject({ host: z.string(), port: z.number().int().positive() }).optional(),
+  /** A balancer calls the port of fleet.json, and holds its connections for long. @default false */
+  balanced: z.boolean().optional(),
   /** @default the SQLite file in the data directory */
   leases: leases.optional(),
   /**

@@ -135,6 +135,7 @@ export function nodeConfigOf(context: HostContext, input: NodePlanInput): NodeCo
     address: self.address,
     tls,
     front: { host: everywhere(self), port: ports.router },
+    ...(input.behindBalancer ? { balanced: true } : {}),
     leases:
       input.etcdEndpoints === null
         ? { kind: "sqlite" }

@@ -174,7 +174,7 @@ export class Node {
 
   #startRouter(): Promise<RouterHandle> {
     const { node, fleet, place, sessions, log, metrics, tls } = this.#base;
-    const { peerHost, peerPort, address, front } = node;
+    const { peerHost, peerPort, address, front, balanced } = node;
     return startRouter({
       view: this.#view,
       control: this.#makeControl(),
@@ -186,6 +186,7 @@ export class Node {
       peer: { host: peerHost, port: peerPort ?? 0, address },
       tls,
       front,
+      balanced,
       ...(front ? { frontIntervalMs: FRONT.probe.intervalMs } : {}),
       alone: !place.sameMachine,
       ...(place.sameMachine ? { killHolder: () => this.#killPortHolder() } : {}),

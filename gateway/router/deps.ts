@@ -38,6 +38,8 @@ export interface RouterDeps {
    * or nobody knows. Missing: the port is only waited for.
    */
   killHolder?: () => Promise<boolean>;
+  /** What stands before this router calls its public port, and not the one for fronts. @default false where there is such */
+  balanced?: boolean | undefined;
   /** Health interval of what stands before this router, ms; 0 when nothing does. @default 0 */
   frontIntervalMs?: number;
   /** Wait for running requests when closing, ms; longer where a peer goes on. @default 30000 */

@@ -68,7 +68,7 @@ export async function startRouter(
   const publicServer = guardedServer(open(false), {
     node: view.node,
     log,
-    behindFront: !deps.front && (deps.frontIntervalMs ?? 0) > 0,
+    behindFront: (deps.balanced || !deps.front) && (deps.frontIntervalMs ?? 0) > 0,
   });
   const tls = deps.tls ?? null;
   if (deps.front && !tls) throw new Error("the listener for fronts needs certificates");
@@ -115,8 +115,8 @@ export async function startRouter(
     const peers = heir !== null || (deps.alone === true && view.peers().length > 0);
     const budget = peers ? Math.max(least, longestMs) : least;
     await Promise.all([
-      // Without an heir nobody would answer a client that comes again: no need for patience.
-      shut(publicServer, budget, heir === null ? 0 : KEEP_ALIVE_GRACE_MS, parts),
+      // Without an heir or a balancer nobody would answer a client that comes again: no need for patience.
+      shut(publicServer, budget, heir === null && !deps.balanced ? 0 : KEEP_ALIVE_GRACE_MS, parts),
       // A front may hold connections for long, and use one at the moment it is closed.
       ...(frontServer ? [shut(frontServer, budget, KEEP_ALIVE_GRACE_MS, parts)] : []),
       // Peers may still send what this node owns; their listener ends with the public one.

@@ -48,7 +48,7 @@ const DOMAIN = { domain: "chat.example.com" };
 
 describe("behind a balancer a fleet on EC2", () => {
   test("listens where the balancer calls, whatever port people are told, and believes it alone", async () => {
-    const { fleet, one, put } = await deployed({
+    const { fleet, node, one, put } = await deployed({
       ...DOMAIN,
       port: 9_999,
       trustedProxies: ["192.0.2.7"],
@@ -56,6 +56,7 @@ describe("behind a balancer a fleet on EC2", () => {
     const { host, port, trustedProxies } = fleet("a");
     expect([host, port]).toEqual(["0.0.0.0", 18_789]);
     expect(one("aws:lb/targetGroup:TargetGroup", "team-edge-tg").inputs.port).toBe(port);
+    expect(node("a").balanced).toBe(true);
     expect(trustedProxies[0]).toBe("192.0.2.7");
     expect(trustedProxies.slice(1)).toHaveLength(3);
     expect(Object.keys(put("a").inputs.plan.units)).not.toContain("nginx.service");

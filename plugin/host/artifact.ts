@@ -168,11 +168,14 @@ export class ArtifactHandler implements Handler {
   async #put(inputs: ArtifactInputs, olds: Partial<Whole>, op: Operation, begun: Begun) {
     const { host, artifact, needs } = inputs;
     if (op.signal.aborted) throw new Interrupted(`sending the release to host ${host.name}`);
-    const there = anotherMachine(olds.host, host) ? {} : olds;
+    const another = anotherMachine(olds.host, host);
+    const there = another ? {} : olds;
+    // The volume with the data came along from the machine before, as full as it was.
+    const wanted = another ? { ...needs, dataMiB: 0 } : needs;
     const work = async (shell: HostShell): Promise<Made> => {
       await untilStarted(shell, host, op);
       op.say("looking at the host");
-      const faults = judgeHost(await surveyHost(shell, { signal: op.signal }), needs);
+      const faults = judgeHost(await surveyHost(shell, { signal: op.signal }), wanted);
       if (faults.length > 0) throw new HostUnfit(faultsText(host.name, faults));
       const hostKey = (await shell.hostKey?.()) ?? there.hostKey ?? "";
       const release = await this.#release(needs.arch, op.say);

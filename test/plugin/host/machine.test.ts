@@ -127,6 +127,37 @@ test("the release on another machine is planned as one that has to be sent", asy
   expect(handler.diff({ ...inputs, ...made }, inputs, news)).toMatchObject({ replaces: [] });
 });
 
+test("another machine brings a full disk along, and is asked for no room on it", async () => {
+  const full = [
+    ...["ID debian", "VERSION_ID 12", "PRETTY_NAME Debian", "machine x86_64", "cores 4"],
+    ...["memory 8388608", "systemd 252", "cgroup cgroup2fs", `time ${Date.now() / 1_000}`],
+    ...[`disk ${HOST_PATHS.root} /dev/root 99999999`, `disk ${HOST_PATHS.data} /dev/state 1024`],
+  ].join("\n");
+  const { made } = shell({ "sh -s": { stdout: full } });
+  const release = () => Promise.reject(new Error("it is fit"));
+  const handler = new ArtifactHandler({ open: () => made, release, env: {} });
+  const needs = {
+    fleet: "f",
+    node: "a",
+    arch: "x64",
+    memoryMiB: 1,
+    dataMiB: 500,
+    ports: {},
+    units: [],
+  };
+  const inputs = { host: on("i-1"), artifact: "r2", needs };
+  const before = { ...inputs, condition: "whole", hostKey: "k", previous: "", parts: [] };
+  const put = (instanceId: string) =>
+    handler.update(
+      "f/a",
+      before,
+      { ...inputs, host: on(instanceId) },
+      { ...OP, preview: false, programRuns: true },
+    );
+  await expect(put("i-1")).rejects.toThrow(/would need 500 MiB/);
+  await expect(put("i-2")).rejects.toThrow(/it is fit/);
+});
+
 describe("a machine that boots", () => {
   const boots = new HostUnreachable("host a: i-1 is not online\n  why: x\n  do:  y", true);
   const wait = (connect: () => Promise<string>, more: object = {}) =>

@@ -44,6 +44,7 @@ export function step(
   bringHome(step, event.type === "renewed" ? event.sentAt : null);
   returnUnwished(step);
   takeShards(step);
+  leaveToExpire(step);
   repeat(step);
   state.asks = answerless(state);
   state.stopped =
@@ -241,6 +242,18 @@ function expire(step: Step): void {
   for (const [shard, hold] of Object.entries(step.state.holds)) {
     if (hold.phase === "killing" || hold.phase === "releasing") continue;
     if (step.state.now >= hold.deadline) kill(step, shard, hold, "its deadline passed");
+  }
+}
+
+/**
+ * A node that stops does not stay for a store that is away: nothing runs under its leases any more, and what nobody
+ * renews ends by itself.
+ */
+function leaveToExpire(step: Step): void {
+  const { stopping, now, timing, holds } = step.state;
+  if (!stopping) return;
+  for (const [shard, hold] of Object.entries(holds)) {
+    if (hold.phase === "releasing" && now >= hold.deadline + timing.stopMs) dropHold(step, shard);
   }
 }
 

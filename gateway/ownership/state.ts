@@ -115,7 +115,7 @@ export interface Timing {
   refusedMs: number;
   /** Effects whose answer is missing are repeated this often. */
   repeatMs: number;
-  /** A polite stop that takes longer becomes a kill. */
+  /** A polite stop that takes longer becomes a kill; so long after its deadline a release is not tried any more by a node that stops. */
   stopMs: number;
   /** A shard that failed on two nodes is tried again this often. */
   failedRetryMs: number;

@@ -347,6 +347,20 @@ describe("leaving", () => {
     expect(describeState(node.state)).toContain("stopped");
   });
 
+  test("a stop does not wait for a store that is away, once what it held has long ended", () => {
+    const node = new Subject();
+    node.serve(0);
+    node.feed({ type: "stop", now: 1 });
+    const at = { shard: "s1", epoch: 1 };
+    node.feed({ type: "drained", now: 2, ...at });
+    node.feed({ type: "emptied", now: 3, ...at });
+    const ended = TIMING.holdMs + TIMING.stopMs;
+    const told = node.feed({ type: "tick", now: ended - 1 });
+    expect([does(told), node.state.stopped]).toEqual([["release"], false]);
+    expect(does(node.feed({ type: "tick", now: ended }))).toEqual([]);
+    expect(node.state.stopped).toBe(true);
+  });
+
   test("a stop that does not end becomes a kill", () => {
     const node = new Subject();
     node.serve(0);

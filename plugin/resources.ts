@@ -5,6 +5,7 @@ import type { CredentialsInputs } from "./host/credentials.ts";
 import type { DrainedInputs } from "./host/drained.ts";
 import type { FleetReadyInputs } from "./host/fleet-ready.ts";
 import type { ReleaseInputs } from "./host/release-inputs.ts";
+import type { HostConnection } from "./host/shell.ts";
 import type { GoneInputs } from "./kube/gone.ts";
 import type { NodeInputs } from "./node.ts";
 
@@ -73,6 +74,8 @@ export class Credentials extends pulumi.CustomResource {
 export class HostArtifact extends pulumi.CustomResource {
   /** Id of the release. */
   declare readonly artifact: pulumi.Output<string>;
+  /** How the host is reached. */
+  declare readonly host: pulumi.Output<HostConnection>;
   /** `whole`, or what is wrong with it. */
   declare readonly condition: pulumi.Output<string>;
   /** The host's public key, as first seen. */

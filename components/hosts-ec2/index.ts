@@ -120,8 +120,10 @@ export class HostsEc2 extends pulumi.ComponentResource {
     // Everything of one host is there before anything of the next is touched.
     let before: Pick<MadeHost, "ready" | "healthy"> = { ready: [], healthy: [] };
     for (const { host, place } of places) {
-      const healthy = steps.isNew?.(host.node) ? [] : before.healthy;
-      const after = [...policies, ...before.ready, ...healthy];
+      const { ready, healthy } = before;
+      // What was made last stands for all before it: with every edge written, engines walk millions of ways.
+      const last = healthy.length > 0 && !steps.isNew?.(host.node) ? healthy : ready;
+      const after = [...policies, ...last];
       const machine = { ami, place, steps, profile: profile.name, after };
       const made = hostMachine(name, args, host, machine, this);
       hosts.push(made.output);

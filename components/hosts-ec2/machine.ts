@@ -96,7 +96,7 @@ export function hostMachine(
       parent,
       // The volume and the interface can hang on one machine only, so the old one goes first.
       deleteBeforeReplace: true,
-      dependsOn: [...after, ...place.reachable, ...(drained ? [drained] : [])],
+      dependsOn: [...(drained ? [drained] : after), ...place.reachable],
       ignoreChanges: [
         // It only says what a new host starts with; AWS would stop a running one for it.
         "userData",
@@ -105,20 +105,18 @@ export function hostMachine(
     },
   );
   const child = { parent, deleteBeforeReplace: true };
-  const ready: pulumi.Resource[] = [
-    instance,
-    new aws.ec2.VolumeAttachment(
-      `${name}-${node}-attachment`,
-      {
-        deviceName: STATE_DEVICE,
-        instanceId: instance.id,
-        volumeId: state.id,
-        // What is written is on the disk before the disk goes.
-        stopInstanceBeforeDetaching: true,
-      },
-      child,
-    ),
-  ];
+  const attachment = new aws.ec2.VolumeAttachment(
+    `${name}-${node}-attachment`,
+    {
+      deviceName: STATE_DEVICE,
+      instanceId: instance.id,
+      volumeId: state.id,
+      // What is written is on the disk before the disk goes.
+      stopInstanceBeforeDetaching: true,
+    },
+    child,
+  );
+  const ready: pulumi.Resource[] = [attachment];
   if (front?.targetGroupArn) {
     ready.push(
       new aws.lb.TargetGroupAttachment(
@@ -132,7 +130,8 @@ export function hostMachine(
     name: node,
     address: place.network.privateIp,
     user: IMAGE.user,
-    instanceId: instance.id,
+    // Nobody comes before the disk is there.
+    instanceId: attachment.instanceId,
     labels: {
       zone: instance.availabilityZone,
       instanceType: instance.instanceType,

@@ -120,7 +120,7 @@ export class FleetOnHosts {
       {
         // The artifact met the host first: nobody else takes its place between the two.
         host: pulumi
-          .all([connection, artifact.hostKey])
+          .all([artifact.host, artifact.hostKey])
           .apply(([host, hostKey]) => ({ hostKey, ...host })),
         fleet: stack,
         node: name,
@@ -132,7 +132,7 @@ export class FleetOnHosts {
         protected: prod,
         ...(machine.machine === undefined ? {} : { machine: machine.machine }),
       },
-      { ...opts, dependsOn: [...dependencies(opts), artifact] },
+      { ...opts, dependsOn: [artifact] },
     );
     const on = { connection, artifact, release: put };
     this.#on.set(name, on);
@@ -164,9 +164,6 @@ export class FleetOnHosts {
     );
   }
 }
-
-const dependencies = ({ dependsOn = [] }: pulumi.CustomResourceOptions): pulumi.Resource[] =>
-  [dependsOn].flat() as pulumi.Resource[];
 
 /** Only whoever makes a fleet knows that it is new. A file on a single host is made by its node. */
 function foundingOf(input: HostsInput): { host: string; argv: string[] } | null {

@@ -20,14 +20,25 @@ const HOWS: Readonly<Record<Op, readonly How[]>> = {
 export type FaultPlan =
   /** The n-th call of a kind fails, counted from 1 since the account's counters were cleared. */
   | { readonly kind: "nth"; readonly op: Op; readonly n: number; readonly how: How }
-  /** The first call of each kind for a resource fails, for the `part`-th of `of` shares of all. */
-  | { readonly kind: "first"; readonly part: number; readonly of: number };
+  /** The first call of each kind (of `ops`) for a resource fails, for the `part`-th of `of` shares of all. */
+  | {
+      readonly kind: "first";
+      readonly part: number;
+      readonly of: number;
+      readonly ops: readonly Op[];
+    };
 
-/** `create:17:lost`, or `first:2/3`; null for nothing. */
+const OPS = Object.keys(HOWS) as Op[];
+
+/** `create:17:lost`, `first:2/3`, or `first:2/3:create,update`; null for nothing. */
 export function parseFault(text: string | undefined): FaultPlan | null {
   if (!text) return null;
-  const first = /^first:(\d+)\/([1-9]\d*)$/.exec(text);
-  if (first) return { kind: "first", part: Number(first[1]), of: Number(first[2]) };
+  const first = /^first:(\d+)\/([1-9]\d*)(?::([a-z,]+))?$/.exec(text);
+  if (first) {
+    const named = first[3]?.split(",");
+    const ops = OPS.filter((op) => named?.includes(op) ?? true);
+    return { kind: "first", part: Number(first[1]), of: Number(first[2]), ops };
+  }
   const nth = /^(create|update|delete):(\d+):(refused|half|lost)$/.exec(text);
   if (!nth) throw new Error(`${text} is no fault: write create:17:lost or first:2/3`);
   const [, op, n, how] = nth;
@@ -47,6 +58,7 @@ export function dueFault(
   const n = count(op);
   if (!plan) return null;
   if (plan.kind === "nth") return plan.op === op && plan.n === n ? plan.how : null;
+  if (!plan.ops.includes(op)) return null;
   if (chanceOf(`share ${op} ${urn}`, plan.of) !== plan.part % plan.of) return null;
   if (count(`first ${op} ${urn}`) > 1) return null;
   const hows = HOWS[op];

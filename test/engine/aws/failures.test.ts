@@ -26,6 +26,8 @@ const CHANGES = {
     cluster: { ...(settingsObject("eks", "solo").cluster as object), os: "bottlerocket" },
   },
 };
+/** Another image than that: machines alone are replaced, the old ones first. */
+const OTHER_IMAGE = { ...CHANGES.ec2, ec2: { ami: "ami-0fedcba9876543210" } };
 /** More runs than any stack is deep. */
 const RUNS = 80;
 
@@ -43,12 +45,22 @@ describe.skipIf(!PULUMI || !hasItsTurn("failures")).each(share(STACKS, 1))(
     });
     afterAll(() => stack.remove());
 
-    /** Runs until one succeeds; each that fails says what failed, and fails at something else. */
-    async function untilDone(run: (options: RunOptions) => Promise<Run>): Promise<void> {
+    /**
+     * Runs until one succeeds; each that fails says what failed, and fails at something else.
+     * @param only kinds of calls that fail; by default all
+     */
+    async function untilDone(
+      run: (options: RunOptions) => Promise<Run>,
+      { only, goOn = true }: { readonly only?: string; readonly goOn?: boolean } = {},
+    ): Promise<void> {
       stack.account(forgetCalls);
       for (let times = 0; times < RUNS; times++) {
         const from = stack.account((world) => world.log.length);
-        const { code, text } = await run({ fault, seed: DAY, goOn: true });
+        const { code, text } = await run({
+          fault: only ? `${fault}:${only}` : fault,
+          seed: DAY,
+          goOn,
+        });
         const faults = stack.account(({ log }) =>
           log.slice(from).filter(({ outcome }) => outcome.startsWith("fault")),
         );
@@ -82,7 +94,16 @@ describe.skipIf(!PULUMI || !hasItsTurn("failures")).each(share(STACKS, 1))(
 
     test("so does a change of everything, which replaces machines", async () => {
       stack.settings(settingsOf(target, preset, CHANGES[target]));
-      await untilDone(stack.up);
+      // An engine that goes on waits for ever when it cannot delete what is deleted before its successor is made.
+      await untilDone(stack.up, target === "ec2" ? { only: "create,update" } : {});
+      expect(twiceIn(stack)).toEqual([]);
+      const again = await stack.up();
+      expect(again.text).toMatch(/Resources:\n +\d+ unchanged/);
+    });
+
+    test.skipIf(target === "eks")("so does a change that first ends each old machine", async () => {
+      stack.settings(settingsOf(target, preset, OTHER_IMAGE));
+      await untilDone(stack.up, { only: "delete", goOn: false });
       expect(twiceIn(stack)).toEqual([]);
       const again = await stack.up();
       expect(again.text).toMatch(/Resources:\n +\d+ unchanged/);

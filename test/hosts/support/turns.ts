@@ -9,6 +9,7 @@ const TAKE_TURNS = [
   "nodes",
   "real-release",
   "replicas",
+  "session",
 ] as const;
 const A_DAY = 3;
 

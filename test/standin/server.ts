@@ -33,6 +33,9 @@ class Begun extends Error {
   }
 }
 
+/** What is slow takes so many times the longest of other delays: longer than a busy machine takes for what comes before. */
+const SLOW_TIMES = 200;
+
 /** The gRPC methods of one provider (aws, kubernetes, random, openclaw) over the account. */
 export class StandInServer {
   readonly #pack: string;
@@ -241,9 +244,9 @@ export class StandInServer {
     work: (cloud: Cloud) => { id: string; state: Props },
   ): Promise<{ id: string; state: Props }> {
     const { seed, delayMs, slow } = this.#settings;
-    const factor = slow.some((end) => asked.urn.endsWith(end)) ? 100 : 1;
+    const isSlow = slow.some((end) => asked.urn.endsWith(end));
     // AWS does it somewhere on the way: whoever is cut off before the answer does not know it.
-    const halfMs = (factor * delayOf(seed, op, asked.urn, delayMs)) / 2;
+    const halfMs = (isSlow ? SLOW_TIMES * delayMs : delayOf(seed, op, asked.urn, delayMs)) / 2;
     await sleep(halfMs);
     try {
       const done = this.#alone(op, asked, work);

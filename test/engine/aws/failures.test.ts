@@ -16,8 +16,8 @@ const STACKS = TARGETS.flatMap((target) => PRESETS.map((preset) => ({ target, pr
  */
 const SHARES = FULL
   ? ({ ec2: 1, eks: 1 } as const)
-  : // About ten of each kind of calls, so that three runs or four are enough.
-    ({ ec2: 8, eks: 24 } as const);
+  : // Some ten or fifteen of each kind of calls, so that a few runs are enough.
+    ({ ec2: 16, eks: 24 } as const);
 /** A tag changes nearly all; another image replaces machines, the old one first or the new one. */
 const CHANGES = {
   ec2: { tags: { "cost-center": "42" }, ec2: { ami: "ami-0123456789abcdef0" } },
@@ -28,8 +28,8 @@ const CHANGES = {
 };
 /** Another image than that: machines alone are replaced, the old ones first. */
 const OTHER_IMAGE = { ...CHANGES.ec2, ec2: { ami: "ami-0fedcba9876543210" } };
-/** More runs than any stack is deep. */
-const RUNS = 80;
+/** More runs than any stack is deep, or has resources where a run ends at the first that fails. */
+const RUNS = 400;
 
 describe.skipIf(!PULUMI || !hasItsTurn("failures")).each(share(STACKS, 1))(
   "$preset on $target, where each step of the day's share fails once",
@@ -110,7 +110,8 @@ describe.skipIf(!PULUMI || !hasItsTurn("failures")).each(share(STACKS, 1))(
     });
 
     test("so does its end, and nothing is left", async () => {
-      await untilDone(stack.destroy);
+      // An engine that goes on after a failed deletion walks every way through the dependencies of hosts: it does not return.
+      await untilDone(stack.destroy, { goOn: target === "eks" });
       expect(faulty).toBeGreaterThan(0);
       expect(leftIn(stack)).toEqual([]);
       expect((await stack.state()).resources).toEqual([]);

@@ -8,6 +8,7 @@ import { HostDrained } from "../../plugin/resources.ts";
 import type { HostArch } from "../../toolchain/host-release.ts";
 import { FleetOnHosts } from "../hosts/fleet.ts";
 import { type Gathered, gatherHosts } from "../hosts/input.ts";
+import { certificateKind } from "../hosts/plan.ts";
 import { artifactOf, type ReleaseOnHosts, releaseOnHosts } from "../hosts/releases.ts";
 import type { StackOutputs } from "../outputs.ts";
 import type { Settings } from "../settings.ts";
@@ -276,7 +277,7 @@ function asHosts(
       : {
           ...settings.front,
           hosts: [...edge.addressOf],
-          certificate: settings.front.certificate ?? (settings.domain ? "acme" : "fleet"),
+          certificate: certificateKind(settings),
           httpPort: 80,
           httpsPort: 443,
         },
@@ -288,8 +289,8 @@ function asHosts(
 }
 
 /** Whether people meet a certificate of the fleet's own authority. */
-const ownAuthority = ({ domain, front }: AwsStackSettings, { edge }: AwsPlan): boolean =>
-  edge.front !== "alb" && (front.certificate ?? (domain ? "acme" : "fleet")) === "fleet";
+const ownAuthority = (settings: AwsStackSettings, { edge }: AwsPlan): boolean =>
+  edge.front !== "alb" && certificateKind(settings) === "fleet";
 
 /** Address of the store with its password. */
 function redisUrl(

@@ -90,8 +90,13 @@ function given<T extends object>(values: T): { [K in keyof T]?: NonNullable<T[K]
   ) as never;
 }
 
-function certificateOf({ front, domain }: Settings): FrontCertificate {
-  const kind = front.certificate ?? (domain === undefined ? "fleet" : "acme");
+/** Whose certificate people meet at the front: as it is set, else a public authority's where there is a name for it. */
+export const certificateKind = ({ front, domain }: Pick<Settings, "front" | "domain">) =>
+  front.certificate ?? (domain === undefined ? "fleet" : "acme");
+
+function certificateOf(settings: Settings): FrontCertificate {
+  const { front } = settings;
+  const kind = certificateKind(settings);
   return kind === "acme" ? { kind, email: front.email } : { kind };
 }
 

@@ -1,10 +1,10 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { captured } from "../../gateway/captured.ts";
 import type { Finding } from "../../policies/pack.ts";
 import { PROJECT_ROOT } from "../../toolchain/paths.ts";
 import type { PulumiRunner } from "../pulumi.ts";
-import { captured } from "./captured.ts";
 import { parseFindings } from "./policy-report.ts";
 
 /** What a preview under the policies came to. */

@@ -1,8 +1,8 @@
-import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdir, open, readFile, rename, rm, unlink } from "node:fs/promises";
 import { createServer } from "node:net";
 import { delimiter, dirname, join } from "node:path";
+import { type Captured, captured } from "../captured.ts";
 import type { Release } from "../config.ts";
 import { GATEWAY_PORT_SPAN } from "../contract.ts";
 import { compileCacheUse } from "./compile-cache.ts";
@@ -235,28 +235,11 @@ export function checkMessage(stdout: string, stderr: string): string {
   return (stderr.trim() || stdout.trim()).slice(-2_000) || "OpenClaw refused the configuration";
 }
 
-function run(
-  command: string,
-  args: string[],
-  launch: Launch,
-): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, args, {
-      cwd: launch.cwd,
-      env: launch.env,
-      stdio: ["ignore", "pipe", "pipe"],
-      timeout: CHECK_TIMEOUT_MS,
-      killSignal: "SIGKILL",
-    });
-    let stdout = "";
-    let stderr = "";
-    child.stdout.setEncoding("utf8").on("data", (text: string) => {
-      stdout += text;
-    });
-    child.stderr.setEncoding("utf8").on("data", (text: string) => {
-      stderr += text;
-    });
-    child.once("error", reject);
-    child.once("close", (code) => resolve({ code, stdout, stderr }));
+function run(command: string, args: string[], { cwd, env }: Launch): Promise<Captured> {
+  return captured(command, args, {
+    cwd,
+    env,
+    timeout: CHECK_TIMEOUT_MS,
+    killSignal: "SIGKILL",
   });
 }

@@ -1,9 +1,9 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { captured } from "../../../gateway/captured.ts";
 import { PROJECT_ROOT } from "../../../toolchain/paths.ts";
 import type { PulumiRunner } from "../../pulumi.ts";
-import { captured } from "../captured.ts";
 import { explainCloud } from "../cloud-errors.ts";
 import type { AwsPlace } from "./known-ids.ts";
 import type { Found, Wanted } from "./tagged-ids.ts";

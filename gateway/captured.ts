@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type SpawnOptions, spawn } from "node:child_process";
 
 /** How a command ended, and what it wrote. */
 export interface Captured {
@@ -12,7 +12,7 @@ export interface Captured {
 export function captured(
   command: string,
   args: readonly string[],
-  options: { readonly cwd: string; readonly env: NodeJS.ProcessEnv },
+  options: Pick<SpawnOptions, "cwd" | "env" | "timeout" | "killSignal">,
 ): Promise<Captured> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });

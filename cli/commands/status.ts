@@ -18,41 +18,74 @@ interface Options {
   wide?: boolean;
 }
 
+/** What one look found, and how it is shown. */
+interface Seen {
+  readonly level: "ok" | "degraded" | "down";
+  readonly document: unknown;
+  readonly text: () => string;
+  /** False where nothing that runs answered: somebody may be about to change where it is. */
+  readonly answered: boolean;
+}
+
+/** @throws CommandFailed when nobody answers, or not to this token. */
+type Look = () => Promise<Seen>;
+
 export const fleetStatus = (access: FleetAccess): Promise<FleetStatus> =>
   callJson<FleetStatus>(access, "/api/v1/fleet", { as: "admin" });
 
-async function once(options: Options): Promise<"ok" | "degraded" | "down"> {
-  const place = await findFleet(options.stack, { showSecrets: true });
-  if (place.at === "nowhere") return await onceInCloud(options, place.outputs);
-  const access = accessAt(options.stack, place);
-  const status = await fleetStatus(access);
-  const judged = verdict(status, options.stack);
-  result(Boolean(options.json), { ...status, status: judged.level, notes: judged.notes }, () =>
-    renderStatus(status, judged, { access, wide: Boolean(options.wide) }),
-  );
-  return judged.level;
+/** Finds out where the fleet is and as whom to ask: elsewhere than on this machine a run of Pulumi. */
+async function find({ stack, wide = false }: Options): Promise<Look> {
+  const place = await findFleet(stack, { showSecrets: true });
+  if (place.at === "nowhere") return () => lookInCloud(stack, place.outputs);
+  const access = accessAt(stack, place);
+  return async () => {
+    const status = await fleetStatus(access);
+    const judged = verdict(status, stack);
+    return {
+      level: judged.level,
+      document: { ...status, status: judged.level, notes: judged.notes },
+      text: () => renderStatus(status, judged, { access, wide }),
+      answered: true,
+    };
+  };
 }
 
 /** What no fleet runs on is known by its outputs, and asked at its endpoint. */
-async function onceInCloud(
-  { stack, json }: Options,
+async function lookInCloud(
+  stack: string,
   outputs: Readonly<Record<string, unknown>>,
-): Promise<"ok" | "degraded" | "down"> {
+): Promise<Seen> {
   const status = await lookAtCloud(stack, outputs);
-  result(Boolean(json), status, () => renderCloudStatus(status));
-  return status.status;
+  return {
+    level: status.status,
+    document: status,
+    text: () => renderCloudStatus(status),
+    answered: status.answer === "ok",
+  };
 }
 
-/** Redraws until Ctrl-C; a fleet that stops answering is shown as such and does not end it. */
+const show = (json: boolean | undefined, { document, text }: Seen): void =>
+  result(Boolean(json), document, text);
+
+/**
+ * Redraws until Ctrl-C; a fleet that stops answering is shown as such and does not end it. Where the fleet
+ * is gets looked up once, and again after a look that found nothing: it may have moved, or have other tokens.
+ */
 async function watch(options: Options): Promise<never> {
   const clear = process.stdout.isTTY ? "\x1b[H\x1b[2J" : "";
+  let found: Look | null = null;
   for (;;) {
-    process.stdout.write(clear);
+    const look: Look | null = found;
+    found = null;
     try {
-      await once(options);
+      const known: Look = look ?? (await find(options));
+      const seen = await known();
+      if (seen.answered) found = known;
+      process.stdout.write(clear);
+      show(options.json, seen);
     } catch (error) {
       if (!(error instanceof CommandFailed)) throw error;
-      process.stdout.write(`${error.message}: ${error.why ?? ""}\n`);
+      process.stdout.write(`${clear}${error.message}: ${error.why ?? ""}\n`);
     }
     await new Promise((resolve) => setTimeout(resolve, 2_000));
   }
@@ -67,7 +100,9 @@ export function register(program: Command): void {
     .addHelpText("after", "\nExamples:\n  ./fleet status\n  ./fleet status --check --json")
     .action(async (options: Options) => {
       if (options.watch) await watch(options);
-      const level = await once(options);
-      if (options.check && level !== "ok") process.exitCode = 1;
+      const look = await find(options);
+      const seen = await look();
+      show(options.json, seen);
+      if (options.check && seen.level !== "ok") process.exitCode = 1;
     });
 }

@@ -65,8 +65,12 @@ function onHosts(stack: string, outputs: Readonly<Record<string, unknown>>): Fle
   };
 }
 
+const trusted = new Set<string>();
+
 /** For this process alone: the fleet's own authority beside those that are trusted anyway. */
 function trust(certificates: string): void {
+  if (trusted.has(certificates)) return;
+  trusted.add(certificates);
   setDefaultCACertificates([...getCACertificates("default"), certificates]);
 }
 

@@ -1,5 +1,13 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { PROJECT_ROOT } from "../../toolchain/paths.ts";
@@ -52,6 +60,7 @@ export const KUBECONFIG = {
 export class Home {
   readonly path = mkdtempSync(join(tmpdir(), "fleet-cli-"));
   readonly bin = join(this.path, "bin");
+  readonly #reads = join(this.path, "outputs-read");
   readonly #children: ChildProcess[] = [];
 
   constructor() {
@@ -78,9 +87,15 @@ export class Home {
 const outputs = ${JSON.stringify(outputs)};
 if (args[0] === "version") console.log("v3.259.0");
 else if (args[0] === "stack" && args[1] === "output") {
+  require("node:fs").appendFileSync(${JSON.stringify(this.#reads)}, "read\\n");
   console.log(JSON.stringify(outputs[args[args.indexOf("--stack") + 1]] ?? {}));
 } else { console.error("not here: " + args.join(" ")); process.exit(1); }`,
     );
+  }
+
+  /** How often outputs of stacks were read until now. */
+  outputsRead(): number {
+    return existsSync(this.#reads) ? readFileSync(this.#reads, "utf8").split("\n").length - 1 : 0;
   }
 
   start(args: readonly string[], env: Readonly<Record<string, string>> = {}): ChildProcess {

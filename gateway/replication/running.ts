@@ -6,6 +6,7 @@ import { formatPosition, type Writer } from "./manifest.ts";
 import type { Condition } from "./port.ts";
 import { Replicator } from "./replicator.ts";
 import type { Keep } from "./retention.ts";
+import { seed } from "./seed.ts";
 import { chooseSite, NO_WATCH, type Site, type Sites, type SiteWatch, withSite } from "./sites.ts";
 import type { Step } from "./step.ts";
 import { SwitchedTarget } from "./switched-target.ts";
@@ -53,6 +54,8 @@ export class RunningReplica {
   #before: { site: Site; seq: number } | null;
   #watch: SiteWatch = NO_WATCH;
   #failing = false;
+  readonly #seeding = new AbortController();
+  #seeded: Promise<void> = Promise.resolve();
 
   constructor(options: RunningReplicaOptions) {
     const { writer, taken, source, sites, shard, clock, timers, after } = options;
@@ -109,7 +112,29 @@ export class RunningReplica {
     };
   }
 
+  /**
+   * Until {@link start}: another site than that of the state is given what it misses of it, while the gateway boots.
+   * What fails here is done by the first step.
+   */
+  seed(): void {
+    const { sites, shard, fleet, taken, after, source, writer, log } = this.#options;
+    const place = taken.parents.at(-1);
+    if (!place || place.seq === 0 || after || taken.sealLater || this.#site === source) return;
+    const from = sites.source(shard, source);
+    const to = sites.target(shard, this.#site);
+    const { epoch } = writer;
+    const copied = seed({ fleet, shard, from, to, place, epoch, signal: this.#seeding.signal });
+    this.#seeded = copied.then(
+      ({ chunks, bytes }) => {
+        if (chunks > 0)
+          log("info", `${to.name} was given ${chunks} chunks, ${bytes} bytes`, { shard });
+      },
+      (error: Error) => log("info", `${to.name} was not seeded: ${error.message}`, { shard }),
+    );
+  }
+
   start(): void {
+    this.#seeding.abort();
     this.#loop.start();
   }
 
@@ -174,8 +199,10 @@ export class RunningReplica {
   }
 
   async close(): Promise<void> {
+    this.#seeding.abort();
     await this.#loop.stop();
     await this.#replicator.close();
+    await this.#seeded;
   }
 
   #stepped(step: Step): void {

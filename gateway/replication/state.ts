@@ -141,6 +141,7 @@ export class ReplicatedState implements ReplicaPort {
       throw new Error(`${shard} was given up while it was restored`);
     }
     this.#running.set(shard, running);
+    running.seed();
     const { stateDir } = claim;
     return {
       stateDir,

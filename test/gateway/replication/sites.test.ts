@@ -1,8 +1,12 @@
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { Collector } from "../../../gateway/replication/collector.ts";
 import { DirectoryTarget } from "../../../gateway/replication/directory-target.ts";
+import { parsePlace } from "../../../gateway/replication/history.ts";
 import { Bandwidth, limited } from "../../../gateway/replication/limited-target.ts";
+import { CHUNKS, chunkKey, EPOCHS } from "../../../gateway/replication/manifest.ts";
 import { everywhere } from "../../../gateway/replication/peer-sites.ts";
+import { ReplicaReader } from "../../../gateway/replication/reader.ts";
 import { KEEP, keepOf } from "../../../gateway/replication/retention.ts";
 import {
   chooseSite,
@@ -206,6 +210,32 @@ describe("a shard whose hosts keep each other's replicas", () => {
     expect(opened).toMatchObject({ from: "replica", lost: null });
     expect(rows(opened.stateDir)).toEqual([1, 2]);
   }, 60_000);
+
+  it("is given to the next host while its gateway boots", async () => {
+    preferred = ["a", "b", "c"];
+    const a = await serve("a", 1, null);
+    a.writer.write(1);
+    await current(a.state, 2);
+    const published = a.state.position("s1");
+    await a.state.abandon("s1");
+    a.writer.close();
+
+    const b = node("b");
+    const marker = { ...markerOf(2), node: "b" };
+    await b.open(marker, { before: 1, published, release: "r1" });
+    const [place] = /^[^+]+/.exec(published ?? "") ?? [""];
+    const reader = new ReplicaReader(target("b"), "f1", "s1");
+    const used = await new Collector(target("b"), reader, 2).chunksOf(parsePlace(place));
+    const needed = [...used].filter((name) => !name.includes(" "));
+    await eventually(async () => {
+      const there = (await target("a").list(CHUNKS)).map(({ key }) => key);
+      expect(there.sort()).toEqual(needed.map(chunkKey).sort());
+    });
+    expect(await target("a").list(EPOCHS)).toEqual([]);
+    expect(b.replicated("s1")).toBe(false);
+    b.replicate("s1");
+    await eventually(() => expect(b.position("s1")).toMatch(/ @a$/));
+  });
 
   it("waits for the host that has it, rather than begin with less", async () => {
     preferred = ["b", "c"];

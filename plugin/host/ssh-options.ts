@@ -58,7 +58,6 @@ export function masterOptions(
     ...(session ? { IdentityAgent: "none" } : {}),
     ...(session && given.sessionKey !== undefined
       ? {
-          // Not by -i, which does not know how % is written.
           IdentityFile: quoted(given.sessionKey),
           ProxyCommand: proxyCommand(connection, session, given.sessionKey),
         }
@@ -106,7 +105,8 @@ export function destinationOptions(given: {
     ...(user === undefined ? [] : ["-l", user]),
     ...(port === undefined ? [] : ["-p", String(port)]),
     ...(given.jump === undefined || session ? [] : ["-J", given.jump]),
-    ...(identity === undefined ? [] : ["-i", expandHome(identity)]),
+    // Not by -i, which warns of a path in which % is written as ssh wants it.
+    ...(identity === undefined ? [] : ["-o", `IdentityFile=${quoted(expandHome(identity))}`]),
   ];
 }
 
@@ -137,5 +137,5 @@ export const quoteArgv = (argv: readonly string[]): string =>
 /** A path among other text of an option, where % begins what ssh replaces. */
 const escaped = (path: string): string => path.replaceAll("%", "%%");
 
-/** A value of a configuration option that may hold blanks. */
-const quoted = (path: string): string => `"${escaped(path)}"`;
+/** A path as a value of a configuration option: it may hold blanks, and % means itself. */
+export const quoted = (path: string): string => `"${escaped(path)}"`;

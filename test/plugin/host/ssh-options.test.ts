@@ -62,7 +62,8 @@ describe("options of ssh", () => {
     expect(options({}).filter((one) => /^-[lpJiF]$/.test(one))).toEqual([]);
     const given = options({ user: "u", port: 2222, jump: "j@g:1", identityFile: "~/.ssh/k" });
     expect(given.slice(0, 8)).toEqual([
-      ...["-l", "u", "-p", "2222", "-J", "j@g:1", "-i", join(homedir(), ".ssh/k")],
+      ...["-l", "u", "-p", "2222", "-J", "j@g:1", "-o"],
+      `IdentityFile="${join(homedir(), ".ssh/k")}"`,
     ]);
     expect(value(given, "IdentitiesOnly")).toBe("yes");
   });
@@ -138,6 +139,16 @@ describe("what ssh says becomes what to do", () => {
     expect(text).toContain(
       "its key is ssh-ed25519 SHA256:zIyd2DzxytldpjR46ERc84bq39dwTloOGhbo7Pdzkds, expected ecdsa-sha2-nistp256 SHA256:",
     );
+  });
+
+  test.each([
+    ["~/.ssh/k", "-i ~/.ssh/k 203", "chmod 600 ~/.ssh/k"],
+    ["/keys of us/k", "-i '/keys of us/k' 203", "chmod 600 '/keys of us/k'"],
+    ["/k%d/k", `-o 'IdentityFile="/k%%d/k"' 203`, "chmod 600 '/k%d/k'"],
+  ])("the key file %s is named as a shell and ssh take it", (identityFile, login, chmod) => {
+    expect(said("Permission denied (publickey).", { identityFile })).toContain(login);
+    const open = "WARNING: UNPROTECTED PRIVATE KEY FILE!";
+    expect(said(open, { identityFile })).toContain(chmod);
   });
 
   test("a failure before the host showed its key is the jump host's", () => {

@@ -90,6 +90,7 @@ const RELEASE_INPUTS = {
 const HOST_FLEET_INPUTS = {
   fleet: text,
   endpoint: text,
+  otherFronts: { type: "array", items: text },
   caCertificate: text,
   nodes: { type: "array", items: text },
   shards: { type: "array", items: text },
@@ -143,7 +144,9 @@ export function providerSchema(version: string): Record<string, unknown> {
         description:
           "There when every shard serves and a chat was answered through the front door.",
         inputProperties: HOST_FLEET_INPUTS,
-        requiredInputs: Object.keys(HOST_FLEET_INPUTS).filter((name) => name !== "founding"),
+        requiredInputs: Object.keys(HOST_FLEET_INPUTS).filter(
+          (name) => name !== "founding" && name !== "otherFronts",
+        ),
         properties: { ...HOST_FLEET_INPUTS, state: text, founded: flag },
       },
       "openclaw:host:Release": {

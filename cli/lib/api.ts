@@ -1,4 +1,5 @@
 import type { ErrorBody } from "../../gateway/contract.ts";
+import { openDoor } from "../../gateway/doors.ts";
 import { CommandFailed } from "./errors.ts";
 import type { FleetAccess } from "./fleet.ts";
 
@@ -26,6 +27,17 @@ export interface CallOptions {
   timeoutMs?: number;
 }
 
+/** The front that took a connection, by access. */
+const open = new WeakMap<FleetAccess, string>();
+
+/** Where to call: the first front that takes a connection, and the endpoint when none does. */
+async function frontOf(access: FleetAccess): Promise<string> {
+  const { endpoint, otherFronts = [] } = access;
+  const known = open.get(access) ?? (await openDoor([endpoint, ...otherFronts]));
+  if (known !== null) open.set(access, known);
+  return known ?? endpoint;
+}
+
 /** One call to the router; any answer below 400 is returned unread. @throws ApiError, CommandFailed */
 export async function call(
   access: FleetAccess,
@@ -35,19 +47,19 @@ export async function call(
   const headers: Record<string, string> = { ...options.headers };
   if (options.as === "client") headers.authorization = `Bearer ${access.token}`;
   if (options.as === "admin") headers.authorization = `Bearer ${access.adminToken}`;
-  const init: RequestInit = {
-    method: options.method ?? "GET",
-    headers,
-    signal: AbortSignal.timeout(options.timeoutMs ?? 10_000),
-  };
+  const { method = "GET", timeoutMs = 10_000 } = options;
+  const init: RequestInit = { method, headers };
   if (options.body !== undefined) {
     headers["content-type"] = "application/json";
     init.body = JSON.stringify(options.body);
   }
+  const front = await frontOf(access);
   let response: Response;
   try {
-    response = await fetch(access.endpoint + path, init);
+    response = await fetch(front + path, { ...init, signal: AbortSignal.timeout(timeoutMs) });
   } catch (error) {
+    // Whether it arrived is not known, so it is not sent elsewhere; the next call looks anew.
+    open.delete(access);
     throw unreachable(access, error as Error);
   }
   if (response.status < 400) return response;
@@ -57,7 +69,7 @@ export async function call(
   } catch (error) {
     if (error instanceof ApiError) throw error;
     throw new CommandFailed(
-      `${access.endpoint}${path} answered ${response.status}, and not as a fleet's router does`,
+      `${front}${path} answered ${response.status}, and not as a fleet's router does`,
       text.slice(0, 200),
       `Look which program holds the port: ./fleet doctor --stack ${access.stack}`,
     );
@@ -76,7 +88,7 @@ function unreachable(access: FleetAccess, error: Error): CommandFailed {
   const timedOut = error.name === "TimeoutError";
   const cause = (error.cause as { code?: string } | undefined)?.code ?? error.message;
   return new CommandFailed(
-    `No router of stack ${access.stack} answers at ${access.endpoint}`,
+    `No router of stack ${access.stack} answers at ${[access.endpoint, ...(access.otherFronts ?? [])].join(", ")}`,
     timedOut ? "it accepted the connection and stayed silent" : cause,
     `./fleet doctor --stack ${access.stack}, then ./fleet up --stack ${access.stack} (it starts what is not running)`,
   );

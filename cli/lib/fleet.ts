@@ -12,6 +12,8 @@ import { type FleetPlace, requireFleet } from "./fleet-place.ts";
 export interface FleetAccess {
   stack: string;
   endpoint: string;
+  /** Where else the same is reached, should the host in `endpoint` be lost. */
+  otherFronts?: readonly string[];
   token: string;
   adminToken: string;
   target: string;
@@ -42,7 +44,7 @@ export function accessAt(
 }
 
 function onHosts(stack: string, outputs: Readonly<Record<string, unknown>>): FleetAccess {
-  const { endpoint, token, adminToken, target, preset, caCertificate } = outputs;
+  const { endpoint, token, adminToken, target, preset, caCertificate, otherFronts } = outputs;
   const texts = [endpoint, token, adminToken];
   if (texts.some((text) => typeof text !== "string" || text === "")) {
     throw new CommandFailed(
@@ -55,6 +57,7 @@ function onHosts(stack: string, outputs: Readonly<Record<string, unknown>>): Fle
   return {
     stack,
     endpoint: String(endpoint),
+    otherFronts: Array.isArray(otherFronts) ? otherFronts.map(String) : [],
     token: String(token),
     adminToken: String(adminToken),
     target: String(target),

@@ -1,4 +1,5 @@
 import type { FleetStatus } from "../../gateway/contract.ts";
+import { openDoor } from "../../gateway/doors.ts";
 import { readiness, updateFault } from "../../gateway/readiness.ts";
 import { ask } from "./ask.ts";
 
@@ -9,6 +10,8 @@ const LOOK_MS = 5_000;
 export interface ServingFleet {
   /** Where people reach it. */
   readonly endpoint: string;
+  /** Where else, when no connection is made there. */
+  readonly otherFronts: readonly string[];
   /** The fleet's own authority, PEM; empty: what this machine trusts is enough. */
   readonly caCertificate: string;
   readonly adminToken: string;
@@ -28,9 +31,14 @@ export interface FleetLook {
   readonly hopeless: boolean;
 }
 
+/** The front that takes a connection; the first one when none does, so that its fault is what is said. */
+export const openFront = async ({ endpoint, otherFronts }: ServingFleet): Promise<string> =>
+  (await openDoor([endpoint, ...otherFronts])) ?? endpoint;
+
 /** One look at the fleet through its front door. Never throws for what the fleet does or does not. */
 export async function lookAtFleet(inputs: ServingFleet, signal: AbortSignal): Promise<FleetLook> {
-  const answer = await ask(new URL("/api/v1/fleet", inputs.endpoint), {
+  const front = await openFront(inputs);
+  const answer = await ask(new URL("/api/v1/fleet", front), {
     token: inputs.adminToken,
     ca: inputs.caCertificate,
     timeoutMs: LOOK_MS,
@@ -42,7 +50,7 @@ export async function lookAtFleet(inputs: ServingFleet, signal: AbortSignal): Pr
     // A wrong token stays wrong.
     const hopeless = answer.status === 401 || answer.status === 403;
     return {
-      missing: `${inputs.endpoint} does not answer (${why})`,
+      missing: `${front} does not answer (${why})`,
       nodes: inputs.nodes,
       hopeless,
     };

@@ -13,7 +13,7 @@ import { differences, type Props, reveal } from "../values.ts";
 import { waitFor } from "../wait.ts";
 import { ask } from "./ask.ts";
 import { hostConnection } from "./connection.ts";
-import { type FleetLook, lookAtFleet } from "./fleet-look.ts";
+import { type FleetLook, lookAtFleet, openFront } from "./fleet-look.ts";
 import { HostUnreachable, type OpenShell } from "./shell.ts";
 
 /** Inputs of `openclaw:host:Fleet`. */
@@ -21,6 +21,8 @@ const fleetReadyInputs = z.strictObject({
   fleet: z.string().min(1),
   /** Where people reach it: its front door. */
   endpoint: z.url({ protocol: /^https?$/ }),
+  /** Where else, when no connection is made there. */
+  otherFronts: z.array(z.url({ protocol: /^https?$/ })).default([]),
   /** The fleet's own authority, PEM: trusted besides what this machine trusts. Empty: nothing besides. */
   caCertificate: z.string(),
   /** Ids of the nodes that have to be there. */
@@ -161,9 +163,11 @@ export class FleetReadyHandler implements Handler {
 
   async #answer(inputs: FleetReadyInputs, signal: AbortSignal): Promise<void> {
     let fault = "";
+    let front = inputs.endpoint;
     const answered = await waitFor(
       async () => {
-        const { body, fault: against } = await ask(new URL("/api/v1/chat", inputs.endpoint), {
+        front = await openFront(inputs);
+        const { body, fault: against } = await ask(new URL("/api/v1/chat", front), {
           method: "POST",
           token: inputs.clientToken,
           body: QUESTION,
@@ -187,7 +191,7 @@ export class FleetReadyHandler implements Handler {
     );
     if (answered) return;
     throw new Error(
-      `all shards serve, but a chat through ${inputs.endpoint} got no answer: ${fault}. ` +
+      `all shards serve, but a chat through ${front} got no answer: ${fault}. ` +
         "Check openclaw-fleet:models and its keys, and ./fleet logs",
     );
   }

@@ -51,11 +51,12 @@ export async function deployHosts({ stack, settings, isSecret }: HostsArgs): Pro
     const { name, arch, witness } = host;
     fleet.put({ name, arch, witness, connection: connectionOf(host) });
   }
-  const { state } = fleet.prove(plan.endpoint);
+  const { state } = fleet.prove(plan.endpoint, plan.otherFronts);
   // Known only once a real chat was answered, so that nobody is sent to a fleet that does not serve.
   const whenServing = <T>(value: T) => pulumi.all([value, state]).apply(([known]) => known);
   return {
     endpoint: plan.endpoint,
+    otherFronts: [...plan.otherFronts],
     token: fleet.clientToken,
     adminToken: fleet.adminToken,
     target: settings.target,

@@ -139,8 +139,12 @@ export class FleetOnHosts {
     return on;
   }
 
-  /** Is there when every shard is served and a real chat was answered at the endpoint. */
-  prove(endpoint: pulumi.Input<string>, opts: pulumi.CustomResourceOptions = {}): HostFleet {
+  /** Is there when every shard is served and a real chat was answered at the endpoint, or another front. */
+  prove(
+    endpoint: pulumi.Input<string>,
+    otherFronts: readonly string[] = [],
+    opts: pulumi.CustomResourceOptions = {},
+  ): HostFleet {
     const { stack, sizing } = this.#args;
     const all = Object.fromEntries(this.#on);
     const each = <T>(of: (on: OnHost) => pulumi.Output<T>) =>
@@ -150,6 +154,7 @@ export class FleetOnHosts {
       {
         fleet: stack,
         endpoint,
+        otherFronts: [...otherFronts],
         caCertificate: this.credentials.caCertificate,
         nodes: sizing.nodes,
         shards: sizing.shards.map(({ id }) => id),

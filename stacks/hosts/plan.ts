@@ -27,6 +27,8 @@ export interface HostsPlan {
   readonly watching: string | null;
   /** What people open. */
   readonly endpoint: string;
+  /** Where else the same is reached, should the host in `endpoint` be lost; none with a domain. */
+  readonly otherFronts: readonly string[];
   /** Domain in which nodes find each other; null: by their addresses. */
   readonly discovery: string | null;
   /** DNS names and addresses in each host's certificate. */
@@ -53,6 +55,7 @@ export function planHosts(settings: Settings, fleet: FleetPlan): HostsPlan {
     watching:
       (settings.monitoring.enabled ?? several) ? watchingHost(hosts, settings.monitoring) : null,
     endpoint: endpointOf(hosts, front, settings),
+    otherFronts: otherFronts(front, settings),
     discovery: settings.discovery.dns ?? null,
     certificates: Object.fromEntries(
       hosts.map(({ name, address }) => {
@@ -110,3 +113,9 @@ function endpointOf(
   const port = front?.httpsPort ?? 443;
   return httpsOrigin(address, port);
 }
+
+/** A domain is led to other hosts by whoever keeps it, and the certificate may be good for it alone. */
+const otherFronts = (front: FrontPlan | null, { domain }: Settings): string[] =>
+  front === null || domain !== undefined
+    ? []
+    : front.fronts.slice(1).map(({ address }) => httpsOrigin(address, front.httpsPort));

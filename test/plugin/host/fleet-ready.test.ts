@@ -6,6 +6,7 @@ import { issue, makeAuthority } from "../../../plugin/host/authority.ts";
 import { FleetReadyHandler } from "../../../plugin/host/fleet-ready.ts";
 import type { HostShell } from "../../../plugin/host/shell.ts";
 import { type Props, secret } from "../../../plugin/values.ts";
+import { freePorts } from "../../support/host-world.ts";
 
 const ADMIN = "admin-token";
 const CLIENT = "client-token";
@@ -100,6 +101,13 @@ test("it is there after one real answer, behind a certificate of the fleet's own
   ]);
   await handler().update("vps", state, changed, OP);
   expect(chats).toBe(2);
+});
+
+test("a fleet whose first front is lost proves itself through the next, once", async () => {
+  const [lost] = await freePorts(["127.0.0.1"], 1);
+  const other = { endpoint: `https://127.0.0.1:${lost}`, otherFronts: [inputs.endpoint as string] };
+  const { state } = await handler().create({ ...inputs, ...other }, OP);
+  expect([state.state, chats]).toEqual(["serving", 1]);
 });
 
 /** What is shown of the second node, or the first shard, instead. */

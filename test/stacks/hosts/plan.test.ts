@@ -32,6 +32,14 @@ test("without a domain people come to the first front, and trust the fleet's aut
   expect(front?.certificate.kind).toBe("fleet");
 });
 
+test("without a domain every front is a way in, each under a name of its certificate", () => {
+  const { otherFronts, certificates } = plan({ front: { httpsPort: 8443, hosts: ["a", "c"] } });
+  expect(otherFronts).toEqual(["https://192.0.2.3:8443"]);
+  expect(certificates.c).toContain("192.0.2.3");
+  expect(plan({ domain: "chat.example.com" }).otherFronts).toEqual([]);
+  expect(plan({ front: { kind: "none" } }).otherFronts).toEqual([]);
+});
+
 test("what a front is told is planned, and what it is not told stays as planned", () => {
   const told = {
     proxyProtocolFrom: ["10.0.0.0/8"],

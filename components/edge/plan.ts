@@ -23,8 +23,10 @@ export interface EdgeNeed {
   readonly turnsPerSecond: number;
   /** Name of the stack's setting `domain`. */
   readonly domain?: string | undefined;
-  /** A stack that must not be reached without TLS. */
+  /** A stack that makes a way in, and must not be reached without TLS. */
   readonly tlsRequired: boolean;
+  /** Whose certificate hosts show was said (`front.certificate`). */
+  readonly certificateChosen: boolean;
   /** Port of the routers. */
   readonly port: number;
   readonly settings: EdgeSettings;
@@ -146,12 +148,20 @@ function nameFaults(need: EdgeNeed, front: EdgeFront): Fault[] {
   const faults: Fault[] = [];
   if (domain === undefined) {
     const remedy = "Set domain to a name in a zone of yours on Route 53, e.g. chat.example.com";
-    if (tlsRequired) {
+    if (tlsRequired && front === "alb") {
       faults.push({
         setting: "domain",
         problem:
-          "is missing, and without a name there is no certificate: tokens would travel in the open, which environment prod refuses",
+          "is missing, and without a name the load balancer has no certificate: tokens would travel in the open, which environment prod refuses",
         remedy,
+      });
+    }
+    // Hosts show one of the fleet's own authority, as on target hosts.
+    if (tlsRequired && front === "address" && !need.certificateChosen) {
+      faults.push({
+        setting: "domain",
+        problem: "is missing, and people would be asked to trust a certificate they never saw",
+        remedy: `${remedy}, or front.certificate to fleet if that is meant`,
       });
     }
     if (front === "dns") {

@@ -18,6 +18,7 @@ export function needOf(changes: Partial<EdgeNeed> = {}, settings: Settings = {})
     turnsPerSecond: 100,
     domain: "chat.example.com",
     tlsRequired: true,
+    certificateChosen: false,
     port: 18_789,
     ...changes,
     settings: edgeSettings.parse(settings),

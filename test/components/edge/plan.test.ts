@@ -71,26 +71,26 @@ test("the longest name of a fleet leaves room for a balancer's name", () => {
   }
 });
 
-test("without a domain prod is refused, and elsewhere the plan says that nothing is encrypted", () => {
+test("without a domain a balancer of prod is refused, and elsewhere the plan says that nothing is encrypted", () => {
   expect(faultsOf(needOf({ domain: undefined }))).toEqual(["domain"]);
+  expect(() => planEdge(needOf({ domain: undefined }))).toThrow(/load balancer has no certificate/);
   const plan = planEdge(needOf({ domain: undefined, tlsRequired: false }));
   expect(plan.domain).toBeNull();
   expect(plan.notes.join()).toContain("no TLS");
 });
 
-test("without a domain hosts have certificates that clients must be told of, and the plan says so", () => {
-  const plan = planEdge(
-    needOf({
-      target: "ec2",
-      front: "address",
-      waf: false,
-      nodes: ["a"],
-      domain: undefined,
-      tlsRequired: false,
-    }),
+test("without a domain hosts have certificates that clients must be told of: prod wants that said, and the plan says so", () => {
+  const host: Partial<EdgeNeed> = { target: "ec2", front: "address", waf: false, nodes: ["a"] };
+  const bare = needOf({ ...host, domain: undefined });
+  expect(() => planEdge(bare)).toThrow(
+    /certificate they never saw[\s\S]*front.certificate to fleet/,
   );
-  expect(plan.notes.join()).toContain("own authority");
-  expect(plan.notes.join()).not.toContain("no TLS");
+  expect(() => planEdge(bare)).not.toThrow(/in the open/);
+  for (const meant of [{ certificateChosen: true }, { tlsRequired: false }]) {
+    const plan = planEdge({ ...bare, ...meant });
+    expect(plan.notes.join()).toContain("own authority");
+    expect(plan.notes.join()).not.toContain("no TLS");
+  }
 });
 
 test.each([
@@ -118,7 +118,6 @@ test("every fault is told at once, as it is written", () => {
     { alternativeNames: ["www.example.com"], publicTo: ["10.0.0.0/8"], waf: true },
   );
   expect(faultsOf(need)).toEqual([
-    "domain",
     "edge.front",
     "edge.alternativeNames",
     "edge.front",

@@ -54,6 +54,11 @@ describe.each(["ec2", "eks"] as const)("layers of a stack on %s", (target) => {
     for (const [key, inputs] of all) expect([key, union.get(key)]).toEqual([key, inputs]);
   });
 
+  test("that make no way in want no name for one, also in prod", async () => {
+    const below = await deployed({ target, domain: undefined, layers: ["base", "data"] });
+    expect(below.outputs.base).toBeDefined();
+  });
+
   test("stand in the zones of the subnets below, which this stack would not have chosen", async () => {
     const zones = ["euc1-az3", "euc1-az1", "euc1-az2"];
     const aws = { region: "eu-central-1", accountId: "123456789012", zones };

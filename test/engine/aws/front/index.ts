@@ -62,6 +62,7 @@ const edge = new Edge(
       turnsPerSecond: 10,
       domain: "chat.example.com",
       tlsRequired: true,
+      certificateChosen: false,
       port: 18_789,
       settings: edgeSettings.parse({
         alternativeNames: names,

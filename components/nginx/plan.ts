@@ -40,6 +40,7 @@ export function planNginx(context: HostContext, plan: FrontPlan): HostPart {
   const acme = plan.certificate.kind === "acme" ? certbotPart(context, plan, NGINX_UNIT) : {};
   const certificate = certificateFiles(plan, paths);
   const own = ownCertificate(plan, paths, "root");
+  const tls = fleetCertificate(context);
   // Certificates of the fleet and of people change without a word in the configuration.
   const reloadOn = [
     ...new Set([
@@ -63,6 +64,7 @@ export function planNginx(context: HostContext, plan: FrontPlan): HostPart {
       [paths.etc]: OPEN_DIRECTORY,
       [etc]: OPEN_DIRECTORY,
       [frontState(paths)]: OPEN_DIRECTORY,
+      ...tls.directories,
       ...acme.directories,
     },
     files: {
@@ -73,6 +75,7 @@ export function planNginx(context: HostContext, plan: FrontPlan): HostPart {
         mode: "0644",
       },
       ...own,
+      ...tls.files,
       ...acme.files,
     },
     units: {
@@ -88,6 +91,24 @@ export function planNginx(context: HostContext, plan: FrontPlan): HostPart {
         needsFleet: true,
         remedy: `Look at journalctl -u ${NGINX_UNIT}, and whether routers answer on port ${context.ports.router}`,
       },
+    },
+  };
+}
+
+/** What shows routers that it is the fleet's. A node brings it along; a witness has none, and root reads it. */
+function fleetCertificate({
+  paths,
+  self,
+}: HostContext): Required<Pick<HostPart, "directories" | "files">> {
+  if (!self.witness) return { directories: {}, files: {} };
+  const root = { owner: "root", group: "root" };
+  const file = (name: string) => ({ content: `{{secret tls.${name}}}`, ...root, mode: "0640" });
+  return {
+    directories: { [paths.tls]: { ...root, mode: "0750" } },
+    files: {
+      [`${paths.tls}/ca.pem`]: file("ca"),
+      [`${paths.tls}/node.pem`]: file(`${self.name}.cert`),
+      [`${paths.tls}/node.key`]: file(`${self.name}.key`),
     },
   };
 }

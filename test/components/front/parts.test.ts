@@ -22,14 +22,17 @@ const context = (name = "a") => ({
 const front = (over: Partial<FrontSettings> = {}) =>
   planFront(HOSTS, { names: ["fleet.example.com"], certificate: { kind: "acme" }, ...over });
 const MODES: RedisMode[] = ["single", "sentinel", "cluster"];
+const WITNESS = "nginx, on a witness";
+const witness = { ...context(), self: { ...context().self, witness: true } };
 const parts: [string, HostPart][] = [
+  [WITNESS, planNginx(witness, front({ hosts: ["a"] }))],
   ["nginx, acme", planNginx(context(), front())],
   ["nginx, fleet", planNginx(context(), front({ certificate: { kind: "fleet" }, names: [] }))],
   ["caddy, own", planCaddy(context(), front({ certificate: { kind: "own" } }))],
   ...MODES.map((mode): [string, HostPart] => [`redis, ${mode}`, planRedis(context(), { mode })]),
 ];
 
-describe.each(parts)("%s", (_, part) => {
+describe.each(parts)("%s", (name, part) => {
   test("every file is in a directory that is planned, or was there", () => {
     const planned = new Set(Object.keys(part.directories ?? {}));
     for (const path of Object.keys(part.files ?? {})) {
@@ -43,8 +46,9 @@ describe.each(parts)("%s", (_, part) => {
     }
   });
 
-  test("what units are to see changed is planned here, or is the host's own certificate", () => {
-    const own = ["ca.pem", "node.pem", "node.key"].map((name) => `${HOST_PATHS.tls}/${name}`);
+  test("what units are to see changed is planned here, or comes with the node", () => {
+    const files = ["ca.pem", "node.pem", "node.key"].map((file) => `${HOST_PATHS.tls}/${file}`);
+    const own = name === WITNESS ? [] : files;
     const known = new Set([...Object.keys(part.files ?? {}), ...own]);
     for (const { reloadOn = [], restartOn = [] } of Object.values(part.units ?? {})) {
       for (const path of [...reloadOn, ...restartOn]) expect(known).toContain(path);

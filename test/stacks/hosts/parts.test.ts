@@ -17,6 +17,17 @@ const SHAPES = {
     preset: "small",
     hosts: [...hostsOf(2), { name: "w", address: "192.0.2.9", witness: true }],
   },
+  "a front on the witness": {
+    preset: "small",
+    hosts: [...hostsOf(2), { name: "w", address: "192.0.2.9", witness: true }],
+    domain: "chat.example.com",
+    front: { hosts: ["w"] },
+  },
+  "Caddy on the witness too": {
+    preset: "small",
+    hosts: [...hostsOf(2), { name: "w", address: "192.0.2.9", witness: true }],
+    front: { kind: "caddy", hosts: ["n1", "w"] },
+  },
   "three, one Redis": { preset: "small", hosts: hostsOf(3) },
   "four, Sentinel": { preset: "medium", hosts: hostsOf(4) },
   "six, Redis Cluster": { preset: "enterprise", hosts: hostsOf(6) },
@@ -113,6 +124,18 @@ describe.each(Object.entries(SHAPES))("%s", (_, settings) => {
           path,
         ).toBe(true);
       }
+    }
+  });
+
+  test("what a host's files and units name in the fleet's own folders, some part of the same host brings", () => {
+    for (const { host, plan } of plans) {
+      const brought = new Set([...Object.keys(plan.files), ...Object.keys(plan.directories)]);
+      const texts = [...Object.values(plan.files), ...Object.values(plan.units)];
+      const named = JSON.stringify(texts).match(/\/etc\/openclaw-fleet\/[\w./-]*[\w]/g) ?? [];
+      expect(
+        named.filter((path) => !brought.has(path)),
+        host.name,
+      ).toEqual([]);
     }
   });
 });

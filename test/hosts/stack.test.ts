@@ -8,6 +8,7 @@ import { FULL } from "../support/share.ts";
 import { FleetClient, type FleetOutputs } from "./support/fleet-client.ts";
 import { TestHosts } from "./support/lab.ts";
 import { whyNoHosts } from "./support/programs.ts";
+import { hostsSettings } from "./support/stack-settings.ts";
 import { fleetTraces } from "./support/traces.ts";
 
 const OPENCLAW = process.env.OPENCLAW_FLEET_OPENCLAW;
@@ -35,19 +36,7 @@ describe.skipIf(!PULUMI || !OPENCLAW || whyNoHosts() !== null)("a stack of three
   beforeAll(async () => {
     lab = await TestHosts.create({ hosts: NAMES });
     project = await makeProject();
-    const { identityFile } = lab;
-    project.settings([
-      "openclaw-fleet:target: hosts",
-      "openclaw-fleet:preset: small",
-      "openclaw-fleet:environment: staging",
-      "openclaw-fleet:shards: 2",
-      "openclaw-fleet:front: { certificate: fleet }",
-      "openclaw-fleet:hosts:",
-      ...lab.hosts.map(
-        ({ name, address }) =>
-          `  - { name: ${name}, address: ${address}, user: root, identityFile: ${identityFile} }`,
-      ),
-    ]);
+    project.settings(hostsSettings(lab, { preset: "small", shards: 2 }));
     await must("stack", "init", "test");
     before = await fleetTraces(lab.hosts);
   });

@@ -8,7 +8,8 @@ import { ask } from "../../../plugin/host/ask.ts";
 import { cacheDir } from "../../../toolchain/paths.ts";
 import { makeProject, type Project } from "../../engine/fixtures/project.ts";
 import { TestHosts } from "../../hosts/support/lab.ts";
-import { provider } from "../fleet.ts";
+import { hostsSettings, MODEL_ENV, modelSettings } from "../../hosts/support/stack-settings.ts";
+import type { ProcessPlaces } from "../processes.ts";
 import { type Driver, FaultImpossible, type Wiring } from "../world.ts";
 import { startBalancer } from "./balancer.ts";
 import { HOST_WORLD_FAULTS, type HostsWorld } from "./faults.ts";
@@ -51,10 +52,7 @@ export function hostsDriver(): Driver {
       lab = await TestHosts.create({ hosts: NODES, dataMiB: DATA_MIB });
       return lab.machine;
     },
-    places: {
-      hostOf: (pid) => there().hosts.find((host) => host.has(pid))?.name ?? null,
-      frozen: (name) => there().host(name).frozen,
-    },
+    places: placesIn(there),
     create: async (wiring, { say, signal }) => {
       project = await makeProject();
       say(`hosts ${NODES.join(", ")} have booted; bringing a fleet up on them`);
@@ -68,6 +66,12 @@ export function hostsDriver(): Driver {
   };
 }
 
+/** Where processes on a lab's hosts run, as this machine sees them. */
+export const placesIn = (lab: () => TestHosts): ProcessPlaces => ({
+  hostOf: (pid) => lab().hosts.find((host) => host.has(pid))?.name ?? null,
+  frozen: (name) => lab().host(name).frozen,
+});
+
 /** `pulumi up` of a stack with three hosts. Secrets come from the environment, as for a person. */
 async function bringUp(
   project: Project,
@@ -79,29 +83,22 @@ async function bringUp(
   const env = {
     XDG_CACHE_HOME: dirname(cacheDir()),
     DRILL_BOT: String(telegram.botToken),
-    DRILL_KEY: "not-a-secret",
+    ...MODEL_ENV,
   };
   const main = {
     name: "main",
     channels: { telegram: { ...telegram, botToken: "env:DRILL_BOT" } },
     cron: agent.cron,
   };
-  const drill = { ...provider(modelUrl), apiKey: "env:DRILL_KEY" };
-  const models = { primary: "drill/echo", providers: { drill } };
-  const hosts = lab.hosts.map(({ name }) => lab.connection(name));
-  const set = (name: string, value: unknown) => `openclaw-fleet:${name}: ${JSON.stringify(value)}`;
-  project.settings([
-    set("target", "hosts"),
+  const settings = {
     // Redis with Sentinels.
-    set("preset", "medium"),
-    set("environment", "staging"),
-    set("shards", SHARDS.length),
-    set("monitoring", { enabled: false }),
-    set("front", { certificate: "fleet" }),
-    set("models", models),
-    set("agents", [main]),
-    set("hosts", hosts),
-  ]);
+    preset: "medium",
+    shards: SHARDS.length,
+    monitoring: { enabled: false },
+    models: modelSettings(modelUrl),
+    agents: [main],
+  };
+  project.settings(hostsSettings(lab, settings));
   for (const args of [
     ["stack", "init", STACK],
     ["up", "--yes"],
@@ -114,7 +111,8 @@ async function bringUp(
   return JSON.parse(stdout) as Outputs;
 }
 
-async function worldOf(lab: TestHosts, outputs: Outputs): Promise<HostsWorld> {
+/** A fleet of shards `s1`, `s2` that a stack `test` has made on a lab's hosts; ends with the hosts. */
+export async function worldOf(lab: TestHosts, outputs: Outputs): Promise<HostsWorld> {
   const { caCertificate: ca, token, adminToken } = outputs;
   const dataDir = mkdtempSync(join(tmpdir(), "openclaw-fleet-drill-hosts-"));
   // The load's clients trust what a person who calls such a fleet must trust.

@@ -5,6 +5,7 @@ import type { Release } from "../../gateway/config.ts";
 import type { FleetStatus } from "../../gateway/contract.ts";
 import { ensureRelease } from "../../toolchain/release.ts";
 import { FastFleet, isServed } from "../fleet-fast/fleet.ts";
+import { BROKEN_OPENCLAW } from "../support/broken-openclaw.ts";
 import { FULL } from "../support/share.ts";
 import { WsClient } from "./ws-client.ts";
 
@@ -17,27 +18,6 @@ afterEach(async () => {
   await fleet?.remove();
   fleet = undefined;
 }, 60_000);
-
-/** How a newer version may end: it has changed a database and the settings of the state, and does not go on. */
-const BROKEN = `
-import { readdirSync } from "node:fs";
-import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
-const state = process.env.OPENCLAW_STATE_DIR;
-for (const name of readdirSync(state, { recursive: true })) {
-  if (!name.endsWith(".sqlite")) continue;
-  const database = new DatabaseSync(join(state, name));
-  const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
-  for (const { name } of tables) {
-    try {
-      database.exec(\`DROP TABLE "\${name}"\`);
-    } catch {}
-  }
-  database.close();
-}
-console.error("no such table: everything");
-process.exit(1);
-`;
 
 test.runIf(FULL)(
   "a version that breaks the state is taken back with it, and the next one goes on with the conversation",
@@ -69,7 +49,7 @@ test.runIf(FULL)(
     expect((await made.chat("the first", "talk")).reply).toBe("You said: the first");
 
     const openclaw = join(made.base, "broken.mjs");
-    writeFileSync(openclaw, BROKEN);
+    writeFileSync(openclaw, BROKEN_OPENCLAW);
     await roll({ ...real, id: "9000.1.0+x", openclaw });
     const { update } = await until("it is refused", (status) => !!status.update?.refused);
     expect(update?.refused?.why).toMatch(/no such table: everything.*failed-update-/s);

@@ -15,6 +15,8 @@ export class WsClient {
   readonly events: Frame[] = [];
   /** Code of the close; null while it is open. */
   closed: number | null = null;
+  /** What OpenClaw said of itself at the connection's begin. */
+  hello: Record<string, unknown> = {};
   readonly #socket: WebSocket;
   readonly #pending = new Map<string, (frame: Frame) => void>();
 
@@ -39,7 +41,7 @@ export class WsClient {
   static async connect(url: string, token: string): Promise<WsClient> {
     const client = new WsClient(new WebSocket(url));
     await client.until(({ event }) => event === "connect.challenge");
-    await client.call("connect", {
+    client.hello = await client.call("connect", {
       minProtocol: 4,
       maxProtocol: 4,
       client: { id: "cli", version: "1.0.0", platform: process.platform, mode: "cli" },

@@ -60,7 +60,12 @@ export class OneByOne {
   #last: Promise<void> = Promise.resolve();
   #broken: string | null = null;
 
-  async run<T>(name: string, work: () => Promise<T>): Promise<T> {
+  /** @param untouched whether a failure left `name` as it was, so that others may go on. @default never */
+  async run<T>(
+    name: string,
+    work: () => Promise<T>,
+    untouched: () => boolean = () => false,
+  ): Promise<T> {
     const before = this.#last;
     let done = () => {};
     this.#last = new Promise((resolve) => {
@@ -71,7 +76,7 @@ export class OneByOne {
       if (this.#broken) throw new Error(`${name} was not touched, because ${this.#broken} failed`);
       return await work();
     } catch (error) {
-      this.#broken ??= name;
+      if (!untouched()) this.#broken ??= name;
       throw error;
     } finally {
       done();

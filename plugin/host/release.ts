@@ -55,7 +55,8 @@ export interface ReleaseOptions {
  * `openclaw:host:Release`: one host as its plan says. The work is done by the agent on the host (agent/),
  * which comes with the release; here it is decided what is asked of it and what its answers mean to Pulumi.
  * New hosts are made side by side, since a store of several members starts when most of them are there.
- * Changes go one host at a time and stop at the first that fails, whatever the engine hands out at once.
+ * Changes go one host at a time and stop at the first that fails, whatever the engine hands out at once; one that was
+ * never reached is as it was, and stops nothing but its own step.
  */
 export class ReleaseHandler implements Handler {
   readonly #open: OpenShell;
@@ -142,7 +143,12 @@ export class ReleaseHandler implements Handler {
     // What does not run may be what the others wait for: a store needs most of its members to start.
     const stands = changes.length === 0 && someUnitIsDown(olds);
     if (olds.state === "incomplete" || stands) await work();
-    else await this.#inTurn(inputs, op, work);
+    else {
+      const { fresh, restarted } = machineChange(olds, inputs);
+      // Unless its machine was changed before: then it may be that change that it did not come back from.
+      const asItWas = () => reached.hostKey === null && !fresh && !restarted;
+      await this.#inTurn(inputs, op, work, asItWas);
+    }
     return stateOf(news, { hostKey: reached.hostKey ?? "" });
   }
 
@@ -185,9 +191,14 @@ export class ReleaseHandler implements Handler {
     }
   }
 
-  #inTurn<T>({ host }: Pick<Whole, "host">, op: Operation, work: () => Promise<T>): Promise<T> {
+  #inTurn<T>(
+    { host }: Pick<Whole, "host">,
+    op: Operation,
+    work: () => Promise<T>,
+    untouched?: () => boolean,
+  ): Promise<T> {
     op.say("waiting for its turn");
-    return this.#rolling.run(`host ${host.name}`, work);
+    return this.#rolling.run(`host ${host.name}`, work, untouched);
   }
 
   /** Brings a host to its plan. @param olds what the state holds; null when it is made */

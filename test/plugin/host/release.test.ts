@@ -354,3 +354,36 @@ test("hosts are made side by side, changed one at a time, and no further after o
     "host n3 was not touched, because host n2 failed",
   );
 });
+
+test("a host that was never reached keeps no other from its change; one lost on the way, or with its machine, does", async () => {
+  /** What becomes of n2, then n1 in turn after it. */
+  const rolled = async (when: "before" | "amid", machine = {}) => {
+    const { open, checked } = fakeHost(fine);
+    const release = new ReleaseHandler({
+      env: {},
+      open: (connection) => {
+        const shell = open(connection);
+        const away = connection.name === "n2" && connection.user === "changed";
+        const gone = () => Promise.reject(new HostUnreachable("host n2: no answer"));
+        if (!away) return shell;
+        return { ...shell, exec: gone, ...(when === "before" ? { hostKey: gone } : {}) };
+      },
+    });
+    const of = (name: string, more = {}) =>
+      checked({ ...INPUTS, node: name, host: { name, address: "10.0.0.1" }, ...more });
+    const change = async (name: string, more = {}) => {
+      const { state } = await release.create(of(name), OP);
+      const host = { name, address: "10.0.0.1", user: "changed" };
+      return () =>
+        release.update(`vps/${name}`, state, of(name, { host, artifact: "r2", ...more }), OP);
+    };
+    const changes = [await change("n2", machine), await change("n1")];
+    const ended = await Promise.allSettled(changes.map((begin) => begin()));
+    return ended.map((each) => (each.status === "fulfilled" ? "changed" : String(each.reason)));
+  };
+  const gone = expect.stringContaining("no answer");
+  const kept = expect.stringContaining("n1 was not touched, because host n2 failed");
+  expect(await rolled("before")).toEqual([gone, "changed"]);
+  expect(await rolled("amid")).toEqual([gone, kept]);
+  expect(await rolled("before", { machine: { drained: "emptied" } })).toEqual([gone, kept]);
+});

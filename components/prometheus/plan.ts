@@ -87,10 +87,15 @@ function bindAddress({ address }: HostFacts): string {
   return isIP(address) === 0 ? "0.0.0.0" : address;
 }
 
-/** The host that watches: as the settings say, else a witness, else the last. Throws ConfigError. */
+/**
+ * The host that watches: as the settings say, else the one that did, as long as it is there, since its metrics
+ * are on it; else a witness, else the last. Throws ConfigError.
+ * @param before who watched after the last `up`; undefined before the first
+ */
 export function watchingHost(
   hosts: readonly HostFacts[],
   { host }: Pick<MonitoringSettings, "host">,
+  before?: string,
 ): string {
   if (host !== undefined) {
     if (hosts.some(({ name }) => name === host)) return host;
@@ -101,7 +106,10 @@ export function watchingHost(
       `Name one of ${names}`,
     );
   }
-  const chosen = hosts.find(({ witness }) => witness) ?? hosts.at(-1);
+  const chosen =
+    hosts.find(({ name }) => name === before) ??
+    hosts.find(({ witness }) => witness) ??
+    hosts.at(-1);
   if (!chosen) throw new Error("a fleet without hosts is watched by nobody");
   return chosen.name;
 }

@@ -110,7 +110,9 @@ export const monitoringSettings = z.strictObject({
   host: z
     .string()
     .optional()
-    .describe("Host that watches the others (hosts); a witness, else the last, when left out."),
+    .describe(
+      "Host that watches the others (hosts); when left out a witness, else the last, and that one stays when hosts are added.",
+    ),
   metricsDays: z
     .int()
     .min(1)

@@ -125,7 +125,11 @@ export async function deployAws({
   return {
     ...facetsOf(plan, settings),
     ...shown,
-    recorded: { ...recordOf(plan, context), ...(machines ? { machines } : {}) },
+    recorded: {
+      ...recordOf(plan, context),
+      ...(onHosts?.watching ? { watching: onHosts.watching } : {}),
+      ...(machines ? { machines } : {}),
+    },
   };
 }
 
@@ -139,8 +143,8 @@ async function fleetOnHosts(
   if (compute.kind !== "ec2" || !wish.settings.layers.includes("fleet")) return null;
   const several = fleet.nodes.length > 1;
   checkGrowth(recorded.several, several, "nodes");
-  const release = await prepareEc2({ ...wish, compute });
-  return { ...wish, compute, release, recorded: recorded.machines ?? {}, ask };
+  const full = { ...wish, compute, watchedBefore: recorded.watching };
+  return { ...full, ...(await prepareEc2(full)), recorded: recorded.machines ?? {}, ask };
 }
 
 /** Whether a layer is made, or taken over for one that is. */

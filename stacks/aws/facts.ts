@@ -22,6 +22,8 @@ export interface Recorded {
   readonly agents?: Readonly<Record<string, AgentPlace>>;
   /** Whether ownership is decided by etcd; by a file on the only host otherwise. Of a fleet on hosts. */
   readonly several?: boolean;
+  /** The host that watches: it has the metrics, and one more must not choose another. Of a fleet on hosts. */
+  readonly watching?: string;
   /** Minor of Kubernetes. */
   readonly clusterVersion?: string;
   /** Ids of the zones, in their order. */

@@ -27,10 +27,14 @@ export interface Ec2Wish {
   readonly compute: HostsComputePlan;
   /** Whether the setting at a path is secret. */
   readonly isSecret: (path: readonly PropertyKey[]) => boolean;
+  /** The host that watched after the last `up`; undefined before the first. */
+  readonly watchedBefore?: string | undefined;
 }
 
 export interface Ec2RuntimeArgs extends Ec2Wish {
   readonly release: ReleaseOnHosts;
+  /** The host that watches the others; null when nothing does. */
+  readonly watching: string | null;
   readonly data: DataLayer;
   /** Address of the cache with its password, where this stack makes it; null: it is looked up by its secret. */
   readonly cacheUrl: pulumi.Output<string> | null;
@@ -65,14 +69,20 @@ const REDIS_MARK = "setting.redis.url";
 /** Addresses for what is checked before there is any machine; documents have them (RFC 5737). */
 const NOWHERE = "192.0.2";
 
-/** The release for the stack's machines. Refuses what cannot be before any is made: throws ConfigError. */
-export async function prepareEc2(wish: Ec2Wish): Promise<ReleaseOnHosts> {
+/**
+ * The release for the stack's machines, and the one that will watch the others. Refuses what cannot be before any
+ * is made: throws ConfigError.
+ */
+export async function prepareEc2(
+  wish: Ec2Wish,
+): Promise<{ release: ReleaseOnHosts; watching: string | null }> {
   const { nodes } = wish.plan.fleet;
   const arch = archOf(wish.compute);
   const release = await releaseOnHosts(nodes.map((name) => ({ name, arch })));
   const addresses = Object.fromEntries(nodes.map((name, i) => [name, `${NOWHERE}.${i + 1}`]));
-  gather(wish, release, { addresses, dnsName: `${NOWHERE}.254`, bucket: "replicas" });
-  return release;
+  const known = { addresses, dnsName: `${NOWHERE}.254`, bucket: "replicas" };
+  const { watching } = gather(wish, release, known).input.plan;
+  return { release, watching };
 }
 
 /** The fleet's own part on machines of EC2: the same host setup as on machines that somebody else made. */
@@ -237,6 +247,7 @@ function gather(
     sizing: plan.fleet,
     release,
     isSecret,
+    watchedBefore: wish.watchedBefore,
     cloud: {
       replicas: { bucket, region: plan.aws.region },
       balancer: plan.edge.front === "alb",

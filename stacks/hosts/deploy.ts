@@ -26,14 +26,23 @@ interface Recorded {
   readonly agents: Readonly<Record<string, AgentPlace>>;
   /** Whether ownership is decided by etcd; by a file on the only host otherwise. */
   readonly several: boolean;
+  /** The host that watches: it has the metrics, and a longer list must not choose another. */
+  readonly watching?: string;
 }
 
 /** A fleet on machines that exist. New hosts are made side by side; changes go host by host. */
 export async function deployHosts({ stack, settings, isSecret }: HostsArgs): Promise<StackOutputs> {
-  const { agents, several } = await ownRecord<Recorded>();
+  const { agents, several, watching } = await ownRecord<Recorded>();
   const { fleet: sizing, cost } = planStack(stack, settings, agents);
   const release = await releaseOnHosts(settings.hosts);
-  const gathered = gatherHosts({ stack, settings, sizing, release, isSecret });
+  const gathered = gatherHosts({
+    stack,
+    settings,
+    sizing,
+    release,
+    isSecret,
+    watchedBefore: watching,
+  });
   const { plan } = gathered.input;
   checkGrowth(several, plan.several);
 
@@ -72,6 +81,7 @@ export async function deployHosts({ stack, settings, isSecret }: HostsArgs): Pro
     recorded: whenServing({
       agents: sizing.agents,
       several: plan.several,
+      ...(plan.watching === null ? {} : { watching: plan.watching }),
     } satisfies Recorded),
   };
 }

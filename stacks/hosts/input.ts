@@ -20,6 +20,8 @@ export interface GatherArgs {
   readonly release: HostsInput["release"];
   /** Whether the setting at a path is secret. */
   readonly isSecret: (path: readonly PropertyKey[]) => boolean;
+  /** The host that watched after the last `up`: it goes on while it is there. Undefined before the first. */
+  readonly watchedBefore?: string | undefined;
   /** What machines of a cloud have beside them. */
   readonly cloud?: HostsInput["cloud"];
 }
@@ -36,7 +38,7 @@ export interface Gathered {
 /** Pure. Throws ConfigError with what cannot be. */
 export function gatherHosts(args: GatherArgs): Gathered {
   const { stack, settings, sizing, release, isSecret, cloud } = args;
-  const plan = planHosts(settings, sizing);
+  const plan = planHosts(settings, sizing, args.watchedBefore);
   checkMemory(settings, sizing);
   const secrets: Record<string, string> = {};
   const mark = <T>(value: T, path: readonly PropertyKey[], hides = isSecret): T => {

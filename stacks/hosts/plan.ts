@@ -35,8 +35,11 @@ export interface HostsPlan {
   readonly certificates: Readonly<Record<string, readonly string[]>>;
 }
 
-/** Pure. Throws ConfigError with what cannot be. */
-export function planHosts(settings: Settings, fleet: FleetPlan): HostsPlan {
+/**
+ * Pure. Throws ConfigError with what cannot be.
+ * @param watchedBefore the host that watched after the last `up`; undefined before the first
+ */
+export function planHosts(settings: Settings, fleet: FleetPlan, watchedBefore?: string): HostsPlan {
   checkHosts(settings);
   const hosts: HostFacts[] = settings.hosts.map(({ name, address, witness }) => ({
     name,
@@ -53,7 +56,9 @@ export function planHosts(settings: Settings, fleet: FleetPlan): HostsPlan {
     frontKind: settings.front.kind === "caddy" ? "caddy" : "nginx",
     several,
     watching:
-      (settings.monitoring.enabled ?? several) ? watchingHost(hosts, settings.monitoring) : null,
+      (settings.monitoring.enabled ?? several)
+        ? watchingHost(hosts, settings.monitoring, watchedBefore)
+        : null,
     endpoint: endpointOf(hosts, front, settings),
     otherFronts: otherFronts(front, settings),
     discovery: settings.discovery.dns ?? null,

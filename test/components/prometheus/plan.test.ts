@@ -116,6 +116,25 @@ describe("who watches", () => {
     expect(watchingHost(hosts, { host })).toBe(expected);
   });
 
+  test.each([
+    ["one more host", [...THREE, { name: "d", address: "10.0.0.4" }], undefined, "b", "b"],
+    [
+      "one more that votes",
+      [...THREE, { name: "w", address: "10.0.0.9", witness: true }],
+      undefined,
+      "c",
+      "c",
+    ],
+    ["another one gone", THREE.slice(1), undefined, "b", "b"],
+    ["itself gone", THREE.slice(0, 2), undefined, "c", "b"],
+    ["another wish", THREE, "a", "b", "a"],
+  ])(
+    "with %s who watched goes on while it is there and nothing else is said",
+    (_, hosts, host, before, expected) => {
+      expect(watchingHost(hosts, { host }, before)).toBe(expected);
+    },
+  );
+
   test("a host that is not there is refused with the names that are", () => {
     expect(() => watchingHost(THREE, { host: "x" })).toThrow(
       /monitoring\.host is x, and no host has that name\. Name one of a, b, c/,

@@ -130,6 +130,22 @@ describe("what the last run wrote down", () => {
     });
   });
 
+  test("keeps what watches where its metrics are", async () => {
+    const zones = ["euc1-az1", "euc1-az2"];
+    const small = { preset: "small", environment: "staging", nodes: 3, ...DOMAIN };
+    const aws = { region: "eu-central-1", accountId: "123456789012", zones };
+    const watchers = async (recorded?: object) => {
+      const { outputs, put } = await deployed({ ...small, aws }, recorded);
+      const written = (await settled(outputs.recorded as never)) as { watching?: string };
+      const nodes = ["a", "b", "c"].filter(
+        (node) => put(node).inputs.plan.units["openclaw-fleet-prometheus.service"],
+      );
+      return [nodes, written.watching];
+    };
+    expect(await watchers()).toEqual([["c"], "c"]);
+    expect(await watchers({ several: true, watching: "b" })).toEqual([["b"], "b"]);
+  });
+
   test("refuses to go from one machine to several, since ownership does not move by itself", async () => {
     await expect(deployed(DOMAIN, { several: false })).rejects.toThrow(/one host/);
   });

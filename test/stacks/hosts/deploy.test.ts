@@ -1,7 +1,9 @@
 import * as pulumi from "@pulumi/pulumi";
 import { beforeAll, expect, test } from "vitest";
 import { deployHosts } from "../../../stacks/hosts/deploy.ts";
+import type { StackOutputs } from "../../../stacks/outputs.ts";
 import { settingsSchema } from "../../../stacks/settings-schema.ts";
+import { settled } from "../../support/pulumi-mocks.ts";
 
 interface Made {
   readonly type: string;
@@ -9,6 +11,7 @@ interface Made {
   readonly inputs: Record<string, unknown>;
 }
 const made: Made[] = [];
+let outputs: StackOutputs;
 /** What each host shows when it is met. */
 const SEEN = "ssh-ed25519 AAAASeen";
 const GIVEN = "ssh-ed25519 AAAAGiven";
@@ -23,7 +26,10 @@ beforeAll(async () => {
           "openclaw:host:Artifact": { hostKey: SEEN },
           "openclaw:host:Credentials": { secrets: {}, caCertificate: "", expires: {} },
           "openclaw:host:Release": { hostKey: SEEN, revision: "1" },
-          "pulumi:pulumi:StackReference": { outputs: {}, secretOutputNames: [] },
+          "pulumi:pulumi:StackReference": {
+            outputs: { recorded: { several: true, watching: "b" } },
+            secretOutputNames: [],
+          },
         };
         return { id: id ?? `${name}-id`, state: { ...inputs, ...more[type] } };
       },
@@ -43,7 +49,7 @@ beforeAll(async () => {
       { name: "c", address: "192.0.2.3" },
     ],
   });
-  await deployHosts({ stack: "vps", settings, isSecret: () => false });
+  outputs = await deployHosts({ stack: "vps", settings, isSecret: () => false });
   await pulumi.runtime.disconnect();
 });
 
@@ -64,4 +70,15 @@ test("an artifact meets a host under no key but the one that was given", () => {
     return (host as { hostKey?: string }).hostKey;
   });
   expect(keys).toEqual([undefined, GIVEN]);
+});
+
+test("the host that watched goes on, and is written down again", async () => {
+  const units = ["a", "b", "c"].map((name) => {
+    const { plan } = inputsOf("openclaw:host:Release", `host-${name}`) as {
+      plan: { units: object };
+    };
+    return "openclaw-fleet-prometheus.service" in plan.units;
+  });
+  expect(units).toEqual([false, true, false]);
+  expect(await settled(outputs.recorded as never)).toMatchObject({ watching: "b" });
 });

@@ -3,12 +3,11 @@ import { createHash } from "node:crypto";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cacheEntry } from "../../../toolchain/cache.ts";
-import { ask, runLogged } from "../../../toolchain/command.ts";
+import { runLogged } from "../../../toolchain/command.ts";
 import { cacheDir } from "../../../toolchain/paths.ts";
 import { createProgress } from "../../../toolchain/progress.ts";
 import { hostPrograms } from "./programs.ts";
-
-const RELEASE = "bookworm";
+import { bootstrapOf, defaultSystem, type System } from "./systems.ts";
 
 /** What a server of a provider has, what the plans of hosts install, and what labs need (nftables). */
 const PACKAGES = [
@@ -67,28 +66,31 @@ rm -rf /var/lib/apt/lists/* /var/log/*.log /usr/share/doc/* /usr/share/man/*
 `;
 
 /** Names what the image is made by. */
-function recipe(): string {
-  const text = JSON.stringify([RELEASE, PACKAGES, FINISH]);
-  return `${RELEASE}-${process.arch}-${createHash("sha256").update(text).digest("hex").slice(0, 12)}`;
+function recipe(system: System): string {
+  const text = JSON.stringify([system, PACKAGES, FINISH]);
+  return `${system}-${process.arch}-${createHash("sha256").update(text).digest("hex").slice(0, 12)}`;
 }
 
 /**
- * Folder of the system that every test host begins as: Debian with systemd and sshd. Made once, in a few
- * minutes, and never written to afterwards. Packages are kept while it is made, so that a run which was
+ * Folder of the system that every test host begins as: Debian (or Ubuntu) with systemd and sshd. Made once, in a
+ * few minutes, and never written to afterwards. Packages are kept while it is made, so that a run which was
  * broken off goes on from there.
+ * @param system @default {@link defaultSystem}
  */
-export async function baseImage(): Promise<string> {
-  const key = recipe();
+export async function baseImage(system: System = defaultSystem()): Promise<string> {
+  const key = recipe(system);
   const progress = createProgress();
   const entry = await cacheEntry(
     "host-image",
     key,
     async (folder) => {
-      const { debootstrap, keyring } = await hostPrograms();
-      const step = progress.step("image of the test hosts", "installing Debian, a few minutes");
+      const step = progress.step("image of the test hosts", `installing ${system}, a few minutes`);
       const packages = join(cacheDir(), "host-packages", key);
       const root = join(folder, "root");
       mkdirSync(packages, { recursive: true });
+      const programs = await hostPrograms();
+      // Not in the unfinished folder: gpgv takes a colon in a key's path for something else.
+      const { debootstrap, options, mirror } = bootstrapOf(system, programs, packages);
       // Unfinished, the folder is thrown away: nothing in it needs to reach the disk in order.
       mkdirSync(join(root, "etc", "dpkg", "dpkg.cfg.d"), { recursive: true });
       writeFileSync(join(root, UNSAFE_IO), "force-unsafe-io\n");
@@ -99,8 +101,8 @@ export async function baseImage(): Promise<string> {
           [
             ...["--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child"],
             ...["--mount-proc", "sh", debootstrap.path, "--variant=minbase"],
-            ...[`--keyring=${keyring}`, `--cache-dir=${packages}`],
-            ...[`--include=${PACKAGES.join(",")}`, RELEASE, root, ...mirror()],
+            ...[...options, `--cache-dir=${packages}`],
+            ...[`--include=${PACKAGES.join(",")}`, system, root, ...mirror],
           ],
           { cwd: folder, env: debootstrap.env, onLine: (line) => step.note(line.slice(0, 100)) },
         );
@@ -110,7 +112,7 @@ export async function baseImage(): Promise<string> {
         step.failed("failed");
         throw new Error(
           `the image of the test hosts could not be made: ${(error as Error).message}\n` +
-            "Debian's packages are fetched once for it; check that apt-get update works here.",
+            "Its packages are fetched once for it; check that apt-get update works here.",
         );
       }
       rmSync(packages, { recursive: true, force: true });
@@ -133,15 +135,4 @@ function finish(root: string): void {
   execFileSync("chroot", [root, "sh", "/root/finish.sh"], { env, stdio: "pipe" });
   rmSync(script);
   rmSync(join(root, UNSAFE_IO));
-}
-
-/** Where this machine's own apt gets that release from; nothing when it is another system. */
-function mirror(): string[] {
-  const targets = ask("apt-get", [
-    "indextargets",
-    "--format",
-    "$(REPO_URI) $(CODENAME) $(COMPONENT)",
-  ]);
-  const line = (targets ?? "").split("\n").find((text) => text.endsWith(` ${RELEASE} main`));
-  return line ? [line.split(" ")[0] as string] : [];
 }

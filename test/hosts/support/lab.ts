@@ -10,12 +10,15 @@ import { TestHost } from "./host.ts";
 import { run, runQuietly } from "./machine.ts";
 import { makeNetwork, ofImage } from "./network.ts";
 import { hostPrograms } from "./programs.ts";
+import type { System } from "./systems.ts";
 
 export interface LabOptions {
   /** Names of the hosts. */
   readonly hosts: readonly string[];
   /** Named, but left off. @default none */
   readonly off?: readonly string[];
+  /** What all of them run. @default Debian 12, or what defaultSystem (systems.ts) finds */
+  readonly system?: System;
   /** Gives each host a disk of this size for /var/lib/openclaw-fleet, which can be filled. @default none */
   readonly dataMiB?: number;
 }
@@ -65,8 +68,13 @@ export class TestHosts {
   }
 
   /** Makes the hosts and waits until all that are not left off have booted. */
-  static async create({ hosts: names, off = [], dataMiB = 0 }: LabOptions): Promise<TestHosts> {
-    const [{ nspawn }, base] = [await hostPrograms(), await baseImage()];
+  static async create({
+    hosts: names,
+    off = [],
+    dataMiB = 0,
+    system,
+  }: LabOptions): Promise<TestHosts> {
+    const [{ nspawn }, base] = [await hostPrograms(), await baseImage(system)];
     await clearUp(base);
     const id = randomBytes(3).toString("hex");
     const folder = join(labsFolder(), id);

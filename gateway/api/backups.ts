@@ -57,16 +57,30 @@ export async function adopt(ctx: RequestContext): Promise<void> {
     throw new RouterError("bad_request", `"${path}" must be an absolute path on the shard's node`);
   }
   await asRouterErrors(async () => {
-    const sessions = (await ctx.deps.sessions.counts()).byShard[shard] ?? 0;
-    if (sessions > 0 && fields.force !== true) {
-      throw new FleetCommandError(
-        "conflict",
-        `${shard} has ${sessions} conversations, which would be replaced; adopt into an empty shard, or say force`,
-      );
-    }
+    if (fields.force !== true) await requireEmpty(ctx, shard);
     await replaceAtOwner(ctx, shard, { kind: "directory", path });
     sendJson(ctx.res, 200, { ok: true, shard, directory: path });
   });
+}
+
+/**
+ * The routers' map forgets who was away for long, and never knew bots and webhooks: the gateway itself is asked. One
+ * that nobody owns is refused by what follows.
+ */
+async function requireEmpty({ deps, router }: RequestContext, shard: ShardId): Promise<void> {
+  const { at } = deps.view.route(shard);
+  if (at !== "here" && at !== "peer") return;
+  const sessions = await router.listSessions(shard).catch((error: Error) => {
+    throw new FleetCommandError(
+      "conflict",
+      `the gateway of ${shard} could not be asked which conversations it has (${error.message}); try again, or say force`,
+    );
+  });
+  if (sessions.length === 0) return;
+  throw new FleetCommandError(
+    "conflict",
+    `${shard} has ${sessions.length} conversations, which would be replaced; adopt into an empty shard, or say force`,
+  );
 }
 
 /** A peer's order to the owner. */

@@ -21,6 +21,8 @@ export interface RouterParts {
   gate: Gate;
   upstreams: Upstreams;
   sessionMap: SessionMap;
+  /** The conversations that a shard's own gateway knows, here or at a peer; throws when it cannot be asked now. */
+  listSessions(shard: ShardId): Promise<{ agent: string; session: string }[]>;
   placing: Placing;
   turns: TurnDeps;
   runner: TurnRunner;

@@ -67,6 +67,7 @@ export function assemble(
     }),
     turns,
     sessionMap,
+    listSessions,
     placing: new Placing(sessionMap, quickClock),
     addresses: addressesOf(() => view.config()),
     agent: (name) => findAgent(view, name),

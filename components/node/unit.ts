@@ -9,7 +9,7 @@ export const FAILED_UNIT = "openclaw-fleet-node-failed.service";
 /** Beyond all turns and hand-overs of a planned stop; then the rest is killed. */
 export const STOP_SECONDS = (DRAIN.termTurnsMs + DRAIN.termReleaseMs) / 1_000 + 10;
 /** From the program's start to a router that listens; a cold one on a busy small machine took 20 s. */
-const START_SECONDS = 120;
+export const START_SECONDS = 120;
 /** Silence of the node after which it hangs; real health feeds it (gateway/keeper/service-manager.ts). */
 export const WATCHDOG_SECONDS = 60;
 

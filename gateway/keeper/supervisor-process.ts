@@ -8,8 +8,12 @@ import type { Extend, KeeperCommand, KeeperEvent } from "./protocol.ts";
 
 /** A supervisor that has not pinged for this long is killed, milliseconds. */
 export const SUPERVISOR_SILENCE_MS = 10_000;
-/** Its first ping may take this long: it loads its code on a machine that may be busy. */
-export const SUPERVISOR_BOOT_MS = 30_000;
+/**
+ * Its first ping may take this long: it loads its code, which has taken more than 30 s on a machine with a load
+ * above 35. Nothing waits to be fenced meanwhile: what an earlier one left is killed before it starts, and it
+ * pings before it asks for a lease. Well below what a service manager waits for a start (components/node/unit.ts).
+ */
+export const SUPERVISOR_BOOT_MS = 90_000;
 /** With every deadline passed, a silence of this length is enough. */
 export const SUPERVISOR_DOUBT_MS = 3_000;
 

@@ -81,6 +81,7 @@ const WITH_ENV = new Set<PropertyKey>([
   "hosts",
   "redis",
   "monitoring",
+  "replication",
 ]);
 const ENV_REFERENCE = /^env:([A-Za-z_][A-Za-z0-9_]*)$/;
 

@@ -78,11 +78,19 @@ export function checkHosts(settings: Settings): void {
   }
   // Machines of a cloud have its bucket, however many they are.
   const alone = hosts.length === 1 && settings.target === "hosts";
-  if (alone && Object.values(replication).some((value) => value !== undefined)) {
+  const nowhere = alone && replication.s3 === undefined;
+  if (nowhere && Object.values(replication).some((value) => value !== undefined)) {
     faults.push({
       setting: "replication",
       problem: "is set for a single host, and nobody else keeps its replicas",
-      remedy: "Leave it out, or make a stack of several hosts",
+      remedy: "Name a bucket in replication.s3, leave it out, or make a stack of several hosts",
+    });
+  }
+  if (replication.s3 && settings.target !== "hosts") {
+    faults.push({
+      setting: "replication.s3",
+      problem: `is set, and target ${settings.target} keeps replicas in a bucket that it makes`,
+      remedy: "Leave it out",
     });
   }
   if (front.kind === "caddy" && Object.values(front.limits).some((value) => value !== undefined)) {

@@ -28,11 +28,13 @@ interface Recorded {
   readonly several: boolean;
   /** The host that watches: it has the metrics, and a longer list must not choose another. */
   readonly watching?: string;
+  /** Where replicas of several hosts are, see {@link replicasAt}; missing: on the hosts. */
+  readonly replicas?: string;
 }
 
 /** A fleet on machines that exist. New hosts are made side by side; changes go host by host. */
 export async function deployHosts({ stack, settings, isSecret }: HostsArgs): Promise<StackOutputs> {
-  const { agents, several, watching } = await ownRecord<Recorded>();
+  const { agents, several, watching, replicas } = await ownRecord<Recorded>();
   const { fleet: sizing, cost } = planStack(stack, settings, agents);
   const release = await releaseOnHosts(settings.hosts);
   const gathered = gatherHosts({
@@ -45,6 +47,8 @@ export async function deployHosts({ stack, settings, isSecret }: HostsArgs): Pro
   });
   const { plan } = gathered.input;
   checkGrowth(several, plan.several);
+  const at = replicasAt(stack, settings);
+  if (several) checkReplicas(replicas ?? ON_HOSTS, at);
 
   new PlanRecord(`${stack}-plan`, {
     preset: sizing.preset,
@@ -81,6 +85,7 @@ export async function deployHosts({ stack, settings, isSecret }: HostsArgs): Pro
     recorded: whenServing({
       agents: sizing.agents,
       several: plan.several,
+      ...(plan.several ? { replicas: at } : {}),
       ...(plan.watching === null ? {} : { watching: plan.watching }),
     } satisfies Recorded),
   };
@@ -96,6 +101,27 @@ export function checkGrowth(was: boolean | undefined, is: boolean, setting = "ho
     setting,
     was ? "is down to one host" : "is more than the one host that this stack was made with",
     "Ownership does not move between a file and etcd by itself. Make a new stack of the hosts, and bring the shards over with ./fleet adopt",
+  );
+}
+
+const ON_HOSTS = "on the hosts";
+
+/** Where replicas are, in words that change when the place does. */
+function replicasAt(stack: string, { replication: { s3 } }: Settings): string {
+  if (!s3) return ON_HOSTS;
+  return `in bucket ${s3.bucket} at ${s3.endpoint ?? s3.region}, below ${s3.prefix ?? `${stack}/`}`;
+}
+
+/**
+ * Hosts change one after the other, and a host of the new place finds nothing there of what one of the old place wrote
+ * last: no shard would begin on it.
+ */
+function checkReplicas(was: string, is: string): void {
+  if (was === is) return;
+  throw new ConfigError(
+    "replication.s3",
+    `puts replicas ${is}, and this stack was made with replicas ${was}`,
+    "Put it back. For another place make a new stack, and bring the shards over with ./fleet adopt",
   );
 }
 

@@ -65,7 +65,7 @@ export function gatherHosts(args: GatherArgs): Gathered {
       sizing,
       config,
       monitoring: mark(settings.monitoring, ["monitoring"], (path) => isReceiver(path)),
-      replication: settings.replication,
+      replication: mark(settings.replication, ["replication"]),
       redisMemoryMiB: settings.redis.memoryMiB,
       memoryMaxMiB: settings.sizes.nodeMemoryMaxMiB,
       ownRedis: mark(settings.redis.url, ["redis", "url"], () => true),
@@ -77,7 +77,7 @@ export function gatherHosts(args: GatherArgs): Gathered {
       ...(plan.redis ? redisPasswords(plan.redis) : []),
       ...(plan.watching ? [CANARY_TOKEN] : []),
     ],
-    sshKeys: plan.several && !cloud ? replicaKeys(plan.hosts) : [],
+    sshKeys: plan.several && !cloud && !settings.replication.s3 ? replicaKeys(plan.hosts) : [],
   };
 }
 

@@ -15,6 +15,7 @@ import { planNode } from "../../components/node/plan.ts";
 import { planNodeExporter, planPrometheus } from "../../components/prometheus/plan.ts";
 import { redisLayout } from "../../components/redis/layout.ts";
 import { planRedis, redisUrl } from "../../components/redis/plan.ts";
+import { bucketReplication, planBucketAccess } from "../../components/replica-target/bucket.ts";
 import { planReplicaTarget, replicationOf } from "../../components/replica-target/plan.ts";
 import type { MonitoringSettings } from "../../components/watch/settings.ts";
 import type { FleetConfig } from "../../gateway/config.ts";
@@ -33,7 +34,7 @@ export interface HostsInput {
   readonly config: FleetConfig;
   /** `openclaw-fleet:monitoring`, with marks. */
   readonly monitoring: MonitoringSettings;
-  /** `openclaw-fleet:replication`: how much is sent, and what is kept. */
+  /** `openclaw-fleet:replication`, with marks: where to, how much is sent, and what is kept. */
   readonly replication: Settings["replication"];
   /** `maxmemory` of each Redis server, MiB; missing: as its plan says. */
   readonly redisMemoryMiB?: number | undefined;
@@ -57,6 +58,7 @@ export interface CloudParts {
 /** Everything that one host is to be. Pure. */
 export function planHost(input: HostsInput, self: HostFacts): HostPlan {
   const { plan } = input;
+  const bucket = input.replication.s3;
   const context: HostContext = {
     fleet: input.fleet,
     self,
@@ -68,8 +70,9 @@ export function planHost(input: HostsInput, self: HostFacts): HostPlan {
   if (!self.witness) parts.push(node(context, input));
   if (plan.several) {
     parts.push(planEtcd(context, { members: etcdMembers(plan.hosts) }));
-    if (!self.witness && !input.cloud) parts.push(planReplicaTarget(context));
+    if (!self.witness && !input.cloud && !bucket) parts.push(planReplicaTarget(context));
   }
+  if (bucket && !self.witness) parts.push(planBucketAccess(context, bucket));
   if (plan.redis)
     parts.push(planRedis(context, { mode: plan.redis, memoryMiB: input.redisMemoryMiB }));
   if (plan.front) {
@@ -109,11 +112,13 @@ function node(context: HostContext, input: HostsInput): HostPart {
 
 /** Where replicas go, and what the settings say of them: nothing that was left out is written. */
 function replication(context: HostContext, { fleet, cloud, replication: wished }: HostsInput) {
+  const { bytesPerSecond, keep, s3 } = wished;
   const planned = cloud
     ? { target: { kind: "s3" as const, prefix: `${fleet}/`, ...cloud.replicas } }
-    : replicationOf(context);
+    : s3
+      ? bucketReplication(context, s3)
+      : replicationOf(context);
   if (!planned) return undefined;
-  const { bytesPerSecond, keep } = wished;
   return {
     ...planned,
     ...(bytesPerSecond === undefined ? {} : { bytesPerSecond }),
@@ -127,7 +132,7 @@ function watcher(context: HostContext, input: HostsInput): HostPart {
   return planPrometheus(context, {
     settings: monitoring,
     shards: sizing.shards.map(({ id, recycleMiB }) => ({ id, recycleMiB })),
-    replicated: plan.several || input.cloud !== undefined,
+    replicated: plan.several || input.cloud !== undefined || input.replication.s3 !== undefined,
     etcd: plan.several ? etcdMembers(plan.hosts) : [],
     redis: plan.redis
       ? redisLayout(context.hosts, context.ports, plan.redis).servers.map(({ host, port }) => ({

@@ -147,8 +147,45 @@ export const redisSettings = z.strictObject({
     ),
 });
 
-/** The replicas that hosts keep of each other's shards. */
+/** Where conversations go by plain HTTP is this machine alone. */
+const bucketEndpoint = z.url({ protocol: /^https?$/ }).refine((text) => {
+  const { protocol, hostname } = new URL(text);
+  return protocol === "https:" || /^(localhost|127\..*|\[::1\])$/.test(hostname);
+}, "an address with https://; conversations are sent there");
+
+const bucket = z.strictObject({
+  bucket: z
+    .string()
+    .min(1)
+    .describe("The bucket's name. It must be there; nobody else writes below prefix."),
+  region: z
+    .string()
+    .min(1)
+    .describe("Its region, e.g. eu-central-1; what the provider calls it, elsewhere."),
+  endpoint: bucketEndpoint
+    .optional()
+    .describe(
+      "Another S3 than Amazon's, e.g. https://s3.example.com; the bucket is then part of the path.",
+    ),
+  prefix: z
+    .string()
+    .regex(/^([A-Za-z0-9._-]+\/)+$/, "folders, ending in /, e.g. fleets/prod/")
+    .optional()
+    .describe("Before every key; the fleet's name and / when left out."),
+  accessKeyId: z.string().min(1).describe("Who writes, reads, lists and removes there."),
+  secretAccessKey: z
+    .string()
+    .min(1)
+    .describe("Its key, as env:NAME or a Pulumi secret; a file of the nodes' user on the hosts."),
+});
+
+/** The replicas of shards. */
 export const replicationSettings = z.strictObject({
+  s3: bucket
+    .optional()
+    .describe(
+      "A bucket that keeps the replicas, outside of the hosts and instead of them, so that conversations outlive all hosts; also for a single host. Set before the first up; ec2 has a bucket of its own.",
+    ),
   bytesPerSecond: z
     .int()
     .min(65_536)
@@ -168,7 +205,7 @@ export const replicationSettings = z.strictObject({
     })
     .optional()
     .describe(
-      "Moments that ./fleet restore can go back to, besides the newest ten. What they hold lies on the disks of the hosts.",
+      "Moments that ./fleet restore can go back to, besides the newest ten. What they hold lies on the disks of the hosts, or in the bucket.",
     ),
 });
 

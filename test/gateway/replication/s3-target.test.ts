@@ -1,10 +1,14 @@
-import { writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { withSecrets } from "../../../components/host/secrets.ts";
+import { HOST_PATHS, HOST_PORTS, type HostFile } from "../../../components/host/types.ts";
+import { bucketReplication, planBucketAccess } from "../../../components/replica-target/bucket.ts";
 import { credentialSource } from "../../../gateway/replication/s3-credentials.ts";
 import { signed } from "../../../gateway/replication/s3-sign.ts";
 import { openS3Target, readPage } from "../../../gateway/replication/s3-target.ts";
+import { replicationConfig } from "../../../gateway/replication/settings.ts";
 import { TargetUnavailable } from "../../../gateway/replication/target.ts";
 import { replicaTargetContract } from "../../contracts/replica-target.ts";
 import { TestS3 } from "../../support/s3/server.ts";
@@ -66,6 +70,24 @@ describe("a bucket", () => {
     writeFileSync(path, JSON.stringify(s3.credentials));
     await expect(target.list("")).resolves.toBeDefined();
   });
+});
+
+it("of a stack on hosts is opened by what its hosts are given", async () => {
+  const { bucket, region, endpoint } = s3.settings;
+  const { accessKeyId, secretAccessKey } = s3.credentials;
+  const etc = join(s3.base, "etc");
+  const self = { name: "a", address: "192.0.2.1" };
+  const paths = { ...HOST_PATHS, release: "", etc };
+  const context = { fleet: "vps", self, hosts: [self], paths, ports: HOST_PORTS };
+  const given = { bucket, region, endpoint, accessKeyId, secretAccessKey: "{{secret key}}" };
+  const { files = {} } = planBucketAccess(context, given);
+  const { target } = replicationConfig.parse(bucketReplication(context, given));
+  if (target.kind !== "s3") throw new Error(`it is ${target.kind}`);
+  const path = target.credentialsFile ?? "";
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, withSecrets(files[path] as HostFile, { key: secretAccessKey }));
+  await openS3Target(target)("s1").put("a/1", Buffer.from("one"), 1);
+  expect(s3.keys(bucket)).toContain("vps/s1/a/1");
 });
 
 it("signs as Amazon's own example does", () => {

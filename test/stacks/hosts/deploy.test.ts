@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { beforeAll, expect, test } from "vitest";
 import { deployHosts } from "../../../stacks/hosts/deploy.ts";
 import type { StackOutputs } from "../../../stacks/outputs.ts";
+import { isSecretName } from "../../../stacks/secrets.ts";
 import { settingsSchema } from "../../../stacks/settings-schema.ts";
 import { settled } from "../../support/pulumi-mocks.ts";
 
@@ -12,9 +13,20 @@ interface Made {
 }
 const made: Made[] = [];
 let outputs: StackOutputs;
+let refusal: string;
+const GIVEN = "ssh-ed25519 AAAAGiven";
+const SETTINGS = {
+  target: "hosts",
+  preset: "small",
+  environment: "staging",
+  hosts: [
+    { name: "a", address: "192.0.2.1" },
+    { name: "b", address: "192.0.2.2", hostKey: GIVEN },
+    { name: "c", address: "192.0.2.3" },
+  ],
+};
 /** What each host shows when it is met. */
 const SEEN = "ssh-ed25519 AAAASeen";
-const GIVEN = "ssh-ed25519 AAAAGiven";
 
 beforeAll(async () => {
   await pulumi.runtime.setMocks(
@@ -39,17 +51,14 @@ beforeAll(async () => {
     false,
     "organization",
   );
-  const settings = settingsSchema.parse({
-    target: "hosts",
-    preset: "small",
-    environment: "staging",
-    hosts: [
-      { name: "a", address: "192.0.2.1" },
-      { name: "b", address: "192.0.2.2", hostKey: GIVEN },
-      { name: "c", address: "192.0.2.3" },
-    ],
-  });
-  outputs = await deployHosts({ stack: "vps", settings, isSecret: () => false });
+  const deploy = (more: object) => {
+    const settings = settingsSchema.parse({ ...SETTINGS, ...more });
+    return deployHosts({ stack: "vps", settings, isSecret: isSecretName });
+  };
+  const s3 = { bucket: "b", region: "r", accessKeyId: "AKIA", secretAccessKey: "hunter2" };
+  refusal = await deploy({ replication: { s3 } }).then(String, String);
+  made.length = 0;
+  outputs = await deploy({});
   await pulumi.runtime.disconnect();
 });
 
@@ -70,6 +79,13 @@ test("an artifact meets a host under no key but the one that was given", () => {
     return (host as { hostKey?: string }).hostKey;
   });
   expect(keys).toEqual([undefined, GIVEN]);
+});
+
+test("a stack that was made with replicas on its hosts takes no bucket for them", async () => {
+  expect(refusal).toMatch(
+    /puts replicas in bucket b at r, below vps\/, and this stack was made with replicas on the hosts/,
+  );
+  expect(await settled(outputs.recorded as never)).toMatchObject({ replicas: "on the hosts" });
 });
 
 test("the host that watched goes on, and is written down again", async () => {

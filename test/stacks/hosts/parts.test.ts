@@ -32,6 +32,13 @@ const SHAPES = {
   "four, Sentinel": { preset: "medium", hosts: hostsOf(4) },
   "six, Redis Cluster": { preset: "enterprise", hosts: hostsOf(6) },
   "a domain": { preset: "small", hosts: hostsOf(3), domain: "chat.example.com" },
+  "two and a witness, and a bucket": {
+    preset: "small",
+    hosts: [...hostsOf(2), { name: "w", address: "192.0.2.9", witness: true }],
+    replication: {
+      s3: { bucket: "b", region: "r", accessKeyId: "AKIA", secretAccessKey: "hunter2hunter2" },
+    },
+  },
   "keys of all kinds": {
     preset: "small",
     hosts: hostsOf(3),
@@ -156,6 +163,39 @@ describe("what the settings say of", () => {
     expect(Object.keys(nodeOf({}).node.replication)).toEqual(["target"]);
     const partly = nodeOf({ replication: { keep: { daysForDays: 7 } } }).node.replication;
     expect(partly.keep).toEqual({ minutesForHours: 1, hoursForDays: 1, daysForDays: 7 });
+  });
+
+  test("a bucket takes the place of the hosts' own folders, and its key is in a file of the node's user alone", () => {
+    const s3 = {
+      bucket: "replicas",
+      region: "eu-central-1",
+      endpoint: "https://s3.example.com",
+      accessKeyId: "AKIA",
+      secretAccessKey: "hunter2hunter2",
+    };
+    const said = { hosts: hostsOf(3), replication: { s3, bytesPerSecond: 1_000_000 } };
+    const { plan, node } = nodeOf(said);
+    const credentialsFile = "/etc/openclaw-fleet/replicas/bucket.json";
+    expect(node.replication).toEqual({
+      target: {
+        kind: "s3",
+        bucket: "replicas",
+        region: "eu-central-1",
+        endpoint: "https://s3.example.com",
+        prefix: "vps/",
+        credentialsFile,
+      },
+      bytesPerSecond: 1_000_000,
+    });
+    expect(plan.files[credentialsFile]).toMatchObject({ owner: "openclaw", mode: "0600" });
+    expect(JSON.stringify(plan)).not.toContain("hunter2");
+    const gathered = gather({ preset: "small", ...said });
+    const written = withSecrets(plan.files[credentialsFile] as never, allSecrets(gathered));
+    expect(JSON.parse(written)).toEqual({ accessKeyId: "AKIA", secretAccessKey: "hunter2hunter2" });
+    expect(Object.keys(plan.units)).not.toContain("openclaw-fleet-replicas.service");
+    expect(gathered.sshKeys).toEqual([]);
+    const alone = nodeOf({ preset: "solo", hosts: hostsOf(1), replication: { s3 } });
+    expect(alone.node.replication.target.kind).toBe("s3");
   });
 
   test("memory stands in the units of the node and of Redis", () => {

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { backup, DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { BenchContext } from "./part.ts";
-import { State, type Turn } from "./replication-state.ts";
+import { type Checkpoint, State, type Turn } from "./replication-state.ts";
 import { usageOf } from "./usage.ts";
 
 const MIB = 2 ** 20;
@@ -44,14 +44,14 @@ export interface Measured {
   worstLagMs: number;
   commitMs: number;
   worstCommitMs: number;
-  /** Emptying the log while it is followed; null where that was not tried. */
-  checkpointMs: number | null;
+  /** Emptying the log while it is followed, the median of some tries; null where that was not tried. */
+  checkpoint: Checkpoint | null;
 }
 
 /** What the same costs with nothing beside it. */
 export interface Bare {
   commitMs: number;
-  checkpointMs: number;
+  checkpoint: Checkpoint;
   /** SQLite's own copy of all databases. */
   copyMs: number;
   copyMiB: number;
@@ -78,7 +78,7 @@ export async function bare(bench: BenchContext, size: Size): Promise<Bare> {
     }
     const copyMs = performance.now() - begun;
     const copyMiB = state.bytes / MIB;
-    return { commitMs: median(commits), checkpointMs: state.checkpoint(), copyMs, copyMiB };
+    return { commitMs: median(commits), checkpoint: state.checkpoint(), copyMs, copyMiB };
   } finally {
     state.remove();
   }
@@ -115,7 +115,7 @@ export async function measure(
       worstLagMs: Math.max(...lags),
       commitMs: median(commits),
       worstCommitMs: Math.max(...commits),
-      checkpointMs: checkpoints ? await emptied(state, bench.quick ? 1 : CHECKPOINTS) : null,
+      checkpoint: checkpoints ? await checkpointed(state, bench.quick ? 1 : CHECKPOINTS) : null,
     };
   } finally {
     await follower?.kill();
@@ -123,14 +123,14 @@ export async function measure(
   }
 }
 
-async function emptied(state: State, times: number): Promise<number> {
-  const all: number[] = [];
+async function checkpointed(state: State, times: number): Promise<Checkpoint> {
+  const all: Checkpoint[] = [];
   for (let n = 0; n < times; n++) {
     state.turn();
     await sleep(BARE_PAUSE_MS);
     all.push(state.checkpoint());
   }
-  return median(all);
+  return { ms: median(all.map(({ ms }) => ms)), emptied: all.every(({ emptied }) => emptied) };
 }
 
 /** What a host took with it that was lost in the middle of turns. */

@@ -38,6 +38,13 @@ export interface Turn {
   place: LogPlace;
 }
 
+/** A try to empty a log. */
+export interface Checkpoint {
+  ms: number;
+  /** False: somebody was in the way for as long as it waited. */
+  emptied: boolean;
+}
+
 /** A state directory with some databases, and a hand to write into them. */
 export class State {
   readonly base = mkdtempSync(join(tmpdir(), "bench-replica-"));
@@ -89,11 +96,11 @@ export class State {
     return { database, commits, doneAt, last: this.#rows, place: this.#place(database) };
   }
 
-  /** Brings the log of the first database into it and empties the log, as OpenClaw does; ms. */
-  checkpoint(): number {
+  /** Brings the log of the first database into it and empties the log, as OpenClaw does. */
+  checkpoint(): Checkpoint {
     const begun = performance.now();
-    this.#database(0).prepare("PRAGMA wal_checkpoint(TRUNCATE)").get();
-    return performance.now() - begun;
+    const found = this.#database(0).prepare("PRAGMA wal_checkpoint(TRUNCATE)").get();
+    return { ms: performance.now() - begun, emptied: found?.busy === 0 };
   }
 
   get bytes(): number {

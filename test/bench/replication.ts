@@ -118,10 +118,11 @@ function rowsOf(
       `without: ${millis(alone.commitMs)}`,
     ),
   ];
-  if (own.checkpointMs !== null) {
-    const without = `without: ${millis(alone.checkpointMs)}`;
-    const of = ({ checkpointMs }: Measured): string => millis(checkpointMs);
-    rows.push(line("emptying the log, as OpenClaw does, waiting 5 s at most", of, without));
+  if (own.checkpoint) {
+    const of = ({ checkpoint }: Pick<Measured, "checkpoint">): string =>
+      checkpoint ? `${millis(checkpoint.ms)}${checkpoint.emptied ? "" : ", in vain"}` : "–";
+    const what = "emptying the log, as OpenClaw does, waiting 5 s at most";
+    rows.push(line(what, of, `without: ${of(alone)}`));
   }
   return rows;
 }

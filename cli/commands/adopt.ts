@@ -56,7 +56,10 @@ async function adopt(given: string, options: Options): Promise<void> {
 export function register(program: Command): void {
   withJson(withStack(program.command("adopt")))
     .summary("take over the state of an OpenClaw that ran alone")
-    .argument("<directory>", "its state directory on the shard's node, usually ~/.openclaw")
+    .argument(
+      "<directory>",
+      "its state directory on the shard's node; on this machine usually ~/.openclaw",
+    )
     .option("--shard <shard>", "the shard that takes it (default: one without conversations)")
     .option("--force", "also replace a shard that has conversations")
     .option("-y, --yes", "do not ask")

@@ -16,7 +16,7 @@ import { type Follower, PATIENCE_MS } from "./replication-runs.ts";
 import type { LogPlace, State, Turn } from "./replication-state.ts";
 
 /** It begins with a copy, its first compaction and a snapshot, a second apart; nothing for so long: it has done all, ms. */
-const QUIET_MS = 2_500;
+const QUIET_MS = 2_000;
 const LOOK_MS = 50;
 
 /** A file of level 0, as it lies at the target. */

@@ -62,7 +62,7 @@ export interface Size {
   mib: number;
 }
 
-const turnsOf = ({ quick }: BenchContext): number => (quick ? 3 : 25);
+const turnsOf = ({ quick }: BenchContext): number => (quick ? 3 : 20);
 
 export async function bare(bench: BenchContext, size: Size): Promise<Bare> {
   const state = new State(size.count, size.mib);

@@ -18,7 +18,8 @@ export interface Answer {
 }
 
 /** What OpenClaw puts behind a question whose turn a crash interrupted (2026.9.6, measured). */
-const RECOVERY = /\s*\[System\] Your previous turn was interrupted[\s\S]*$/;
+const RECOVERY =
+  /\s*\[System\] (?:Your previous turn was interrupted|Continue from the recovered transcript)[\s\S]*$/;
 
 /** What it puts before such a question when it hands both to the model as one message. */
 const REQUEUED = /^\[Queued user message from a previous active turn[^\]]*\]\s*/;

@@ -4,6 +4,7 @@ import { type CronJobSeen, type CronJobWish, planCron } from "./cron.ts";
 import { ADMIN_SCOPES, CLIENT_SCOPES } from "./handshake.ts";
 import type { GatewayPort, TurnRequest, TurnResult, UsageEvent } from "./port.ts";
 import { GatewaySocket } from "./socket.ts";
+import { listSessions } from "./successors.ts";
 import { suppressedAccounts } from "./suppressed.ts";
 import { Turns } from "./turns.ts";
 import { UsageCounter } from "./usage.ts";
@@ -21,8 +22,6 @@ export interface GatewayClientOptions {
 
 /** OpenClaw ends a suspension after two minutes without this. */
 const RENEW_MS = 30_000;
-/** Rows of one page of the session list. */
-const SESSION_PAGE = 5_000;
 const CRON_PAGE = 200;
 
 /** Large and frequent events that nothing here reads. */
@@ -133,24 +132,14 @@ class GatewayClient implements GatewayPort {
 
   async sessions(): Promise<{ agent: string; session: string }[]> {
     const found: { agent: string; session: string }[] = [];
-    for (let offset = 0; ; ) {
-      const page = await this.#client.call<{
-        sessions: { key: string }[];
-        hasMore?: boolean;
-        nextOffset?: number | null;
-      }>("sessions.list", {
-        limit: SESSION_PAGE,
-        excludeCron: true,
-        excludeSubagents: true,
-        offset,
-      });
-      for (const { key } of page.sessions) {
+    // What is in the archive has its place here as well: a conversation whose session was closed goes on here.
+    for (const archived of [false, true]) {
+      for await (const { key } of listSessions(this.#client, { archived })) {
         const match = /^agent:([^:]+):(.+)$/.exec(key);
         if (match?.[1] && match[2]) found.push({ agent: match[1], session: match[2] });
       }
-      if (!page.hasMore || typeof page.nextOffset !== "number") return found;
-      offset = page.nextOffset;
     }
+    return found;
   }
 
   async syncCron(jobs: CronJobWish[]): Promise<void> {

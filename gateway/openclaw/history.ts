@@ -7,7 +7,7 @@
 export interface HistoryRow {
   role: string;
   content?: unknown;
-  /** `<key>:user` on the row of a question. */
+  /** `<key>:user` on the row of a question; OpenClaw's own on what it writes itself. */
   idempotencyKey?: string;
   stopReason?: string;
   errorMessage?: string;
@@ -53,11 +53,17 @@ export type TurnTrace =
    * key is burnt, it must be sent under a new one.
    */
   | { state: "dropped" }
+  /** Crashes ended its recovery too often: OpenClaw closed its session, and a successor of that must go on with it. */
+  | { state: "abandoned" }
   /** Nothing is known of it. */
   | { state: "absent" };
 
 /** Begins the row that OpenClaw writes when it takes up a turn that a restart interrupted. */
 const RECOVERY = "[System] Your previous turn was interrupted";
+/** Begins the row with which a successor goes on where the session before it was closed. */
+const CONTINUATION = "[System] Continue from the recovered transcript";
+/** Key of the row, an assistant's by its role, with which OpenClaw closes a session. */
+const CLOSING = /^main-session-restart-recovery:.*:failed-notice$/;
 /** Kind of the row that OpenClaw writes when a run ended before it said anything. */
 const FAILED_BEFORE_REPLY = "run-failed-before-reply";
 /** OpenClaw's threads wait 5 s for each other's locks, then the run that waits ends with this. */
@@ -93,6 +99,8 @@ export function traceTurn(page: HistoryPage, key: string): TurnTrace {
       true,
     );
   }
+  const closed = block.findLastIndex(isClosing);
+  if (closed >= 0 && !block.slice(closed).some(isContinuation)) return { state: "abandoned" };
   const report = own.findLast((row) => row.customType === FAILED_BEFORE_REPLY);
   if (report) {
     const message = textOfRow(report);
@@ -141,7 +149,7 @@ function answered(row: HistoryRow, run: HistoryRow[], recovered: boolean): TurnT
 
 /** An assistant's last word: not one that only calls tools, not a failed or cut one. */
 function isFinal(row: HistoryRow): boolean {
-  if (row.role !== "assistant") return false;
+  if (row.role !== "assistant" || isClosing(row)) return false;
   const stop = row.stopReason;
   if (stop !== undefined && stop !== "stop" && stop !== "length" && stop !== "endTurn")
     return false;
@@ -153,7 +161,15 @@ function isQuestion(row: HistoryRow): boolean {
 }
 
 function isRecovery(row: HistoryRow): boolean {
-  return textOfRow(row).startsWith(RECOVERY);
+  return textOfRow(row).startsWith(RECOVERY) || isContinuation(row);
+}
+
+function isContinuation(row: HistoryRow): boolean {
+  return row.role === "user" && textOfRow(row).startsWith(CONTINUATION);
+}
+
+function isClosing(row: HistoryRow): boolean {
+  return row.role === "assistant" && CLOSING.test(row.idempotencyKey ?? "");
 }
 
 /** The text of a row, whichever form its content has. */

@@ -4,6 +4,7 @@ import { type HistoryRow, isContention, sumUsage, textOfRow } from "./history.ts
 import { asTurnError, Patience } from "./patience.ts";
 import { TurnError, type TurnRequest, type TurnResult } from "./port.ts";
 import { CallTimeout, ConnectionLost, GatewayCallError, type GatewaySocket } from "./socket.ts";
+import { isClosed, Successors } from "./successors.ts";
 import { lookUp, MAX_ATTEMPTS, sessionKey } from "./transcript.ts";
 
 /** What one run said so far, from events. */
@@ -40,9 +41,11 @@ export class Turns {
   readonly #watches = new Map<string, Watch>();
   readonly #queues = new Map<string, Promise<void>>();
   readonly #listeners = new Map<string, Set<() => void>>();
+  readonly #successors: Successors;
 
   constructor(socket: Pick<GatewaySocket, "call">, clock: Clock) {
     this.#socket = socket;
+    this.#successors = new Successors(socket);
     this.#clock = clock;
   }
 
@@ -112,6 +115,8 @@ export class Turns {
     const attempts = new Attempts();
     let key = request.runId;
     if (request.mayHaveRun) {
+      // A key that has run is answered for without a word of the session that it ran in.
+      await this.#inSuccessor(session, patience);
       const found = await this.#settled(request, session, patience, attempts);
       if (found.result) return found.result;
       key = found.key;
@@ -138,9 +143,10 @@ export class Turns {
     /** What was left of the turn's time when its run was first seen ended without an answer. */
     let endedAtLeft: number | null = null;
     for (;;) {
-      const moved = this.#nextMove(session);
+      const present = this.#successors.of(session);
+      const moved = this.#nextMove(present);
       try {
-        const look = lookUp(this.#socket, session, request.runId, attempts.burnt);
+        const look = lookUp(this.#socket, present, request.runId, attempts.burnt);
         const { trace, key } = await patience.hold(look, true);
         if (trace.state === "answered") {
           const { reply, usage } = trace;
@@ -150,6 +156,10 @@ export class Turns {
         if (attempts.ended) throw attempts.ended;
         if (trace.state === "failed") throw new TurnError("failed", trace.message, true);
         if (trace.state === "dropped") throw attempts.tooOften();
+        if (trace.state === "abandoned") {
+          await this.#goOn(session, patience);
+          continue;
+        }
         const late = trace.state === "unstarted" && trace.late === true;
         endedAtLeft = late ? (endedAtLeft ?? patience.left()) : null;
         const rowMayCome = endedAtLeft !== null && endedAtLeft - patience.left() < ROW_MS;
@@ -190,11 +200,12 @@ export class Turns {
       counted,
     };
     this.#watches.set(key, watch);
+    const present = this.#successors.of(session);
     try {
       const ack = await patience.hold(
         this.#socket.call<{ status?: string }>(
           "chat.send",
-          { sessionKey: session, message: request.message, idempotencyKey: key },
+          { sessionKey: present, message: request.message, idempotencyKey: key },
           { onSend: request.onReached, timeoutMs: patience.left() + 1 },
         ),
         true,
@@ -207,7 +218,7 @@ export class Turns {
         } else if (end.why === "value") {
           return await this.#answer(end.value, key, watch, patience, attempts);
         } else if (end.why === "cancelled") {
-          this.#abort(session, key);
+          this.#abort(present, key);
           throw new TurnError("aborted", "the turn was cancelled", true);
         } else throw new TurnError("timeout", "the turn's time is over; it may still run", true);
       }
@@ -216,6 +227,10 @@ export class Turns {
         // So it answers too about a run under this key whose end it remembers, and when it was queued.
         const run = await this.#state(key).catch((): RunState => ({}));
         if (attempts.refused(key, error.body.message, run)) return null;
+      }
+      if (isClosed(error)) {
+        await this.#goOn(session, patience);
+        return null;
       }
       const unsent = error instanceof ConnectionLost && !error.sent;
       throw asTurnError(error, !unsent || request.mayHaveRun);
@@ -255,6 +270,21 @@ export class Turns {
       attempts.end(new TurnError("failed", run.error, true));
     } else attempts.end(error);
     return null;
+  }
+
+  /** True when the session goes on in another one that was not known here. */
+  async #inSuccessor(session: string, patience: Patience): Promise<boolean> {
+    try {
+      return await patience.hold(this.#successors.follow(session), true);
+    } catch (error) {
+      throw asTurnError(error, true);
+    }
+  }
+
+  /** In a successor of a session that OpenClaw closed. */
+  async #goOn(session: string, patience: Patience): Promise<void> {
+    if (await this.#inSuccessor(session, patience)) return;
+    throw new TurnError("failed", "OpenClaw gave the turn up and does not go on with it", true);
   }
 
   /** True once OpenClaw calls the run finished. */

@@ -22,8 +22,9 @@ export interface PromptMarkers {
   told: string[];
 }
 
-/** OpenClaw's row behind a turn that a crash interrupted (2026.9.6, measured). */
-const RECOVERY = /\[System\] Your previous turn was interrupted/;
+/** OpenClaw's row behind a turn that a crash interrupted, and behind one that it gave up (2026.9.6, measured). */
+const RECOVERY =
+  /\[System\] (?:Your previous turn was interrupted|Continue from the recovered transcript)/;
 
 /** What a prompt says about the turn it is for, and about the turns before it. Pure. */
 export function readPrompt(messages: readonly ChatMessage[]): PromptMarkers {

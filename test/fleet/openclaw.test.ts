@@ -148,6 +148,20 @@ describe.skipIf(!openclaw)("a real OpenClaw gateway", () => {
     };
   }
 
+  /** As after three crashes that each came before a recovery had begun. */
+  function exhaustRecovery(key: string): void {
+    const path = join(stateDir(), "agents", "main", "agent", "openclaw-agent.sqlite");
+    const database = new DatabaseSync(path);
+    const recovery = JSON.stringify({ cycleId: randomUUID(), revision: 1, chargedAttempts: 3 });
+    const { changes } = database
+      .prepare(
+        "UPDATE session_nodes SET entry_json = json_set(entry_json, '$.mainRestartRecovery', json(?)) WHERE session_key = ?",
+      )
+      .run(recovery, key);
+    database.close();
+    expect(changes).toBe(1);
+  }
+
   beforeAll(async () => {
     dir = await mkdtemp(join(tmpdir(), "openclaw-"));
     token = newGatewayToken();
@@ -384,5 +398,36 @@ describe.skipIf(!openclaw)("a real OpenClaw gateway", () => {
       }),
     );
     expect(history.messages.filter(({ role }) => role === "assistant")).toHaveLength(1);
+  });
+
+  test("a conversation that OpenClaw gave up goes on with its turn and its history", async () => {
+    const session = "given-up";
+    await turn({ session, message: "before" });
+    const message = "cut [[delay=4000]] [[run=cut]]";
+    const cut = { runId: randomUUID(), session, message };
+    const lost = expect(turn(cut)).rejects.toMatchObject({ kind: "lost", reached: true });
+    await expect.poll(() => begun("cut"), { timeout: 30_000 }).toBe(1);
+    await kill();
+    await lost;
+    exhaustRecovery(`agent:main:${session}`);
+
+    await boot(fleetOf(TWO));
+    await gateway.ready(AbortSignal.timeout(60_000));
+    const answer = await turn({ ...cut, mayHaveRun: true });
+    expect(answer).toMatchObject({ reply: "You said: cut", recovered: true });
+    expect(begun("cut")).toBe(2);
+
+    const after = { runId: randomUUID(), session, message: "after [[run=after]]" };
+    expect((await turn(after)).reply).toBe("You said: after");
+    expect(prompts.at(-1)).toContain("You said: before");
+    // A client of its own, as after another start of the node, knows of no successor.
+    gateway.close();
+    gateway = connectGateway({ port, token });
+    await gateway.ready(AbortSignal.timeout(60_000));
+    expect((await turn({ ...after, mayHaveRun: true })).reply).toBe("You said: after");
+    expect(begun("after")).toBe(1);
+    expect((await turn({ session, message: "last" })).reply).toBe("You said: last");
+    expect(prompts.at(-1)).toContain("You said: after");
+    expect(await gateway.sessions()).toContainEqual({ agent: "main", session });
   });
 });

@@ -42,6 +42,12 @@ describe("the echo", () => {
       { role: "user", content: "[System] Your previous turn was interrupted by a restart." },
     ]);
     expect(given.reply).toBe("You said: first");
+    const successor = answer([
+      { role: "user", content: "first" },
+      { role: "assistant", content: "I couldn't continue this session." },
+      { role: "user", content: "[System] Continue from the recovered transcript and finish it." },
+    ]);
+    expect(successor.reply).toBe("You said: first");
   });
 
   test("answers the same question when a failed call is tried again", () => {

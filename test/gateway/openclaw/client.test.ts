@@ -536,21 +536,24 @@ describe("the rest of the port", () => {
     expect(await gateway.turns()).toEqual({ active: 3, queued: 1 });
   });
 
-  test("sessions come from all pages, by agent and short name", async () => {
+  test("sessions come from all pages and from the archive, by agent and short name", async () => {
     const { gateway } = await start({
-      "sessions.list": ({ offset }) =>
-        offset === 0
+      "sessions.list": ({ offset, archived }) => {
+        if (archived === true) return { sessions: [{ key: "agent:main:old" }] };
+        return offset === 0
           ? {
               sessions: [{ key: "agent:main:a:b" }, { key: "global" }],
               hasMore: true,
               nextOffset: 2,
             }
-          : { sessions: [{ key: "agent:bob:c" }], hasMore: false, nextOffset: null },
+          : { sessions: [{ key: "agent:bob:c" }], hasMore: false, nextOffset: null };
+      },
     });
     await gateway.ready();
     expect(await gateway.sessions()).toEqual([
       { agent: "main", session: "a:b" },
       { agent: "bob", session: "c" },
+      { agent: "main", session: "old" },
     ]);
   });
 

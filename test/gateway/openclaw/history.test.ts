@@ -18,6 +18,18 @@ const said = (runId: string, text: string, more: Partial<HistoryRow> = {}): Hist
 });
 const system = (key: string): HistoryRow =>
   asked(key, "[System] Your previous turn was interrupted by a gateway restart while it ran.");
+/** What OpenClaw writes when crashes ended a recovery too often. */
+const closing: HistoryRow = {
+  role: "assistant",
+  content: [{ type: "text", text: "I couldn't continue this session after a gateway restart." }],
+  stopReason: "stop",
+  idempotencyKey: "main-session-restart-recovery:r:failed-notice",
+};
+/** The first thing in a successor that is new. */
+const continuation = asked(
+  "restart-recovery-rollover:s",
+  "[System] Continue from the recovered transcript and finish the interrupted work.",
+);
 /** What OpenClaw writes when a run ended before it said anything. */
 const report = (runId: string, why: string): HistoryRow => ({
   role: "custom",
@@ -67,6 +79,28 @@ describe("what the transcript says about a turn", () => {
     expect(traceTurn(page([asked("a"), system("r")], "running"), "a").state).toBe("waiting");
     const cut = said("a", "You", { stopReason: "aborted" });
     expect(traceTurn(page([asked("a"), cut, system("r")], "running"), "a").state).toBe("waiting");
+  });
+
+  test("a turn whose session OpenClaw closed must go on in a successor, and is not answered by the notice", () => {
+    const rows = [asked("a"), system("r1"), system("r2"), closing];
+    expect(traceTurn(page(rows, "failed"), "a")).toEqual({ state: "abandoned" });
+    // Of earlier turns nothing is taken back.
+    const earlier = [asked("z"), said("z", "kept"), ...rows];
+    expect(traceTurn(page(earlier, "failed"), "z")).toMatchObject({ reply: "kept" });
+
+    const successor = [...rows, continuation];
+    expect(traceTurn(page(successor, "running"), "a")).toEqual({ state: "waiting" });
+    const answer = [...successor, said("c", "at last"), asked("b"), said("b", "no")];
+    expect(traceTurn(page(answer, "done"), "a")).toMatchObject({
+      state: "answered",
+      reply: "at last",
+      recovered: true,
+    });
+    // Closed once more: again in a successor.
+    const again = [...successor, system("r3"), closing];
+    expect(traceTurn(page(again, "failed"), "a")).toEqual({ state: "abandoned" });
+    const error = [...successor, said("c", "", { stopReason: "error", errorMessage: "no" })];
+    expect(traceTurn(page(error, "failed"), "a")).toEqual({ state: "failed", message: "no" });
   });
 
   test("the answer behind the recovery row is its answer", () => {

@@ -64,6 +64,12 @@ export const WATCH_PORTS: WatchPorts = {
   canary: 18_795,
 };
 
+/**
+ * What monitoring takes, MiB. Seen right after its start: 21 for the exporter of each host; 71 for Prometheus, which
+ * grows with its series, 37 for Alertmanager, 39 for the exporters beside it, and a Node for the canary.
+ */
+export const WATCH_MEMORY_MIB = { machine: 32, watcher: 320 } as const;
+
 export interface WatchTiming {
   /** How often nodes and exporters are asked, and rules looked at, s. */
   readonly scrapeSeconds: number;

@@ -23,7 +23,13 @@ import {
   serverData,
   serverUsers,
 } from "./config.ts";
-import { REDIS_USER, type RedisMode, type RedisServerPlace, redisLayout } from "./layout.ts";
+import {
+  REDIS_USER,
+  type RedisLayout,
+  type RedisMode,
+  type RedisServerPlace,
+  redisLayout,
+} from "./layout.ts";
 import { prepareScript } from "./prepare.ts";
 
 export interface RedisSettings {
@@ -34,6 +40,22 @@ export interface RedisSettings {
 
 /** 165 bytes a session and up to a MiB an answer (decision 166): 100,000 sessions and 130 of the largest answers. */
 const MEMORY_MIB = 256;
+/** A Sentinel remembers names alone. */
+const SENTINEL_MIB = 128;
+
+/** Most that one server takes: twice, for a rewrite of its file beside all that changes meanwhile, and for replicas that copy. */
+const serverMiB = (memoryMiB: number): number => 2 * memoryMiB + 128;
+
+/** Most memory that Redis and Sentinel take together on a host, MiB: what their units are limited to. */
+export function redisMemoryMiB(
+  { servers, sentinels }: RedisLayout,
+  host: string,
+  memoryMiB = MEMORY_MIB,
+): number {
+  const here = servers.filter((server) => server.host.name === host).length;
+  const watches = sentinels.some(({ name }) => name === host);
+  return here * serverMiB(memoryMiB) + (watches ? SENTINEL_MIB : 0);
+}
 
 export const SENTINEL_UNIT = "openclaw-fleet-sentinel.service";
 /** Unit of a host's nth server. */
@@ -125,8 +147,7 @@ export function planRedis(context: HostContext, settings: RedisSettings): HostPa
         prepare: prepare ? `${prepare} server` : null,
         start: `${PROGRAM} ${prepare ? `${folder}/redis.conf` : planned}`,
         writes: folder,
-        // Twice for a rewrite of its file beside all that changes meanwhile, and for replicas that copy.
-        memoryMiB: 2 * memoryMiB + 128,
+        memoryMiB: serverMiB(memoryMiB),
       }),
       state: "enabled",
       order: UNIT_ORDER.sessions,
@@ -149,7 +170,7 @@ export function planRedis(context: HostContext, settings: RedisSettings): HostPa
         prepare: `${prepare} sentinel`,
         start: `${PROGRAM} ${folder}/sentinel.conf --sentinel`,
         writes: folder,
-        memoryMiB: 128,
+        memoryMiB: SENTINEL_MIB,
       }),
       state: "enabled",
       order: UNIT_ORDER.sessions + 1,

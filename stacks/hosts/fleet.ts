@@ -108,7 +108,9 @@ export class FleetOnHosts {
       if (!facts) throw new Error(`host ${name} is in no plan`);
       const made = planHost(input, facts);
       const { plan } = input;
-      return { made, needs: hostNeeds(stack, { ...facts, arch }, made, { plan, sizing }) };
+      const redisMemory = input.redisMemoryMiB;
+      const needs = hostNeeds(stack, { ...facts, arch }, made, { plan, sizing, redisMemory });
+      return { made, needs };
     });
     const artifact = new HostArtifact(
       `release-${name}`,

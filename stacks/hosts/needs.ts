@@ -1,8 +1,9 @@
 import { etcdMembers } from "../../components/etcd/plan.ts";
 import type { HostFacts, HostPlan } from "../../components/host/types.ts";
 import { HOST_PORTS } from "../../components/host/types.ts";
-import { WATCH_PORTS } from "../../components/prometheus/catalog.ts";
+import { WATCH_MEMORY_MIB, WATCH_PORTS } from "../../components/prometheus/catalog.ts";
 import { redisLayout } from "../../components/redis/layout.ts";
+import { redisMemoryMiB } from "../../components/redis/plan.ts";
 import { REPLICAS_UNIT } from "../../components/replica-target/plan.ts";
 import type { HostNeeds } from "../../plugin/host/preflight.ts";
 import type { HostArch } from "../../toolchain/host-release.ts";
@@ -12,13 +13,22 @@ import type { HostsPlan } from "./plan.ts";
 /** What only votes and serves sessions, MiB: etcd with 2 GiB of quota used lightly, and a system. */
 const WITNESS_MEMORY_MIB = 512;
 const WITNESS_DATA_MIB = 2_048;
+/** A member of etcd with what a fleet keeps in it, MiB: 53 on hosts that just started, and as much again for its history. */
+const ETCD_MEMORY_MIB = 128;
+
+interface NeedsOf {
+  readonly plan: HostsPlan;
+  readonly sizing: FleetPlan;
+  /** `redis.memoryMiB` of the settings; undefined: as its plan says. */
+  readonly redisMemory?: number | undefined;
+}
 
 /** What a host must be and have before anything is changed there. Pure. */
 export function hostNeeds(
   fleet: string,
   self: HostFacts & { readonly arch: HostArch },
   made: HostPlan,
-  { plan, sizing }: { readonly plan: HostsPlan; readonly sizing: FleetPlan },
+  { plan, sizing, redisMemory }: NeedsOf,
 ): HostNeeds {
   const ports: Record<string, string> = {};
   const take = (port: number, what: string) => {
@@ -56,9 +66,26 @@ export function hostNeeds(
     fleet,
     node: self.name,
     arch: self.arch,
-    memoryMiB: self.witness ? WITNESS_MEMORY_MIB : sizing.node.memoryMiB,
+    memoryMiB: memoryOf(self, { plan, sizing, redisMemory }),
     dataMiB: self.witness ? WITNESS_DATA_MIB : sizing.machine.diskMiB,
     ports,
     units: Object.keys(made.units).sort(),
   };
+}
+
+/**
+ * What the plan puts on a host at once, MiB: after the loss of another one, with Redis full. Never less than the
+ * preset's, which is that of a whole host.
+ */
+function memoryOf({ name, witness }: HostFacts, { plan, sizing, redisMemory }: NeedsOf): number {
+  let beside = 0;
+  if (plan.redis) {
+    const layout = redisLayout(plan.hosts, HOST_PORTS, plan.redis);
+    beside += redisMemoryMiB(layout, name, redisMemory);
+  }
+  if (plan.watching) beside += WATCH_MEMORY_MIB.machine;
+  if (plan.watching === name) beside += WATCH_MEMORY_MIB.watcher;
+  if (witness) return WITNESS_MEMORY_MIB + beside;
+  if (plan.several && etcdMembers(plan.hosts).includes(name)) beside += ETCD_MEMORY_MIB;
+  return Math.max(sizing.node.memoryMiB, sizing.loss.memoryMiBPerNode + beside);
 }

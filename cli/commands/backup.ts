@@ -55,6 +55,9 @@ async function backup(options: { stack: string; json?: boolean }): Promise<void>
 export function register(program: Command): void {
   withJson(withStack(program.command("backup")))
     .summary("wait until everything is in the replicas, and say which moments that are")
-    .addHelpText("after", "\nExamples:\n  ./fleet backup\n  ./fleet backup --stack prod --json")
+    .addHelpText(
+      "after",
+      "\nWho owns what is not in it, and needs no copy to go on. On hosts each member of etcd keeps a snapshot\nan hour of the last day on its own disk: /var/lib/openclaw-fleet-etcd/snapshots\n\nExamples:\n  ./fleet backup\n  ./fleet backup --stack prod --json",
+    )
     .action(backup);
 }

@@ -158,7 +158,15 @@ export interface FleetStatus {
     /** How far its replica is behind; missing where shards are not replicated. */
     replica?: { lagMs: number; unreplicated: boolean };
   }[];
-  store: { kind: string; ok: boolean };
+  store: {
+    kind: string;
+    ok: boolean;
+    /**
+     * Where a majority decides: how many members there are, and how many of them lie on lost nodes.
+     * Missing elsewhere.
+     */
+    voters?: { total: number; lost: number };
+  };
   heldRequests: number;
   /** While shards run an older OpenClaw than a node brings; missing when none does. */
   update?: {

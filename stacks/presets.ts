@@ -1,4 +1,5 @@
 import { ConfigError, type Fault } from "../components/errors.ts";
+import { etcdVoters } from "../components/etcd/plan.ts";
 import type { NodeId } from "../gateway/contract.ts";
 import {
   CAPACITY,
@@ -114,7 +115,10 @@ export function planFleet(
   const shared = sharedShardIds(sharedCount);
   const places = placeAgents(agents, shared, recorded);
   const shards = planShards(agents, shared, places, numbers);
-  const loss = planLoss(preset, nodeCount, shards, numbers, settings.zones);
+  const loss = planLoss(preset, nodeCount, shards, numbers, {
+    zones: settings.zones,
+    voters: voters(settings, nodeCount),
+  });
   const node = {
     memoryMiB:
       settings.sizes?.nodeMemoryMiB ?? Math.max(preset.nodeMemoryMiB, loss.memoryMiBPerNode),
@@ -162,6 +166,12 @@ export function nodeIds(count: number): NodeId[] {
   return Array.from({ length: count }, (_, i) =>
     i < 26 ? String.fromCharCode(97 + i) : `n${i + 1}`,
   );
+}
+
+/** Hosts that decide ownership by majority; 0 where something else does. Witnesses vote as well. */
+function voters({ target, hosts = [] }: SizingSettings, nodes: number): number {
+  const several = target === "hosts" ? Math.max(nodes, hosts.length) : nodes;
+  return (target === "hosts" || target === "ec2") && several > 1 ? etcdVoters(several) : 0;
 }
 
 function withDefaultAgent<T extends AgentToPlace>(agents: readonly T[]): (T | AgentToPlace)[] {

@@ -39,17 +39,22 @@ export function planShards(
   });
 }
 
-/** What stands after the loss of one node (with `zones`: of the fullest zone), and what a node must hold then. */
+/**
+ * What stands after the loss of one node (with `zones`: of the fullest zone), and what a node must hold then.
+ * `voters`: hosts of which a majority must be left to say who owns what; 0: none is needed.
+ */
 export function planLoss(
   preset: Preset,
   nodes: number,
   shards: ShardPlan[],
   numbers: CapacityNumbers,
-  zones?: number,
+  { zones, voters }: { readonly zones?: number | undefined; readonly voters: number },
 ) {
   const nodesLost = zones === undefined ? 1 : Math.ceil(nodes / zones);
   const nodesLeft = nodes - nodesLost;
-  const survives = nodesLeft > 0;
+  const votersLost = zones === undefined ? 1 : Math.ceil(voters / zones);
+  const majorityLeft = voters === 0 || voters - votersLost > voters / 2;
+  const survives = nodesLeft > 0 && majorityLeft;
   const shardsPerNode = Math.ceil(shards.length / Math.max(1, nodesLeft));
   // The largest shards may meet on one node.
   const largest = shards.map((s) => s.memoryMiB).sort((a, b) => b - a);
@@ -61,6 +66,8 @@ export function planLoss(
       : `one zone (${nodesLost} nodes)`;
   const sentence = survives
     ? `${preset.name}: after the loss of ${lost} ${nodesLeft === 1 ? "the other" : `each of the other ${nodesLeft}`} holds up to ${shardsPerNode} ${shardsPerNode === 1 ? "shard" : "shards"} in ${memoryMiBPerNode} MiB`
-    : `${preset.name}: the loss of the only node stops the service until it is back`;
+    : nodesLeft === 0
+      ? `${preset.name}: the loss of the only node stops the service until it is back`
+      : `${preset.name}: the loss of ${nodesLost === 1 ? "the one host that votes" : lost} stops the service until it is back, since no majority is left to say who owns what`;
   return { nodesLost, nodesLeft, shardsPerNode, memoryMiBPerNode, survives, sentence };
 }

@@ -46,12 +46,15 @@ const START_SECONDS = 180;
 /** Where the member of a host keeps everything. */
 export const etcdHome = (paths: HostPaths): string => `${paths.data}-etcd`;
 
+/** How many members a fleet on so many hosts gets. */
+export const etcdVoters = (hosts: number): number => (hosts >= 5 ? 5 : hosts >= 3 ? 3 : 1);
+
 /**
  * Which hosts get a member: an odd number, so that each one counts. Three of three or four, five of more;
  * one of one or two, because two members stop when either does. A witness is there to vote and comes first.
  */
 export function etcdMembers(hosts: readonly HostFacts[]): string[] {
-  const count = hosts.length >= 5 ? 5 : hosts.length >= 3 ? 3 : 1;
+  const count = etcdVoters(hosts.length);
   // A single vote belongs beside a node: a witness alone could only add its own failures.
   const last = count === 1;
   const ranked = [...hosts].sort((a, b) => rank(a, last) - rank(b, last));

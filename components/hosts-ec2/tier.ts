@@ -12,12 +12,17 @@ export function tierHosts(plan: HostsPlan, region: string): Tier {
     count: plan.hosts.length,
     why: `${node.memoryMiB} MiB and ${node.cores} cores a node`,
     survives: !loss.survives
-      ? "no loss of its only host; the state volume stays"
+      ? `${unsurvived(plan.hosts.length, loss.nodesLost)}; the state volume stays`
       : loss.nodesLost === 1
         ? "the loss of one host"
         : `the loss of a zone (${loss.nodesLost} hosts)`,
     costs: prices ? costs(plan, prices) : [],
   };
+}
+
+function unsurvived(hosts: number, lost: number): string {
+  if (hosts === 1) return "no loss of its only host";
+  return lost === 1 ? "no loss of the one host that votes" : `no loss of a zone (${lost} hosts)`;
 }
 
 function costs(plan: HostsPlan, prices: Prices<HostPrice>): CostLine[] {

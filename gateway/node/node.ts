@@ -112,6 +112,7 @@ export class Node {
       node: node.id,
       incarnation,
       storeKind: place.leases.kind,
+      ...(place.leases.kind === "etcd" ? { voters: place.leases.endpoints } : {}),
       clock: bootClock,
       config: () => this.#base.fleet,
       here: (shard) => {

@@ -6,6 +6,7 @@ import type { GatewayPort } from "../openclaw/port.ts";
 import type { Standing } from "../ownership/report.ts";
 import type { FleetView, Route } from "../router/view.ts";
 import { updateStatus } from "./update-plan.ts";
+import { votersOf } from "./voters.ts";
 
 /** What this node itself knows of a shard it looks after. */
 export interface ShardHere {
@@ -19,6 +20,8 @@ export interface FleetViewDeps {
   node: NodeId;
   incarnation: string;
   storeKind: string;
+  /** URLs of the lease store's members, where they decide by majority. @default no majority decides */
+  voters?: readonly string[];
   clock: Clock;
   config: () => FleetConfig;
   here: (shard: ShardId) => ShardHere | undefined;
@@ -206,6 +209,7 @@ export class LiveFleetView implements FleetView {
         seenMsAgo: self ? 0 : Math.max(0, Math.round(now - seenAt)),
       };
     });
+    const voters = votersOf(this.#deps.voters, nodes);
     return {
       fleet: config.fleet,
       nodes,
@@ -238,7 +242,11 @@ export class LiveFleetView implements FleetView {
           ...(report?.replica && !ownerGone ? { replica: report.replica } : {}),
         };
       }),
-      store: { kind: this.#deps.storeKind, ok: this.storeOk() },
+      store: {
+        kind: this.#deps.storeKind,
+        ok: this.storeOk(),
+        ...(voters ? { voters } : {}),
+      },
       heldRequests: this.#heldRequests(),
       ...(update ? { update } : {}),
     };

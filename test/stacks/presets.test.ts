@@ -217,6 +217,15 @@ describe("the loss of a zone", () => {
     );
   });
 
+  test("counts who votes: in one of two zones there are more of them than may be lost", () => {
+    const medium = (zones: number) => planFleet({ target: "ec2", preset: "medium", zones }).loss;
+    expect(medium(3).survives).toBe(true);
+    expect(medium(2)).toMatchObject({ survives: false, nodesLost: 3, nodesLeft: 2 });
+    expect(medium(2).sentence).toContain("the loss of one zone (3 nodes) stops the service");
+    // Kubernetes has its own etcd.
+    expect(planFleet({ target: "eks", preset: "medium", zones: 2 }).loss.survives).toBe(true);
+  });
+
   test("is told in the plan's sentence, with how many nodes go with it", () => {
     const { loss } = planFleet({ target: "ec2", preset: "enterprise", zones: 3 });
     expect(loss.sentence).toContain("the loss of one zone (2 nodes) each of the other 4 holds");

@@ -274,7 +274,12 @@ test("the plan says which failure it survives", () => {
     tierHosts(planHosts(needOf({ loss })), "us-east-1").survives;
   expect(survives({ survives: true, nodesLost: 1 })).toBe("the loss of one host");
   expect(survives({ survives: true, nodesLost: 2 })).toBe("the loss of a zone (2 hosts)");
-  expect(survives({ survives: false, nodesLost: 1 })).toContain("no loss");
+  expect(survives({ survives: false, nodesLost: 1 })).toContain(
+    "no loss of the one host that votes",
+  );
+  expect(survives({ survives: false, nodesLost: 2 })).toContain("no loss of a zone (2 hosts)");
+  const alone = needOf({ nodes: ["a"], loss: { survives: false, nodesLost: 1 } });
+  expect(tierHosts(planHosts(alone), "us-east-1").survives).toContain("no loss of its only host");
 });
 
 test("asks the account for the cores of all hosts", () => {

@@ -8,11 +8,14 @@ test("listed hosts are the nodes, by their names, and a witness is none", () => 
   const plan = planFleet({ target: "hosts", preset: "small", hosts });
   expect(plan.nodes).toEqual(["fra1", "fra2"]);
   expect(plan.notes.join()).not.toContain("majority");
+  expect(plan.loss.survives).toBe(true);
 });
 
 test("two hosts without a witness are told what that costs", () => {
   const plan = planFleet({ target: "hosts", preset: "small", hosts: [host("a"), host("b")] });
   expect(plan.notes.join()).toContain("two nodes have no majority");
+  expect(plan.loss).toMatchObject({ survives: false, nodesLeft: 1 });
+  expect(plan.loss.sentence).toContain("the loss of the one host that votes stops the service");
 });
 
 test("the number of hosts chooses the preset when none is set", () => {

@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { callJson } from "../lib/api.ts";
 import { fleetAccess } from "../lib/fleet.ts";
 import { known } from "../lib/nearest.ts";
-import { duration, withJson, withStack } from "../lib/options.ts";
+import { duration, stackOption, withJson, withStack } from "../lib/options.ts";
 import { result } from "../lib/terminal.ts";
 import { transfer } from "../lib/transfer.ts";
 import { fleetStatus } from "./status.ts";
@@ -69,7 +69,7 @@ async function drain(node: string, options: Options): Promise<void> {
   result(
     Boolean(options.json),
     after,
-    () => `${node} is drained. ./fleet resume ${node} takes it back.`,
+    () => `${node} is drained. ./fleet resume ${node}${stackOption(options.stack)} takes it back.`,
   );
 }
 

@@ -8,7 +8,7 @@ import { CommandFailed, UsageError } from "../lib/errors.ts";
 import { type Answers, firstSettings, keyVariable, splitModel } from "../lib/first-settings.ts";
 import { askFor, environmentOf, OPTION_OF } from "../lib/init-questions.ts";
 import { checked, dollars, RULES, several, whole } from "../lib/init-values.ts";
-import { canAsk, withStack } from "../lib/options.ts";
+import { canAsk, stackOption, withStack } from "../lib/options.ts";
 import { isSample } from "../lib/sample.ts";
 import { asCommandFailed, settingsOf } from "../lib/stack-settings.ts";
 import { say } from "../lib/terminal.ts";
@@ -127,7 +127,7 @@ async function init(given: Options): Promise<void> {
   const makes = planned(stack, content, name);
   writeFileSync(file, keepSecrets(file, content));
   process.stdout.write(`Wrote ${name}: ${makes}.\n`);
-  sayNext(answers, stack === "dev" ? "" : ` --stack ${stack}`);
+  sayNext(answers, stackOption(stack));
 }
 
 function sayNext({ target, models, keyEnv }: Answers, suffix: string): void {

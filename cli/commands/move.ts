@@ -3,9 +3,10 @@ import { callJson } from "../lib/api.ts";
 import { CommandFailed } from "../lib/errors.ts";
 import { fleetAccess } from "../lib/fleet.ts";
 import { known } from "../lib/nearest.ts";
-import { withJson, withStack } from "../lib/options.ts";
+import { stackOption, withJson, withStack } from "../lib/options.ts";
 import { result } from "../lib/terminal.ts";
 import { transfer } from "../lib/transfer.ts";
+import { bringBack } from "../lib/verdict.ts";
 import { fleetStatus } from "./status.ts";
 
 interface Options {
@@ -43,7 +44,9 @@ async function move(shard: string, to: string, options: Options): Promise<void> 
     throw new CommandFailed(
       `${to} cannot take ${shard}: it is ${target?.state}`,
       undefined,
-      target?.state === "maintenance" ? `./fleet resume ${to}` : "./fleet up",
+      target?.state === "maintenance"
+        ? `./fleet resume ${to}${stackOption(options.stack)}`
+        : bringBack(to, options.stack, access.target),
     );
   }
   const owner = before.shards.find((s) => s.id === shard)?.owner;
@@ -72,7 +75,8 @@ async function move(shard: string, to: string, options: Options): Promise<void> 
   result(
     Boolean(options.json),
     after,
-    () => `${shard} is on ${to}, and stays there until ./fleet move ${shard} auto.`,
+    () =>
+      `${shard} is on ${to}, and stays there until ./fleet move ${shard} auto${stackOption(options.stack)}.`,
   );
 }
 

@@ -90,6 +90,15 @@ function unreachable(access: FleetAccess, error: Error): CommandFailed {
   return new CommandFailed(
     `No router of stack ${access.stack} answers at ${[access.endpoint, ...(access.otherFronts ?? [])].join(", ")}`,
     timedOut ? "it accepted the connection and stayed silent" : cause,
-    `./fleet doctor --stack ${access.stack}, then ./fleet up --stack ${access.stack} (it starts what is not running)`,
+    howToFind(access),
   );
+}
+
+/** `up` starts processes on this machine; machines are started by whoever has them. */
+function howToFind({ stack, target }: FleetAccess): string {
+  const doctor = `./fleet doctor --stack ${stack}`;
+  if (target === "hosts") {
+    return `${doctor} looks at each host; docs/operations.md, "A host is lost", says what then`;
+  }
+  return `${doctor}, then ./fleet up --stack ${stack} (it starts what is not running)`;
 }

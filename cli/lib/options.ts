@@ -4,6 +4,9 @@ import { type Command, InvalidArgumentError } from "commander";
 export const withStack = (command: Command): Command =>
   command.option("-s, --stack <name>", "the stack to work on", "dev");
 
+/** How a command's advice names the stack it is about; nothing for the one that commands take by themselves. */
+export const stackOption = (stack: string): string => (stack === "dev" ? "" : ` --stack ${stack}`);
+
 /** `--json`: stdout holds one document with the same facts as the text, and nothing else. */
 export const withJson = (command: Command): Command =>
   command.option("--json", "print one JSON document instead of text");

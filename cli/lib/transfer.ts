@@ -35,7 +35,10 @@ const POLL_MS = 500;
 export async function transfer(plan: Transfer): Promise<FleetStatus> {
   const before = await plan.status();
   const show = (status: FleetStatus) =>
-    renderStatus(status, verdict(status, plan.access.stack), { access: plan.access, wide: false });
+    renderStatus(status, verdict(status, plan.access.stack, plan.access.target), {
+      access: plan.access,
+      wide: false,
+    });
   if (!plan.json) say(show(before));
   for (const line of plan.effect) say(wrap(line, columnsOf(process.stderr), 2));
   if (!plan.yes) {

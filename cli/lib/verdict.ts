@@ -1,5 +1,6 @@
 import { type FleetStatus, SETTINGS_REFUSED } from "../../gateway/contract.ts";
 import { type FleetReadiness, readiness } from "../../gateway/readiness.ts";
+import { stackOption } from "./options.ts";
 
 export interface Verdict {
   level: FleetReadiness["level"];
@@ -9,15 +10,17 @@ export interface Verdict {
   notes: string[];
 }
 
-/** The first line of `status`: what is the case, why, and what it means. Pure. */
-export function verdict(status: FleetStatus, stack: string): Verdict {
+/**
+ * The first line of `status`: what is the case, why, and what it means. Pure. `target`: the stack's, since what
+ * brings a node back depends on what it runs on.
+ */
+export function verdict(status: FleetStatus, stack: string, target = "local"): Verdict {
   const { level, serving, total, causes } = readiness(status);
   const lost = status.nodes.filter((n) => n.state === "lost");
   const resting = status.nodes.filter((n) => n.state === "maintenance");
-  const active = status.nodes.filter((n) => n.state === "active");
-  const suffix = stack === "dev" ? "" : ` --stack ${stack}`;
+  const suffix = stackOption(stack);
   const notes: string[] = [];
-  for (const node of lost) notes.push(`node ${node.id} is lost (./fleet up${suffix})`);
+  for (const { id } of lost) notes.push(`node ${id} is lost (${bringBack(id, stack, target)})`);
   for (const node of resting)
     notes.push(`maintenance on ${node.id} (./fleet resume ${node.id}${suffix})`);
   for (const shard of status.shards.filter((s) => s.state === "failed")) {
@@ -41,19 +44,41 @@ export function verdict(status: FleetStatus, stack: string): Verdict {
   const { update } = status;
   if (update) notes.push(updateNote(update, suffix));
   if (!status.store.ok)
-    notes.push(`the ${status.store.kind} lease store does not answer (./fleet doctor${suffix})`);
+    notes.push(
+      `the ${status.store.kind} lease store does not answer (${lookAtStore(status.store.kind, suffix)})`,
+    );
 
   const what = `${serving} of ${total} shards serving`;
-  const after =
-    active.length > 1
-      ? "one node may be lost"
-      : active.length === 1
-        ? status.nodes.length > 1
-          ? "one more loss stops the service"
-          : "one node: its loss stops the service"
-        : "no node is active";
-  const parts = [...causes.slice(0, 3), what, ...(level === "down" ? [] : [after])];
+  const parts = [...causes.slice(0, 3), what, ...(level === "down" ? [] : [nextLoss(status)])];
   return { level, text: parts.join(", "), notes };
+}
+
+/** What the loss of one more node would mean: somebody must be left to serve, and enough to vote. */
+function nextLoss({ nodes, store }: FleetStatus): string {
+  const active = nodes.filter((n) => n.state === "active").length;
+  if (active === 0) return "no node is active";
+  if (nodes.length === 1) return "one node: its loss stops the service";
+  const { voters } = store;
+  if (active > 1 && (!voters || voters.total - voters.lost - 1 > voters.total / 2)) {
+    return "one node may be lost";
+  }
+  return active > 1 && voters?.total === 1
+    ? "one host alone votes: its loss stops the service"
+    : "one more loss stops the service";
+}
+
+/** What brings a lost node back: processes are started by `up`, machines by whoever has them. */
+export function bringBack(node: string, stack: string, target: string): string {
+  if (target === "hosts") {
+    return `power its host on; docs/operations.md, "A host is lost", also says what to do if ${node} is gone for good`;
+  }
+  const up = `./fleet up${stackOption(stack)}`;
+  return target === "ec2" ? `docs/operations.md, "A machine on EC2 is lost"; ${up}` : up;
+}
+
+function lookAtStore(kind: string, suffix: string): string {
+  if (kind === "etcd") return "journalctl -u openclaw-fleet-etcd on the hosts that vote";
+  return `./fleet logs${suffix} says why`;
 }
 
 function updateNote(update: NonNullable<FleetStatus["update"]>, suffix: string): string {

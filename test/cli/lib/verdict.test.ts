@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { verdict } from "../../../cli/lib/verdict.ts";
+import { bringBack, verdict } from "../../../cli/lib/verdict.ts";
 import type { FleetStatus } from "../../../gateway/contract.ts";
 
 const shard = (more: Partial<FleetStatus["shards"][number]>): FleetStatus["shards"][number] => ({
@@ -24,6 +24,39 @@ const status = (shards: FleetStatus["shards"]): FleetStatus => ({
   heldRequests: 0,
 });
 
+const node = (
+  state: FleetStatus["nodes"][number]["state"],
+  i: number,
+): FleetStatus["nodes"][number] => ({
+  id: `n${i}`,
+  address: `192.0.2.${i}:7000`,
+  pid: 1,
+  state,
+  shards: [],
+  version: "1",
+  memoryBytes: null,
+  seenMsAgo: 0,
+});
+
+test.each([
+  ["three hosts", 3, 0, ["active", "active", "active"], "one node may be lost"],
+  ["a lost one of three", 3, 1, ["active", "active", "lost"], "one more loss stops the service"],
+  ["two and a witness", 3, 0, ["active", "active"], "one node may be lost"],
+  ["two alone", 1, 0, ["active", "active"], "one host alone votes: its loss stops the service"],
+  ["the other of two", 1, 0, ["active", "lost"], "one more loss stops the service"],
+  ["a lost one of five", 5, 1, ["active", "active", "active", "active", "lost"], "may be lost"],
+  ["two of five", 5, 2, ["active", "active", "active", "lost", "lost"], "one more loss stops"],
+  ["one without a vote", 3, 0, ["active", "active", "active", "lost"], "one node may be lost"],
+  ["a voter in maintenance", 3, 0, ["active", "active", "maintenance"], "one node may be lost"],
+] as const)("the next loss by who votes: %s", (_, total, lost, states, said) => {
+  const looked = {
+    ...status([shard({})]),
+    nodes: states.map(node),
+    store: { kind: "etcd", ok: true, voters: { total, lost } },
+  };
+  expect(verdict(looked, "dev").text).toContain(said);
+});
+
 test("settings that are refused are noted with OpenClaw's words, while the shard serves", () => {
   const refused = shard({ reason: 'settings refused: agents.defaults: Unrecognized key: "x"' });
   expect(verdict(status([refused]), "dev").notes).toEqual([
@@ -44,4 +77,21 @@ test("an OpenClaw that is on its way is noted, and one that failed with its word
   ]);
   // People are served all the same.
   expect(failed.level).toBe(level);
+});
+
+test("a lost node is brought back by what it runs on", () => {
+  const looked = { ...status([shard({})]), nodes: [node("active", 0), node("lost", 1)] };
+  const note = (target?: string) => verdict(looked, "x", target).notes.join();
+  expect(note()).toBe("node n1 is lost (./fleet up --stack x)");
+  expect(note("hosts")).toContain('power its host on; docs/operations.md, "A host is lost"');
+  expect(note("hosts")).not.toContain("./fleet up");
+  expect(note("ec2")).toContain('"A machine on EC2 is lost"; ./fleet up --stack x');
+  expect(bringBack("b", "dev", "local")).toBe("./fleet up");
+});
+
+test("a store that does not answer sends nobody in a circle", () => {
+  const looked = { ...status([shard({})]), store: { kind: "etcd", ok: false } };
+  const { notes } = verdict(looked, "x", "hosts");
+  expect(notes.join()).toContain("journalctl -u openclaw-fleet-etcd");
+  expect(notes.join()).not.toContain("doctor");
 });

@@ -6,9 +6,10 @@ import { CommandFailed } from "../lib/errors.ts";
 import { accessAt, type FleetAccess } from "../lib/fleet.ts";
 import { findFleet } from "../lib/fleet-place.ts";
 import { withJson, withStack } from "../lib/options.ts";
-import { renderStatus } from "../lib/status-text.ts";
+import { labelsOf, renderStatus } from "../lib/status-text.ts";
 import { result } from "../lib/terminal.ts";
 import { verdict } from "../lib/verdict.ts";
+import { rawSettings } from "../settings.ts";
 
 interface Options {
   stack: string;
@@ -38,13 +39,15 @@ async function find({ stack, wide = false }: Options): Promise<Look> {
   const place = await findFleet(stack, { showSecrets: true });
   if (place.at === "nowhere") return () => lookInCloud(stack, place.outputs);
   const access = accessAt(stack, place);
+  const labels = labelsOf(rawSettings(stack));
+  const labelled = Object.keys(labels).length > 0 ? { labels } : {};
   return async () => {
     const status = await fleetStatus(access);
-    const judged = verdict(status, stack);
+    const judged = verdict(status, stack, access.target);
     return {
       level: judged.level,
-      document: { ...status, status: judged.level, notes: judged.notes },
-      text: () => renderStatus(status, judged, { access, wide }),
+      document: { ...status, ...labelled, status: judged.level, notes: judged.notes },
+      text: () => renderStatus(status, judged, { access, wide, labels }),
       answered: true,
     };
   };

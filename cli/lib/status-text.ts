@@ -13,9 +13,11 @@ const COLOUR = { ok: "green", degraded: "yellow", down: "red" } as const;
 export function renderStatus(
   status: FleetStatus,
   judged: Verdict,
-  view: { access: FleetAccess; wide: boolean },
+  view: { access: FleetAccess; wide: boolean; labels?: Readonly<Record<string, string>> },
 ): string {
   const { access, wide } = view;
+  const labels = wide ? (view.labels ?? {}) : {};
+  const labelled = Object.keys(labels).length > 0;
   const facts = [status.fleet, access.preset, access.target].filter(Boolean);
   const columns = columnsOf();
   const level = judged.level === "ok" ? "ok" : judged.level.toUpperCase();
@@ -26,7 +28,7 @@ export function renderStatus(
 
   lines.push(
     table(
-      ["NODE", "STATE", "SHARDS", "VERSION", "MEMORY", "SEEN"],
+      ["NODE", "STATE", "SHARDS", "VERSION", "MEMORY", "SEEN", ...(labelled ? ["LABELS"] : [])],
       status.nodes.map((n) => [
         n.id,
         n.state,
@@ -34,6 +36,7 @@ export function renderStatus(
         n.version,
         bytes(n.memoryBytes),
         age(n.seenMsAgo),
+        ...(labelled ? [labels[n.id] ?? "–"] : []),
       ]),
     ),
     "",
@@ -44,6 +47,18 @@ export function renderStatus(
   if (judged.notes.length > 0)
     lines.push("", ...judged.notes.map((note) => wrap(`! ${note}`, columns, 2)));
   return lines.join("\n");
+}
+
+/** What a stack's file says of its hosts in a person's own words, by node; hosts without any are left out. */
+export function labelsOf({ hosts }: Readonly<Record<string, unknown>>): Record<string, string> {
+  const listed = Array.isArray(hosts) ? (hosts as { name?: unknown; labels?: unknown }[]) : [];
+  return Object.fromEntries(
+    listed.flatMap((host) => {
+      const said = Object.entries((host?.labels ?? {}) as object);
+      const text = said.map(([key, value]) => `${key}=${value}`).join(" ");
+      return text === "" ? [] : [[String(host.name), text]];
+    }),
+  );
 }
 
 /** "crashed: signal SIGKILL", without the gateway's last words; `history` and `logs` have those. */

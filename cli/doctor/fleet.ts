@@ -1,17 +1,28 @@
 import type { FleetStatus } from "../../gateway/contract.ts";
 import { callJson } from "../lib/api.ts";
 import { CommandFailed } from "../lib/errors.ts";
-import { fleetAccess } from "../lib/fleet.ts";
+import { type FleetAccess, fleetAccess } from "../lib/fleet.ts";
 import { targetOf } from "../lib/fleet-place.ts";
 import { verdict } from "../lib/verdict.ts";
 import type { Check } from "./check.ts";
 
-/** How the stack's fleet is, by the same judgement as `status`. */
-export async function fleetCheck(stack: string): Promise<Check> {
+/**
+ * How the stack's fleet is, by the same judgement as `status`.
+ * @param find where it is, when somebody has looked already. @default {@link fleetAccess}
+ */
+export async function fleetChecks(
+  stack: string,
+  find: () => Promise<FleetAccess> = () => fleetAccess(stack),
+): Promise<Check[]> {
   const id = "fleet";
   let status: FleetStatus;
+  let target: string;
+  let fix = `./fleet up --stack ${stack}`;
   try {
-    const access = await fleetAccess(stack);
+    const access = await find();
+    target = access.target;
+    // What cannot be reached was brought up once: its hosts are looked at as well.
+    if (target === "hosts") fix = 'what is said of each host; docs/operations.md, "A host is lost"';
     status = await callJson<FleetStatus>(access, "/api/v1/fleet", { as: "admin" });
   } catch (error) {
     const why = reasonOf(error);
@@ -19,9 +30,59 @@ export async function fleetCheck(stack: string): Promise<Check> {
       targetOf(stack) === "local"
         ? `stack ${stack} does not run here`
         : `stack ${stack} has no fleet that answers`;
-    return { id, state: "warn", text, why, fix: `./fleet up --stack ${stack}` };
+    return [{ id, state: "warn", text, why, fix }];
   }
-  return fleetCheckOf(status, stack);
+  return [
+    fleetCheckOf(status, stack, target),
+    storeCheckOf(status),
+    ...replicaChecksOf(status, stack),
+  ];
+}
+
+/** Whether somebody says who owns what, and how many of those who vote may answer. */
+export function storeCheckOf({ store: { kind, ok, voters } }: FleetStatus): Check {
+  const id = "store";
+  const there = voters
+    ? `${kind}, ${voters.total - voters.lost} of ${voters.total} members on hosts that live`
+    : kind;
+  if (ok && !voters?.lost) return { id, state: "ok", text: there };
+  const fix =
+    kind === "etcd"
+      ? "journalctl -u openclaw-fleet-etcd on those hosts"
+      : 'docs/operations.md, "The lease store does not answer"';
+  if (ok) return { id, state: "warn", text: there, fix };
+  return { id, state: "fail", text: `${there}; it does not answer`, fix };
+}
+
+/** Seconds that a replica may be behind; the alert begins there as well. */
+const LAG_SECONDS = 15;
+
+/** What would be lost with a node now; no check where shards have no replica. */
+export function replicaChecksOf({ shards }: FleetStatus, stack: string): Check[] {
+  const id = "replicas";
+  const kept = shards.filter(({ replica }) => replica !== undefined);
+  if (kept.length === 0) return [];
+  const behind = kept.filter(
+    ({ replica }) => replica?.unreplicated || (replica?.lagMs ?? 0) > LAG_SECONDS * 1_000,
+  );
+  if (behind.length === 0) {
+    return [{ id, state: "ok", text: `${kept.length} of ${shards.length} shards, all current` }];
+  }
+  const told = behind.map(({ id, replica }) =>
+    replica?.unreplicated
+      ? `${id} has none`
+      : `${id} is ${Math.round((replica?.lagMs ?? 0) / 1_000)} s behind`,
+  );
+  const fix = `./fleet logs ${behind[0]?.id} --stack ${stack}`;
+  return [
+    {
+      id,
+      state: "warn",
+      text: told.join(", "),
+      why: "what was said meanwhile is on one disk alone",
+      fix,
+    },
+  ];
 }
 
 /** First what failed, then why, where both are known. */
@@ -31,9 +92,9 @@ function reasonOf(error: unknown): string {
   return why ? `${error.message}: ${why}` : error.message;
 }
 
-export function fleetCheckOf(status: FleetStatus, stack: string): Check {
+export function fleetCheckOf(status: FleetStatus, stack: string, target?: string): Check {
   const id = "fleet";
-  const { level, text, notes } = verdict(status, stack);
+  const { level, text, notes } = verdict(status, stack, target);
   if (level === "ok") return { id, state: "ok", text: `ok: ${text}` };
   return {
     id,

@@ -55,6 +55,11 @@ export function judgeHost(survey: HostSurvey, needs: HostNeeds): HostFault[] {
   ];
 }
 
+/** What stands against a host that is part of a fleet already, whose release and ports are its own. */
+export function judgeRunning(survey: HostSurvey): HostFault[] {
+  return [...judgeDisk(survey, { dataMiB: 0 }, true), ...judgeClock(survey)];
+}
+
 /** One message for all faults of a host. */
 export function faultsText(host: string, faults: readonly HostFault[]): string {
   const lines = faults.map(({ what, fix }) => `  - ${what}\n    do: ${fix}`);
@@ -114,7 +119,11 @@ function judgeMemory({ memoryMiB }: HostSurvey, needs: HostNeeds): HostFault[] {
   ];
 }
 
-function judgeDisk({ disks }: HostSurvey, needs: HostNeeds, known: boolean): HostFault[] {
+function judgeDisk(
+  { disks }: HostSurvey,
+  needs: Pick<HostNeeds, "dataMiB">,
+  known: boolean,
+): HostFault[] {
   const wants: Record<string, number> = {
     // On a host of this fleet the data is there, and one release at least.
     [DISK_PATHS[0]]: known ? RELEASES_MIB / 2 : RELEASES_MIB,

@@ -11,7 +11,8 @@ export { type Alert, type RuleGroup, ruleFile, type Severity } from "./types.ts"
 
 /** Every alert rule of a fleet in a cluster, where the chart's own rules watch nodes and stores. */
 export function clusterRules(facts: FleetFacts): RuleGroup[] {
-  return [serviceRules(facts), shardRules(facts, CLUSTER_SCRAPE_SECONDS), volumeRules()];
+  const groups = [serviceRules(facts), shardRules(facts, CLUSTER_SCRAPE_SECONDS), volumeRules()];
+  return groups.map((group) => onStack(facts, group));
 }
 
 /** Every alert rule of a fleet on hosts, where nothing else watches. */
@@ -20,7 +21,7 @@ export function hostsRules(
   hosts: HostsFacts,
   scrapeSeconds: number,
 ): RuleGroup[] {
-  return [
+  const groups = [
     serviceRules(facts),
     shardRules(facts, scrapeSeconds),
     machineRules(),
@@ -28,6 +29,17 @@ export function hostsRules(
     frontRules(),
     ...(hosts.canarySlowSeconds === null ? [] : [canaryRules(hosts.canarySlowSeconds)]),
   ];
+  return groups.map((group) => onStack(facts, group));
+}
+
+/** Who is woken by one of several fleets types what stands there: without its stack that is another fleet. */
+function onStack({ fleet }: FleetFacts, group: RuleGroup): RuleGroup {
+  const alerts = group.alerts.map((alert) =>
+    alert.command.startsWith("./fleet ")
+      ? { ...alert, command: `${alert.command} --stack ${fleet}` }
+      : alert,
+  );
+  return { ...group, alerts };
 }
 
 const CLUSTER_SCRAPE_SECONDS = 30;

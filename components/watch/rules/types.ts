@@ -12,7 +12,7 @@ export interface Alert {
   readonly summary: string;
   /** What people notice. */
   readonly effect: string;
-  /** What to type first. */
+  /** What to type first; of a fleet's own commands without `--stack`, which is added for all of them. */
   readonly command: string;
   /** Heading of docs/operations.md as its anchor. */
   readonly runbook: string;

@@ -169,6 +169,16 @@ test("every alert says cause, effect, first command and a runbook that exists", 
   }
 });
 
+test("every command of the fleet's own names its stack, in all kinds of rules", () => {
+  for (const where of places) {
+    const typed = rulesOf[where].flatMap((group) =>
+      group.alerts.map(({ command }) => command).filter((command) => command.includes("./fleet")),
+    );
+    expect(typed.length).toBeGreaterThan(5);
+    for (const command of typed) expect(command.split(" --stack ")[1]).toBe(facts.fleet);
+  }
+});
+
 test("lag is an alarm only where shards have a replica", () => {
   const names = (replicated: boolean) =>
     clusterRules(plan({ replicated }).facts).flatMap((g) => g.alerts.map((a) => a.name));

@@ -1,7 +1,10 @@
 import { monthlyUsd, type Tier } from "../components/cost.ts";
 import { ConfigError } from "../components/errors.ts";
+import { tellsSomebody } from "../components/watch/receivers.ts";
 import type { AwsFacts } from "./aws/facts.ts";
 import { type AwsPlan, isAwsTarget, planAws } from "./aws/plan.ts";
+import { checkMemory } from "./hosts/checks.ts";
+import { planHosts } from "./hosts/plan.ts";
 import type { AgentPlace } from "./placement.ts";
 import { type FleetPlan, planFleet } from "./presets.ts";
 import type { Settings } from "./settings.ts";
@@ -48,18 +51,30 @@ export function planStack(
     const basis = "The machine is there already.";
     return { ...bare, tiers: [], cost: { monthlyUsd: 0, basis }, notes: [] };
   }
+  // Sizes alone can be planned before there are any.
+  const told = settings.hosts.length === 0 ? [] : untold(settings, fleet);
   const tier = hostTier(fleet, settings.sizes.hostMonthlyUsd);
   if (settings.sizes.hostMonthlyUsd === undefined) {
-    const notes = ["set sizes.hostMonthlyUsd to what one of your hosts costs, to see a sum"];
-    return { ...bare, tiers: [tier], cost: null, notes };
+    const wish = "set sizes.hostMonthlyUsd to what one of your hosts costs, to see a sum";
+    return { ...bare, tiers: [tier], cost: null, notes: [...told, wish] };
   }
   const sum = monthlyUsd(tier.costs);
   return {
     ...bare,
     tiers: [tier],
     cost: { monthlyUsd: sum, basis: "The price of a host is your own; traffic is not in it." },
-    notes: overBudget(settings, sum),
+    notes: [...told, ...overBudget(settings, sum)],
   };
+}
+
+/** Alerts that wake nobody. Throws ConfigError with what cannot be on the hosts as they are listed. */
+function untold(settings: Settings, fleet: FleetPlan): string[] {
+  const { watching } = planHosts(settings, fleet);
+  checkMemory(settings, fleet);
+  if (watching === null || tellsSomebody(settings.monitoring.alerts)) return [];
+  return [
+    `monitoring.alerts names nobody: alerts are seen in Alertmanager on ${watching} only (./fleet docs monitoring)`,
+  ];
 }
 
 /** Existing machines, at the person's own price. */
@@ -71,7 +86,11 @@ function hostTier(fleet: FleetPlan, priceUsd: number | undefined): Tier {
     size: `${gib} GiB, ${fleet.node.cores} cores`,
     count: quantity,
     why: `${fleet.loss.shardsPerNode} shards a node once ${fleet.loss.nodesLost} is lost`,
-    survives: fleet.loss.survives ? "the loss of one host" : "no loss of its host",
+    survives: fleet.loss.survives
+      ? "the loss of one host"
+      : quantity === 1
+        ? "no loss of its host"
+        : "no loss of the one host that votes",
     costs: priceUsd === undefined ? [] : [{ what: "hosts", quantity, unit: "host", priceUsd }],
   };
 }

@@ -2,7 +2,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { ConfigError, type Fault } from "../../components/errors.ts";
-import { planFleet } from "../../stacks/presets.ts";
+import { checkHosts } from "../../stacks/hosts/checks.ts";
+import { planStack } from "../../stacks/plan.ts";
 import { secretAt } from "../../stacks/secrets.ts";
 import { type LoadedSettings, loadSettings, locate, type Settings } from "../../stacks/settings.ts";
 import { parseStackFile, readStackFile } from "../../stacks/stack-file.ts";
@@ -96,7 +97,8 @@ export function asCommandFailed(error: unknown): unknown {
 export function checkSettings(stack: string): void {
   const settings = stackSettings(stack);
   try {
-    planFleet(settings);
+    planStack(stack, settings);
+    if (settings.target === "hosts") checkHosts(settings);
   } catch (error) {
     throw asCommandFailed(locateIn(stack, error));
   }

@@ -189,3 +189,13 @@ test.each([
   expect(stderr.replaceAll(/\s+/g, " ")).toContain(said);
   expect(existsSync(FILE)).toBe(false);
 });
+
+test("what `up` would refuse of hosts is refused before a line is written", () => {
+  const { status, stderr } = init(
+    ...["--target", "hosts", "--host", "root@192.0.2.11", "--preset", "solo"],
+    ...["--environment", "prod"],
+  );
+  expect(status).toBe(1);
+  expect(stderr).toContain("domain is missing");
+  expect(existsSync(FILE)).toBe(false);
+});

@@ -28,6 +28,36 @@ describe("what a stack costs", () => {
   });
 });
 
+describe("hosts that are listed", () => {
+  const three = ["a", "b", "c"].map((name, i) => ({ name, address: `192.0.2.${i + 1}` }));
+  const set = { target: "hosts", preset: "small", hosts: three };
+  const QUIET = "monitoring.alerts names nobody: alerts are seen in Alertmanager on c only";
+
+  test("are refused for what `up` would refuse", () => {
+    expect(() => plan({ ...set, environment: "prod" })).toThrow(/domain is missing/);
+    expect(() => plan({ ...set, sizes: { nodeMemoryMaxMiB: 100 } })).toThrow(/nodeMemoryMaxMiB/);
+    const twice = [...three.slice(1), { name: "d", address: "192.0.2.2" }];
+    expect(() => plan({ ...set, hosts: twice })).toThrow(/as is that of hosts\[0\]/);
+  });
+
+  test("have alerts that somebody should be told of", () => {
+    expect(plan(set).notes.join()).toContain(QUIET);
+    const told = { alerts: { webhook: { url: "https://example.com/hook" } } };
+    expect(plan({ ...set, monitoring: told }).notes.join()).not.toContain("names nobody");
+    expect(plan({ ...set, monitoring: { enabled: false } }).notes.join()).not.toContain("nobody");
+    const alone = { ...set, preset: "solo", hosts: three.slice(0, 1) };
+    expect(plan(alone).notes.join()).not.toContain("names nobody");
+  });
+
+  test("without a majority survive no loss, and nothing in the plan says otherwise", () => {
+    const two = plan({ ...set, hosts: three.slice(0, 2) });
+    expect(two.fleet.loss.survives).toBe(false);
+    expect(two.tiers[0]?.survives).toBe("no loss of the one host that votes");
+    const witness = [...three.slice(0, 2), { ...three[2], witness: true }];
+    expect(plan({ ...set, hosts: witness }).tiers[0]?.survives).toBe("the loss of one host");
+  });
+});
+
 describe("a budget below the plan's cost", () => {
   const dear = {
     target: "hosts",

@@ -5,9 +5,13 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-function said(stack: string, outputs: Readonly<Record<string, unknown>>): string {
+function said(
+  stack: string,
+  outputs: Readonly<Record<string, unknown>>,
+  settings: Readonly<Record<string, unknown>> = {},
+): string {
   const write = vi.spyOn(process.stdout, "write").mockReturnValue(true);
-  announce(stack, outputs);
+  announce(stack, outputs, settings);
   const text = write.mock.calls.map(([part]) => String(part)).join("");
   write.mockRestore();
   return text;
@@ -27,4 +31,19 @@ test("the end of an up says where the fleet is and what to do next, for its stac
 test("where nobody but the fleet vouches for its front, it says what clients need", () => {
   const outputs = { endpoint: ENDPOINT, target: "ec2", caCertificate: "-----BEGIN" };
   expect(said("staging", outputs)).toContain("./fleet output caCertificate --stack staging");
+});
+
+test.each([
+  ["neither domain nor certificate", {}, true],
+  ["a domain", { domain: "chat.example.com" }, false],
+  [
+    "a domain, and the fleet's certificate",
+    { domain: "x.example", front: { certificate: "fleet" } },
+    true,
+  ],
+  ["somebody's own certificate", { front: { certificate: "own" } }, false],
+  ["somebody's own front", { front: { kind: "none" } }, false],
+] as const)("on hosts that is so with %s: %s", (_, settings, needed) => {
+  const outputs = { endpoint: ENDPOINT, target: "hosts", caCertificate: "-----BEGIN" };
+  expect(said("vps", outputs, settings).includes("caCertificate")).toBe(needed);
 });

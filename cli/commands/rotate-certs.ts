@@ -58,7 +58,7 @@ export function register(program: Command): void {
   withWait(withStack(program.command("rotate-certs")))
     .summary("new certificates between the hosts, while the fleet serves (hosts, ec2)")
     .description(
-      "Counts the setting in the stack's file and runs `up`: hosts take the new ones one after another, without a restart. With --authority the authority itself is exchanged, in three such steps; an interrupted exchange goes on where it stands.",
+      "Counts the setting in the stack's file and runs `up`: hosts take the new ones one after another. Nodes, fronts and etcd go on; Redis and Sentinel on the hosts start anew, one host at a time. With --authority the authority itself is exchanged, in three such steps, in which etcd starts anew as well; an interrupted exchange goes on where it stands.",
     )
     .option("--authority", "exchange the fleet's own authority as well")
     .option("-y, --yes", "do not ask before changing things")

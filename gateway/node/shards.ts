@@ -168,6 +168,7 @@ export class NodeShards {
       serving: () =>
         this.host.reports().flatMap(({ shard, state }) => (state === "serving" ? [shard] : [])),
       revision: () => this.state.config.revision,
+      inUse: (releases) => this.#base.shelf.noteInUse(releases),
       update: (shard, release) => this.host.update(shard, release),
       log: logWith,
     });

@@ -17,6 +17,8 @@ export interface UpdatesDeps {
   serving: () => ShardId[];
   /** Of the settings in force. */
   revision: () => string;
+  /** Is told what the fleet's shards run, by the ids of releases, at each look. */
+  inUse: (releases: string[]) => void;
   /** Tries another release on a shard that serves here. */
   update: (shard: ShardId, release: string) => Promise<TrialEnd>;
   log: (level: "info" | "warn" | "error", msg: string, fields?: Record<string, unknown>) => void;
@@ -66,6 +68,7 @@ export class Updates {
     const { node, release, turn, view: seen, shards, serving, revision, update, log } = this.#deps;
     const view = seen();
     if (!view) return LOOK_MS;
+    this.#deps.inUse(shards().flatMap((id) => view.leases[id]?.release ?? []));
     const facts = { view, shards: shards(), revision: revision(), node, release };
     const shard = nextUpdate({ ...facts, serving: serving() });
     if (shard === null) return LOOK_MS;

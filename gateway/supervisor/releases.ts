@@ -11,6 +11,12 @@ import type { Release } from "../config.ts";
 import type { Lease } from "../leases/store.ts";
 import { FAILED_NODES, parseFailure } from "../ownership/failure.ts";
 
+/**
+ * Below a node's data directory: versions of OpenClaw that the fleet's shards run, one a line. Whoever clears releases
+ * away on a host leaves one of each (docs/decisions/246-what-shards-run-stays.md).
+ */
+export const IN_USE_FILE = "releases/in-use";
+
 /** OpenClaw's version in a release's id: `2026.9.6+1a2b3c4d` → `2026.9.6`. */
 export const openclawOf = (release: string): string => release.split("+")[0] ?? "";
 
@@ -58,20 +64,30 @@ export function releaseFor(
  */
 export class ReleaseShelf {
   readonly #dir: string;
+  readonly #inUse: string;
   #own: Release | null = null;
+  /** As it was noted last. */
+  #inUseText = "";
 
   constructor(dataDir: string) {
     this.#dir = join(dataDir, "releases");
+    this.#inUse = join(dataDir, IN_USE_FILE);
   }
 
   /** Notes what this node starts shards with. */
   put(release: Release): void {
     this.#own = release;
     mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
-    const path = this.#path(release.id);
-    const staged = `${path}.${process.pid}`;
-    writeFileSync(staged, `${JSON.stringify(release, null, 2)}\n`, { mode: 0o600 });
-    renameSync(staged, path);
+    replaceFile(this.#path(release.id), `${JSON.stringify(release, null, 2)}\n`);
+  }
+
+  /** Notes what the fleet's shards run, on whatever node: releases by id. */
+  noteInUse(releases: readonly string[]): void {
+    const versions = [...new Set(releases.map(openclawOf))].sort();
+    const text = versions.map((version) => `${version}\n`).join("");
+    if (text === this.#inUseText || versions.length === 0) return;
+    replaceFile(this.#inUse, text);
+    this.#inUseText = text;
   }
 
   /**
@@ -111,6 +127,12 @@ export class ReleaseShelf {
   #path(id: string): string {
     return join(this.#dir, `${id.replace(/[^A-Za-z0-9.+-]/g, "_")}.json`);
   }
+}
+
+function replaceFile(path: string, text: string): void {
+  const staged = `${path}.${process.pid}`;
+  writeFileSync(staged, text, { mode: 0o600 });
+  renameSync(staged, path);
 }
 
 /** Of the package in a folder; null when there is none. */

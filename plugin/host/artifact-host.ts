@@ -1,5 +1,6 @@
 import { createReadStream } from "node:fs";
 import { HOST_PATHS } from "../../components/host/types.ts";
+import { IN_USE_FILE } from "../../gateway/supervisor/releases.ts";
 import { type HostPart, SHAPE } from "../../toolchain/host-part.ts";
 import type { ExecOptions, ExecResult, HostShell } from "./shell.ts";
 
@@ -71,9 +72,13 @@ export class HostReleases {
     return part.bytes - there;
   }
 
-  /** Removes every release but these, and what is neither running nor named by a unit. Returns what it removed. */
+  /**
+   * Removes every release but these, those that run here or are named by a unit, and one with each OpenClaw that a
+   * shard of the fleet runs. Returns what it removed.
+   */
   async prune(keep: readonly string[]): Promise<string[]> {
-    const { stdout } = await this.#run(PRUNE, [HOST_PATHS.releases, INCOMING, ...keep]);
+    const inUse = `${HOST_PATHS.data}/${IN_USE_FILE}`;
+    const { stdout } = await this.#run(PRUNE, [HOST_PATHS.releases, INCOMING, inUse, ...keep]);
     return stdout.split("\n").filter(Boolean);
   }
 
@@ -176,9 +181,23 @@ rm -rf "$2"
 mv "$1" "$2"
 sync -f "$2"`;
 
-/** In use: a process runs a program of it, or a unit names it. */
-const PRUNE = `releases=$1 incoming=$2
-shift 2
+/**
+ * In use: a process runs a program of it, or a unit names it. A shard's next owner needs the OpenClaw that the shard
+ * runs; where none that stays has that one (`<version>-<digest>`), the newest that has it stays.
+ */
+const PRUNE = `releases=$1 incoming=$2 used=$3
+shift 3
+if test -f "$used"; then
+  while read -r version; do
+    for kept in "$@"; do test "\${kept%-*}" != "$version" || continue 2; done
+    for name in $(ls -1t "$releases"); do
+      test "\${name%-*}" = "$version" || continue
+      case $name in *.partial) continue ;; esac
+      set -- "$@" "$name"
+      break
+    done
+  done < "$used"
+fi
 for release in "$releases"/*; do
   test -d "$release" || continue
   name=\${release##*/}

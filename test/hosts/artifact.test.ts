@@ -120,6 +120,24 @@ describe.skipIf(whyNoHosts() !== null || !hasItsTurn("artifact"))("a release on 
     expect(await listing("a")).toEqual(["2-bbb", "3-ccc"]);
   });
 
+  test("one with the OpenClaw that a shard runs stays, the newest of them", async () => {
+    const host = lab.host("a");
+    const file = "/var/lib/openclaw-fleet/releases/in-use";
+    const made = ["9.0.0-1", "9.0.0-2", "9.0.0-3.partial", "8.0.0-1", "9.0.0-4-1"];
+    await host.run(`mkdir -p $(dirname ${file}) && printf '9.0.0\\n3\\n' > ${file}`);
+    for (const name of made) await host.run(`mkdir -p ${RELEASES}/${name} && sleep 0.01`);
+    const shell = open(lab.connection("a"));
+    try {
+      // Of 3 one is kept anyway.
+      const gone = await new HostReleases(shell).prune(["3-ccc", "2-bbb"]);
+      expect(gone.sort()).toEqual(made.filter((name) => name !== "9.0.0-2").sort());
+      await host.run(`rm ${file}`);
+      expect(await new HostReleases(shell).prune(["3-ccc", "2-bbb"])).toEqual(["9.0.0-2"]);
+    } finally {
+      await shell.close();
+    }
+  });
+
   test("one that a unit still names is not removed", async () => {
     const host = lab.host("a");
     const unit = "/etc/systemd/system/old.service";

@@ -1,11 +1,16 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Release } from "../../../gateway/config.ts";
 import type { Lease } from "../../../gateway/leases/store.ts";
 import { failureReason } from "../../../gateway/ownership/failure.ts";
-import { olderOpenClaw, ReleaseShelf, releaseFor } from "../../../gateway/supervisor/releases.ts";
+import {
+  IN_USE_FILE,
+  olderOpenClaw,
+  ReleaseShelf,
+  releaseFor,
+} from "../../../gateway/supervisor/releases.ts";
 
 const lease = (owner: string | null, release: string | null, failedOn: string[] = []): Lease => ({
   shard: "s1",
@@ -103,5 +108,20 @@ describe("the shelf of releases", () => {
     const made = shelf("data", own);
     expect(made.find("2026.9.6+dddd")).toEqual({ ...other, id: "2026.9.6+dddd" });
     expect(made.find("2026.8.1+cccc")).toBeNull();
+  });
+
+  test("what shards run is noted as versions, again only when it is another, and never as nothing", () => {
+    const made = shelf("data", unpacked("own", "2026.10.0", "bbbb"));
+    const file = join(dir, "data", IN_USE_FILE);
+    made.noteInUse([]);
+    expect(existsSync(file)).toBe(false);
+    made.noteInUse(["2026.10.0+a", "2026.9.6+a", "2026.9.6+b"]);
+    expect(readFileSync(file, "utf8")).toBe("2026.10.0\n2026.9.6\n");
+    rmSync(file);
+    made.noteInUse(["2026.9.6+c", "2026.10.0+a"]);
+    made.noteInUse([]);
+    expect(existsSync(file)).toBe(false);
+    made.noteInUse(["2026.10.0+a"]);
+    expect(readFileSync(file, "utf8")).toBe("2026.10.0\n");
   });
 });

@@ -47,7 +47,9 @@ describe.each(guides.map((each) => [each.file, each] as const))("%s", (_, { text
 
   test("names settings that exist", () => {
     const known = new Set(settingDocs().map(({ path }) => path.replaceAll("[]", "")));
-    for (const [whole, path = ""] of text.matchAll(/openclaw-fleet:([a-z][A-Za-z.]*[A-Za-z])/g)) {
+    for (const [whole, path = ""] of text.matchAll(
+      /openclaw-fleet:([a-z][A-Za-z0-9.]*[A-Za-z0-9])/g,
+    )) {
       const open = ["openclaw", "models.providers"].some(
         (p) => path === p || path.startsWith(`${p}.`),
       );

@@ -129,6 +129,20 @@ describe("another node", () => {
     expect(aside()).toEqual([]);
   });
 
+  it("goes on from the replica where all hosts are new, and no lease tells of an owner", async () => {
+    const a = await serve("a", 4, null, 0);
+    a.writer.write(1);
+    await replicatedRows(a.state, 2);
+    await a.state.abandon("s1");
+    a.writer.close();
+
+    const seen = await node("new").highestEpoch("s1");
+    expect(seen).toBe(4);
+    const b = await serve("new", seen + 1, null, 0);
+    expect(b.opened).toMatchObject({ from: "replica", lost: null });
+    expect(rowsIn(b.opened.stateDir)).toEqual([1]);
+  });
+
   it("reports what was published and had not been replicated", async () => {
     const a = await serve("a", 1);
     a.writer.write(1);

@@ -46,6 +46,8 @@ interface Opened extends TrialState {
   /** Cage of the owner before, to be emptied first; null when none was recorded. */
   oldCage: string | null;
   known: Known;
+  /** Release that is tried with its start; null: it starts with what ran, or did. */
+  tries: string | null;
 }
 
 /** What is to take the place of a shard's state, at its next start. */
@@ -106,8 +108,16 @@ export class ShardHost {
     return this.#deps.state.highestEpoch(shard);
   }
 
-  /** Writes the new epoch beside the state, synced, before anything is done under it. */
-  async opened(shard: ShardId, epoch: number, known: Known): Promise<void> {
+  /**
+   * Writes the new epoch beside the state, synced, before anything is done under it.
+   * @param tries another release, to be tried with the start. @default none
+   */
+  async opened(
+    shard: ShardId,
+    epoch: number,
+    known: Known,
+    tries: string | null = null,
+  ): Promise<void> {
     const { state, replica, fleet, node, incarnation, bootId } = this.#deps;
     const before = await state.marker(shard);
     this.runner(shard).note("restore");
@@ -117,7 +127,8 @@ export class ShardHost {
     // A restore may take longer than the lease lasts: it follows with the start.
     const { stateDir } = await (replica ? replica.claim(marker) : state.open(marker));
     const { release } = known;
-    this.#opened.set(shard, { epoch, release, stateDir, broughtHere: false, oldCage, known });
+    const fresh = { epoch, release, stateDir, broughtHere: false };
+    this.#opened.set(shard, { ...fresh, oldCage, known, tries });
   }
 
   /** Ends what earlier owners left on this machine, whoever started it. */
@@ -131,14 +142,24 @@ export class ShardHost {
 
   start(shard: ShardId, epoch: number): void {
     if (this.#isOver(shard, epoch)) return;
-    const { replica, incarnation } = this.#deps;
+    const { replica } = this.#deps;
     if (replica) void this.#restore(replica, shard, epoch);
-    else this.runner(shard).start(epoch, incarnation);
+    else this.#begin(shard, epoch);
+  }
+
+  #begin(shard: ShardId, epoch: number): void {
+    const opened = this.#opened.get(shard);
+    if (opened?.epoch === epoch && opened.tries !== null) {
+      const { tries } = opened;
+      opened.tries = null;
+      void this.#trials.beginWithStart(shard, opened, tries);
+    }
+    this.runner(shard).start(epoch, this.#deps.incarnation);
   }
 
   /** Brings the newest state here, then starts. What cannot be had here, another node may have. */
   async #restore(replica: ReplicaPort, shard: ShardId, epoch: number): Promise<void> {
-    const { log, remember, historyLost, incarnation } = this.#deps;
+    const { log, remember, historyLost } = this.#deps;
     const opened = this.#opened.get(shard);
     if (!opened) return;
     try {
@@ -153,7 +174,7 @@ export class ShardHost {
       if (lost) historyLost?.(shard, epoch, lost);
       // Before anything of it is replicated.
       await this.#trials.recover(shard, opened, this.#wanted(shard, opened));
-      this.runner(shard).start(epoch, incarnation);
+      this.#begin(shard, epoch);
     } catch (error) {
       if (this.#isOver(shard, epoch)) return;
       const reason = (error as Error).message;

@@ -7,8 +7,8 @@ import type { OwnershipState, Self } from "../ownership/state.ts";
 import type { OwnershipEffect, OwnershipEvent } from "../ownership/types.ts";
 import type { RunnerEvent } from "../shard/types.ts";
 import type { LeasePort } from "./leases.ts";
-import { releaseFor } from "./releases.ts";
 import type { ShardHost } from "./shard-host.ts";
+import { startFor } from "./update-plan.ts";
 
 export interface SupervisorDeps {
   self: Self;
@@ -197,7 +197,7 @@ export class Supervisor {
     const epoch = 1 + Math.max(effect.epochAbove, known);
     const previous = this.#state.view?.leases[shard];
     const silentSince = this.#state.leaseWatch[shard]?.since;
-    const release = releaseFor(previous, this.#deps.release, this.#deps.hasRelease);
+    const { release, tries } = startFor(previous, this.#deps.release, this.#deps.hasRelease);
     let got: Awaited<ReturnType<LeasePort["acquire"]>>;
     host.note(shard, "acquire");
     this.#arriving.set(shard, epoch);
@@ -228,7 +228,7 @@ export class Supervisor {
       const { position: published } = got.lease;
       // Without a row in a store that may have lost some, nobody knows; 0 would mean that there never was an owner.
       const before = expected?.epoch ?? (this.#state.view?.pristine ? 0 : UNKNOWN_EPOCH);
-      await host.opened(shard, epoch, { before, published, release });
+      await host.opened(shard, epoch, { before, published, release }, tries);
     } catch (error) {
       // The epoch is not on disk, so it must never be used; the lease runs out.
       this.#arriving.delete(shard);

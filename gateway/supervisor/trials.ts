@@ -78,6 +78,14 @@ export class Trials {
     if (this.#trials.has(shard)) {
       return Promise.resolve({ end: "called off", why: `${shard} is on trial already` });
     }
+    const end = this.beginWithStart(shard, state, to);
+    this.#deps.runner(shard).restart(`OpenClaw ${words(to)} is tried`);
+    return end;
+  }
+
+  /** Begins one on a shard that nothing runs of, right before its start. */
+  beginWithStart(shard: ShardId, state: TrialState, to: string): Promise<TrialEnd> {
+    this.drop(shard);
     const { promise, resolve } = Promise.withResolvers<TrialEnd>();
     const from = state.release;
     const end = (how: TrialEnd) => {
@@ -87,7 +95,6 @@ export class Trials {
     const trial = { state, from, to, ends: 0, failed: null, decided: null, end };
     this.#trials.set(shard, { ...trial, phase: "asked" });
     this.#deps.remember("updating", shard, `${words(from)} → ${words(to)}`);
-    this.#deps.runner(shard).restart(`OpenClaw ${words(to)} is tried`);
     return promise;
   }
 
@@ -110,6 +117,8 @@ export class Trials {
   async #keep(shard: ShardId, trial: Trial, wanted: () => boolean): Promise<string> {
     const { state, from, to } = trial;
     try {
+      // With its start, an owner before may have left one undecided.
+      await this.recover(shard, state, wanted);
       await this.#deps.replica?.hold(shard, state.epoch, to);
       await keepState(state.stateDir, { from, to, epoch: state.epoch }, wanted);
     } catch (error) {

@@ -1,6 +1,6 @@
 import type { FleetStatus, NodeId, ShardId } from "../contract.ts";
 import type { Lease, StoreView } from "../leases/store.ts";
-import { olderOpenClaw, openclawOf } from "./releases.ts";
+import { olderOpenClaw, openclawOf, releaseFor } from "./releases.ts";
 import { UPDATE_LEASE } from "./turn-taking.ts";
 
 /** A shard on which another OpenClaw failed, as the reason of {@link UPDATE_LEASE}: it stops the update everywhere. */
@@ -55,6 +55,23 @@ function behind({ view, shards }: Facts, release: string): Lease[] {
   return shards
     .flatMap((shard) => view.leases[shard] ?? [])
     .filter((lease) => lease.release !== null && olderOpenClaw(lease.release, release));
+}
+
+/**
+ * What a taker starts a shard with, as {@link releaseFor} says it. A newer OpenClaw for one that has failed everywhere
+ * is tried first, with the state from before beside it: what failed may have been anything, and the state would be
+ * migrated for good.
+ * @param has whether a release is on this machine
+ */
+export function startFor(
+  previous: Lease | undefined,
+  own: string,
+  has: (release: string) => boolean,
+): { release: string; tries: string | null } {
+  const release = releaseFor(previous, own, has);
+  const ran = previous?.release ?? null;
+  if (ran === null || !olderOpenClaw(ran, release) || !has(ran)) return { release, tries: null };
+  return { release: ran, tries: release };
 }
 
 /**

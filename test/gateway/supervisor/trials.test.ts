@@ -199,6 +199,27 @@ test("what somebody else has now is left as it is", async () => {
   expect(world.beside).toEqual(["before-update", "update.json"]);
 });
 
+test("a shard that nothing runs of is tried with its start, the state from before beside it", async () => {
+  const end = world.trials.beginWithStart("s1", world.state, NEW);
+  expect(await world.prepare()).toBe(NEW);
+  world.write("new");
+  expect(world.heard({ type: "gave-up", epoch: 3, reason: "exit code 78" })).toBe(true);
+  expect(await world.prepare()).toBe(OLD);
+  expect(await end).toMatchObject({ end: "refused" });
+  expect(world.note).toBe("old");
+  expect(world.did).toEqual(["updating", `hold ${NEW}`, "again", `hold ${OLD}`, "update refused"]);
+});
+
+test("what an owner before left undecided goes back before the next one is tried", async () => {
+  const { stateDir } = world.state;
+  await keepState(stateDir, { from: OLD, to: NEW, epoch: 2 }, mine);
+  world.write("half done");
+  void world.trials.beginWithStart("s1", world.state, NEW);
+  expect(await world.prepare()).toBe(NEW);
+  expect(world.note).toBe("old");
+  expect(readFileSync(join(world.folder, "before-update/note"), "utf8")).toBe("old");
+});
+
 test("a decision that the lease may not have heard of shows it to nobody", async () => {
   await world.begin();
   world.lost = true;

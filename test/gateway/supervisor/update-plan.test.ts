@@ -1,11 +1,13 @@
 import { describe, expect, test } from "vitest";
 import type { StoreView } from "../../../gateway/leases/store.ts";
+import { failureReason } from "../../../gateway/ownership/failure.ts";
 import { UPDATE_LEASE } from "../../../gateway/supervisor/turn-taking.ts";
 import {
   nextUpdate,
   parseRefusal,
   type Refusal,
   refusalReason,
+  startFor,
   updateStatus,
 } from "../../../gateway/supervisor/update-plan.ts";
 import { nodeRecord } from "../../contracts/lease-fixtures.ts";
@@ -123,4 +125,36 @@ test("a refusal is read as it was written, cut; anything else is none", () => {
   for (const text of [null, undefined, "updated s1", "refused {", 'refused {"to":1}']) {
     expect(parseRefusal(text)).toBeNull();
   }
+});
+
+describe("what a taker starts, and tries first", () => {
+  const [old, newer] = ["1.0.0+x", "2.0.0+x"];
+  const failedOn = (...nodes: string[]) =>
+    failureReason({ nodes, revision: "r", pin: null, why: "it is broken" });
+  const here = () => true;
+  test.each([
+    ["what moved", lease("s1", null, old), here, { release: old, tries: null }],
+    ["one failure", lease("s1", null, old, failedOn("a")), here, { release: old, tries: null }],
+    [
+      "failed on two nodes: the newer one on trial",
+      lease("s1", null, old, failedOn("a", "b")),
+      here,
+      { release: old, tries: newer },
+    ],
+    [
+      "nothing here to go back to",
+      lease("s1", null, old, failedOn("a", "b")),
+      () => false,
+      { release: newer, tries: null },
+    ],
+    [
+      "the same OpenClaw of another build",
+      lease("s1", null, "2.0.0+w", failedOn("a", "b")),
+      here,
+      { release: newer, tries: null },
+    ],
+    ["never ran", undefined, here, { release: newer, tries: null }],
+  ])("%s", (_, previous, has, expected) => {
+    expect(startFor(previous, newer, has)).toEqual(expected);
+  });
 });

@@ -51,6 +51,11 @@ export class Limiter {
     return !caller.admin && this.#deps.limits() !== undefined;
   }
 
+  /** True where the tokens of this caller's answers count: they have to be known then. */
+  countsTokensOf(caller: Caller): boolean {
+    return !caller.admin && this.#deps.limits()?.perToken?.tokensPerMinute !== undefined;
+  }
+
   /** Throws `rate_limited`, having counted nothing. */
   async admit(caller: Caller, agent: string): Promise<void> {
     const wants = caller.admin ? [] : this.#wants(caller.tokenId, agent);

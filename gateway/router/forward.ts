@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders, ServerResponse } from "node:http";
 import { endpoint } from "../address.ts";
 import { HEADER, LEASE, type NodeId, type ShardId } from "../contract.ts";
+import { HiddenUsage } from "../limits/hidden-usage.ts";
 import { UsageTail } from "../limits/usage-tail.ts";
 import { ClientGone, errorBody, RouterError } from "./errors.ts";
 import type { Gate, LiveRoute, Slot } from "./gate.ts";
@@ -25,6 +26,8 @@ export interface Outgoing {
   requestId: string;
   /** Told the model tokens that a whole answer says it used. */
   onTokens?: (tokens: number) => void;
+  /** A stream says its tokens for `onTokens` alone; the client did not ask. @default false */
+  hideUsage?: boolean;
 }
 
 export interface ForwardDeps {
@@ -185,6 +188,7 @@ class Relay {
   #stream = false;
   #begun = false;
   readonly #usage: UsageTail | null;
+  readonly #hidden: HiddenUsage | null;
 
   constructor(
     res: ServerResponse,
@@ -203,6 +207,7 @@ class Relay {
     this.#reached = reached;
     this.#watch = watch;
     this.#usage = outgoing.onTokens ? new UsageTail() : null;
+    this.#hidden = outgoing.hideUsage ? new HiddenUsage() : null;
   }
 
   onSent(): void {
@@ -239,7 +244,8 @@ class Relay {
     if (this.#refusedAfterMs !== null || this.#res.destroyed) return true;
     this.#watch?.heard();
     this.#usage?.push(chunk);
-    if (this.#res.write(chunk)) return true;
+    const shown = this.#stream && this.#hidden ? this.#hidden.push(chunk) : chunk;
+    if (shown.length === 0 || this.#res.write(shown)) return true;
     this.#watch?.hold(true);
     onceDrained(this.#res, () => {
       this.#watch?.hold(false);
@@ -258,7 +264,7 @@ class Relay {
             afterMs: this.#refusedAfterMs,
           };
         }
-        this.#res.end();
+        this.#res.end(this.#hidden?.rest());
         if (this.#usage) this.#outgoing.onTokens?.(this.#usage.tokens());
         return { next: "done" };
       case "unreached": {

@@ -32,6 +32,8 @@ export async function handleOpenai(ctx: RequestContext): Promise<void> {
   if (conversation) res.setHeader(HEADER.session, named.session);
   res.setHeader(HEADER.shard, shard);
   const session = conversation ? named.session : null;
+  const options = usageOptions(target.pattern, fields);
+  const hideUsage = options !== null && router.limiter.countsTokensOf(caller);
   await forward(
     { ...router.turns },
     {
@@ -45,11 +47,12 @@ export async function handleOpenai(ctx: RequestContext): Promise<void> {
         caller.admin,
         ctx.requestId,
       ),
-      body: raw && rewriteModel(raw, fields, agent.name),
+      body: raw && rewritten(raw, fields, agent.name, hideUsage ? options : null),
       gatewayToken: true,
       waitMs: HOLD.requestMs,
       requestId: ctx.requestId,
       onTokens: (tokens) => void router.limiter.spentBy(caller, tokens),
+      hideUsage,
     },
     res,
     ctx.gone,
@@ -129,10 +132,29 @@ function refuseAdminHeaders(ctx: RequestContext, caller: Caller): void {
   }
 }
 
-function rewriteModel(raw: Buffer, fields: Record<string, unknown>, agent: string): Buffer {
+/** With what a stream of chat completions says its tokens; null: it says them without, or is none. */
+function usageOptions(
+  path: string,
+  { stream, stream_options: given }: Record<string, unknown>,
+): object | null {
+  if (path !== "/v1/chat/completions" || stream !== true) return null;
+  const options = given ?? {};
+  // What is no object is refused by OpenClaw, in its own words.
+  if (typeof options !== "object" || Array.isArray(options)) return null;
+  if ("include_usage" in options && options.include_usage !== false) return null;
+  return { ...options, include_usage: true };
+}
+
+function rewritten(
+  raw: Buffer,
+  fields: Record<string, unknown>,
+  agent: string,
+  options: object | null,
+): Buffer {
   const model = `openclaw/${agent}`;
-  if (fields.model === model) return raw;
-  return Buffer.from(JSON.stringify({ ...fields, model }));
+  if (fields.model === model && options === null) return raw;
+  const more = options === null ? {} : { stream_options: options };
+  return Buffer.from(JSON.stringify({ ...fields, model, ...more }));
 }
 
 function hasBody(ctx: RequestContext): boolean {

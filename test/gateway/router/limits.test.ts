@@ -80,6 +80,32 @@ test("tokens of the OpenAI-compatible API count too", async () => {
   expect((await one()).status).toBe(429);
 });
 
+test("a stream's tokens count though its client did not ask for them, who gets none of it", async () => {
+  const port = await fleet({ perToken: { tokensPerMinute: 10 } });
+  const sent: unknown[] = [];
+  const event = (value: object) => `data: ${JSON.stringify(value)}\n\n`;
+  const text = event({ choices: [{ delta: { content: "hi" } }] });
+  const usage = event({ choices: [], usage: { prompt_tokens: 30, completion_tokens: 1 } });
+  await world.fleet.own("s1", "a", {
+    http: (_req, res, body) => {
+      sent.push(JSON.parse(body).stream_options);
+      res.writeHead(200, { "content-type": "text/event-stream" });
+      res.end(`${text}${usage}data: [DONE]\n\n`);
+    },
+  });
+  const one = (more: object, token: string) => {
+    const body = { model: "openclaw/helper", user: "x", messages: [], stream: true, ...more };
+    return ask(port, "/v1/chat/completions", { body, token });
+  };
+  const asked = await one({ stream_options: { include_usage: true } }, OTHER_TOKEN);
+  expect(asked.text).toBe(`${text}${usage}data: [DONE]\n\n`);
+  const silent = await one({ stream_options: { x: 1 } }, CLIENT_TOKEN);
+  expect([silent.status, silent.text]).toEqual([200, `${text}data: [DONE]\n\n`]);
+  expect((await one({}, CLIENT_TOKEN)).status).toBe(429);
+  await one({}, ADMIN_TOKEN);
+  expect(sent).toEqual([{ include_usage: true }, { x: 1, include_usage: true }, undefined]);
+});
+
 test("an agent's tokens count wherever they were used", async () => {
   const port = await fleet({ perAgent: { tokensPerMinute: 100 } });
   const gateway = await world.fleet.own("s1", "a");

@@ -5,7 +5,7 @@ import type { RequestContext } from "../router/context.ts";
 import type { RouterDeps } from "../router/deps.ts";
 import { RouterError, sendJson } from "../router/errors.ts";
 import { FleetCommandError, type StateControl } from "../router/view.ts";
-import type { Replacement } from "../supervisor/shard-host.ts";
+import type { Replacement } from "../supervisor/replacements.ts";
 
 const MAX_BODY = 64 * 1024;
 /** The owner answers as soon as it has begun. Listing the moments of a shard comes before. */

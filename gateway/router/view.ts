@@ -2,7 +2,7 @@ import type { AgentConfig, FleetConfig } from "../config.ts";
 import type { FleetStatus, NodeId, ShardId } from "../contract.ts";
 import type { GatewayPort } from "../openclaw/port.ts";
 import type { DrillResult, PointInTime } from "../replication/thread-protocol.ts";
-import type { Replacement } from "../supervisor/shard-host.ts";
+import type { Replacement } from "../supervisor/replacements.ts";
 
 /** Where a shard is, as this node knows it now. */
 export type Route =

@@ -1,16 +1,15 @@
-import { rename } from "node:fs/promises";
-import { dirname, join } from "node:path";
 import { bootClock, type Clock } from "../clock.ts";
 import type { Release, ShardConfig } from "../config.ts";
 import { DRAIN, type NodeId, type ShardId } from "../contract.ts";
 import type { KeeperPort } from "../keeper/port.ts";
-import { copyState } from "../replication/adopt.ts";
 import type { HistoryLost } from "../replication/manifest.ts";
-import { type GoBack, isUnreplicated, type Known, type ReplicaPort } from "../replication/port.ts";
+import type { Known, ReplicaPort } from "../replication/port.ts";
 import type { Launch, Runner, RunnerEvent, RunnerReport } from "../shard/types.ts";
 import type { StateStore } from "../state/store.ts";
 import { clearProcessesOn } from "./processes.ts";
 import type { ReleaseShelf } from "./releases.ts";
+import { type Replacement, Replacements, wordsOf } from "./replacements.ts";
+import { ReplicaWait } from "./replica-wait.ts";
 import { type TrialDeps, type TrialEnd, type TrialState, Trials } from "./trials.ts";
 
 export interface ShardHostDeps {
@@ -50,12 +49,6 @@ interface Opened extends TrialState {
   tries: string | null;
 }
 
-/** What is to take the place of a shard's state, at its next start. */
-export type Replacement = ({ kind: "moment" } & GoBack) | { kind: "directory"; path: string };
-
-/** Pause between two looks at whether a replica has caught up, ms. */
-const LOOK_EVERY_MS = 500;
-
 /** The shards' processes and state directories on this node, by the supervisor's effects. */
 export class ShardHost {
   readonly #deps: ShardHostDeps;
@@ -63,14 +56,15 @@ export class ShardHost {
   readonly #opened = new Map<ShardId, Opened>();
   /** Epochs that were told to end; they never start again. */
   readonly #over = new Map<ShardId, number>();
-  /** Drains that wait for the replica, with how to call them off. */
-  readonly #waiting = new Map<ShardId, () => void>();
-  readonly #replacements = new Map<ShardId, Replacement>();
+  readonly #wait: ReplicaWait;
+  readonly #replacements: Replacements;
   readonly #trials: Trials;
 
   constructor(deps: ShardHostDeps) {
     this.#deps = deps;
-    const { replica = null, log, remember = () => {}, trials } = deps;
+    const { replica = null, clock = bootClock, log, remember = () => {}, trials } = deps;
+    this.#wait = new ReplicaWait(replica, clock);
+    this.#replacements = new Replacements({ replica, log, remember });
     const runner = (shard: ShardId) => this.runner(shard);
     this.#trials = new Trials({ runner, replica, log, remember, ...trials });
   }
@@ -185,7 +179,7 @@ export class ShardHost {
   }
 
   drain(shard: ShardId, epoch: number, why: string): void {
-    this.#callOff(shard);
+    this.#wait.callOff(shard);
     this.#trials.callOff(shard, why);
     // A node that must stop has less time than one that is emptied at leisure.
     const giveUpMs = why === "stop" ? DRAIN.termTurnsMs : DRAIN.giveUpMs;
@@ -195,7 +189,7 @@ export class ShardHost {
     }
     const drain = () => this.runner(shard).drain({ why, giveUpMs });
     // Only a replica that is current can be handed over; whoever must stop has no choice.
-    if (why === "stop" || !this.#isBehind(shard)) drain();
+    if (why === "stop" || !this.#wait.isBehind(shard)) drain();
     else this.#drainLater(shard, drain);
   }
 
@@ -203,27 +197,11 @@ export class ShardHost {
     const { log, remember } = this.#deps;
     log("warn", `${shard} stays until its replica is current again`, { shard });
     remember?.("waits", shard, "its replica is not current, so that it cannot be handed over");
-    const timer = setInterval(() => {
-      if (this.#isBehind(shard)) return;
-      this.#callOff(shard);
-      drain();
-    }, LOOK_EVERY_MS);
-    this.#waiting.set(shard, () => clearInterval(timer));
-  }
-
-  #callOff(shard: ShardId): void {
-    this.#waiting.get(shard)?.();
-    this.#waiting.delete(shard);
-  }
-
-  #isBehind(shard: ShardId): boolean {
-    const { replica, clock = bootClock } = this.#deps;
-    const condition = replica?.condition(shard);
-    return condition != null && isUnreplicated(condition, clock.now());
+    this.#wait.whenCurrent(shard, drain);
   }
 
   undrain(shard: ShardId, epoch: number): void {
-    this.#callOff(shard);
+    this.#wait.callOff(shard);
     if (this.#runs(shard, epoch)) this.runner(shard).undrain();
   }
 
@@ -235,7 +213,7 @@ export class ShardHost {
     const state = this.#runners.get(shard)?.report().state;
     if (state !== "serving") return `${shard} does not serve here now, it is ${state ?? "idle"}`;
     if (this.#replacements.has(shard)) return `${shard} is being replaced already`;
-    this.#replacements.set(shard, replacement);
+    this.#replacements.ask(shard, replacement);
     this.runner(shard).restart(`its state is replaced by ${wordsOf(replacement)}`);
     return null;
   }
@@ -250,7 +228,7 @@ export class ShardHost {
       return calledOff(`it does not serve here now, it is ${state}`);
     }
     if (this.#replacements.has(shard)) return calledOff("its state is being replaced");
-    if (this.#isBehind(shard)) return calledOff("its replica is not current");
+    if (this.#wait.isBehind(shard)) return calledOff("its replica is not current");
     return this.#trials.begin(shard, opened, release);
   }
 
@@ -260,27 +238,6 @@ export class ShardHost {
     // A trial holds it up; and not before the boot: its migrations end with 78 where a reader is in their way.
     this.#deps.replica?.replicate(shard);
     return true;
-  }
-
-  async #carryOutReplacement(shard: ShardId, { epoch, stateDir }: Opened): Promise<void> {
-    const replacement = this.#replacements.get(shard);
-    if (!replacement) return;
-    this.#replacements.delete(shard);
-    const { replica, log, remember } = this.#deps;
-    const words = wordsOf(replacement);
-    try {
-      if (replacement.kind === "moment") {
-        if (!replica) throw new Error("it has no replica");
-        await replica.goBack(shard, epoch, replacement);
-      } else if (replica) await replica.adopt(shard, epoch, replacement.path);
-      else await adoptHere(replacement.path, stateDir, epoch);
-      log("warn", `the state of ${shard} was replaced by ${words}`, { shard, epoch });
-      remember?.("replaced", shard, words);
-    } catch (error) {
-      const reason = (error as Error).message;
-      log("error", `the state of ${shard} stays as it is: ${reason}`, { shard, epoch });
-      remember?.("not replaced", shard, reason);
-    }
   }
 
   stop(shard: ShardId, epoch: number): void {
@@ -352,8 +309,8 @@ export class ShardHost {
   }
 
   #end(shard: ShardId, epoch: number): void {
-    this.#callOff(shard);
-    this.#replacements.delete(shard);
+    this.#wait.callOff(shard);
+    this.#replacements.forget(shard);
     this.#over.set(shard, Math.max(epoch, this.#over.get(shard) ?? 0));
   }
 
@@ -373,7 +330,7 @@ export class ShardHost {
   async #launch(shard: ShardId): Promise<Launch> {
     const opened = this.#opened.get(shard);
     if (!opened) throw new Error(`the state of ${shard} is not open on this node`);
-    await this.#carryOutReplacement(shard, opened);
+    await this.#replacements.carryOut(shard, opened);
     const id = await this.#trials.prepare(shard, opened, this.#wanted(shard, opened));
     const release = this.#deps.shelf.find(id);
     if (!release) {
@@ -416,19 +373,4 @@ export class ShardHost {
       log("warn", `older states of ${shard} stay: ${(error as Error).message}`, { shard });
     }
   }
-}
-
-function wordsOf(replacement: Replacement): string {
-  return replacement.kind === "moment"
-    ? `moment ${replacement.place}${replacement.site === null ? "" : ` at ${replacement.site}`}`
-    : `a copy of ${replacement.path}`;
-}
-
-/** Without a replica what was there stays beside it, for good. */
-async function adoptHere(from: string, stateDir: string, epoch: number): Promise<void> {
-  const folder = dirname(stateDir);
-  const building = join(folder, `restoring-${epoch}`);
-  await copyState(from, building);
-  await rename(stateDir, join(folder, `aside-${epoch}-${Date.now()}`));
-  await rename(building, stateDir);
 }

@@ -8,16 +8,18 @@ export interface RecycleDeps {
   timers: Timers;
   random: () => number;
   recycleTurn: RecycleTurn;
-  /** It is this gateway's turn: drain and restart it now, then call `done`. */
-  onRecycle: (bytes: number, done: () => void) => void;
+  /** It is this gateway's turn: drain and restart it now. The turn is kept until `over`; false: it cannot be now. */
+  onRecycle: (bytes: number) => boolean;
 }
 
-/** Counts memory samples of one gateway, and has it recycled once they stay above the limit. */
+/** Counts memory samples of one gateway, and has it recycled once they stay above the limit and its turn has come. */
 export class RecycleWatch {
   readonly #deps: RecycleDeps;
   #above = 0;
   #bytes = 0;
   #asking: AbortController | null = null;
+  /** Gives the turn back. */
+  #done: () => void = () => {};
 
   constructor(deps: RecycleDeps) {
     this.#deps = deps;
@@ -34,6 +36,14 @@ export class RecycleWatch {
     this.#above = 0;
     this.#asking?.abort();
     this.#asking = null;
+  }
+
+  /** It is served again, or will not be here: the turn, if it had one, is somebody else's. */
+  over(): void {
+    const done = this.#done;
+    this.#done = () => {};
+    this.reset();
+    done();
   }
 
   async #ask(): Promise<void> {
@@ -56,6 +66,7 @@ export class RecycleWatch {
       done();
       return;
     }
-    this.#deps.onRecycle(this.#bytes, done);
+    this.#done = done;
+    if (!this.#deps.onRecycle(this.#bytes)) this.over();
   }
 }

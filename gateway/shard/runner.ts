@@ -44,7 +44,6 @@ export class ShardRunner implements Runner {
   #drain: { cancel(reopen: boolean): void } | null = null;
   /** Set while the present process is to end in order to be started again. */
   #restart: Restart | null = null;
-  #recycleDone: () => void = () => {};
   #cancelBoot: () => void = () => {};
   #cancelStop: () => void = () => {};
   #restarts = 0;
@@ -74,7 +73,7 @@ export class ShardRunner implements Runner {
       timers: deps.timers,
       random: deps.random,
       recycleTurn: deps.recycleTurn,
-      onRecycle: (bytes, done) => this.#beginRecycle(bytes, done),
+      onRecycle: (bytes) => this.#beginRecycle(bytes),
     });
     this.#unsubscribe = deps.keeper.on((event) => this.#hear(event));
   }
@@ -130,7 +129,7 @@ export class ShardRunner implements Runner {
     this.#drain?.cancel(true);
     this.#drain = null;
     this.#restart = null;
-    this.#endRecycle();
+    this.#recycle.over();
     if (this.#endpoint) {
       this.#admit("undrain");
     } else {
@@ -165,8 +164,7 @@ export class ShardRunner implements Runner {
     this.#unsubscribe();
     this.#cancelBoot();
     this.#cancelStop();
-    this.#recycle.reset();
-    this.#endRecycle();
+    this.#recycle.over();
     this.#drain?.cancel(false);
     this.#process?.close();
     this.#endpoint?.gateway.close();
@@ -205,7 +203,7 @@ export class ShardRunner implements Runner {
   #ready(endpoint: Endpoint): void {
     this.#endpoint = endpoint;
     this.#policy.serving();
-    this.#endRecycle();
+    this.#recycle.over();
     const { mayServe } = this.#deps;
     if (!mayServe) {
       this.#show();
@@ -240,18 +238,14 @@ export class ShardRunner implements Runner {
     this.#process?.end(0, "hung");
   }
 
-  #beginRecycle(bytes: number, done: () => void): void {
-    if (this.#machine.state !== "serving") {
-      done();
-      this.#recycle.reset();
-      return;
-    }
+  #beginRecycle(bytes: number): boolean {
+    if (this.#machine.state !== "serving") return false;
     const mib = Math.round(bytes / 2 ** 20);
     const detail = `${mib} MiB used, more than ${this.#config.recycleMiB}`;
-    this.#recycleDone = done;
     this.#restart = { reason: "memory", detail };
     this.#machine.apply("drain");
     this.#beginDrain(detail, DRAIN.giveUpMs);
+    return true;
   }
 
   /** Restarts in place, after a pause that grows with how often that happened lately. */
@@ -369,7 +363,7 @@ export class ShardRunner implements Runner {
   }
 
   #stopped(fenced: boolean, clean: boolean): void {
-    this.#endRecycle();
+    this.#recycle.over();
     this.#machine.apply("emptied");
     this.#deps.log("info", "nothing of it is left", this.#fields({ fenced, clean }));
     this.#emit({ type: "emptied", epoch: this.#epoch, fenced, clean });
@@ -391,7 +385,7 @@ export class ShardRunner implements Runner {
   }
 
   #giveUp(reason: string): void {
-    this.#endRecycle();
+    this.#recycle.over();
     this.#machine.apply("give-up");
     this.#reason = reason;
     this.#deps.log("error", "the gateway cannot run here", this.#fields({ reason }));
@@ -399,13 +393,6 @@ export class ShardRunner implements Runner {
   }
 
   // Helpers
-
-  #endRecycle(): void {
-    const done = this.#recycleDone;
-    this.#recycleDone = () => {};
-    this.#recycle.reset();
-    done();
-  }
 
   #hear(event: KeeperEvent): void {
     if (event.event !== "memory" || !this.#process) return;

@@ -6,6 +6,7 @@ import {
   openSync,
   readdirSync,
   readSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -61,14 +62,12 @@ export class LitestreamReplica implements Follower {
   }
 
   async settled(signal: AbortSignal): Promise<void> {
-    let files = -1;
+    let bytes = -1;
     let since = performance.now();
     await this.#until("the first copy", signal, () => {
-      const found = existsSync(this.#target)
-        ? readdirSync(this.#target, { recursive: true }).length
-        : 0;
-      if (found !== files) since = performance.now();
-      files = found;
+      const found = this.#bytes();
+      if (found !== bytes) since = performance.now();
+      bytes = found;
       const all = this.#state.databases.every((_, n) => this.#files(n).size > 0);
       return all && performance.now() - since > QUIET_MS;
     });
@@ -124,6 +123,17 @@ export class LitestreamReplica implements Follower {
 
   get #ended(): boolean {
     return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  /** Of all at the target, with what is being written. */
+  #bytes(): number {
+    const names = existsSync(this.#target)
+      ? readdirSync(this.#target, { recursive: true, encoding: "utf8" })
+      : [];
+    const sizes = names.map(
+      (name) => statSync(join(this.#target, name), { throwIfNoEntry: false })?.size ?? 0,
+    );
+    return sizes.reduce((sum, size) => sum + size, 0);
   }
 
   #arrivalOf(database: number, place: LogPlace): number | undefined {

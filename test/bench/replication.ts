@@ -74,7 +74,7 @@ async function run(bench: BenchContext): Promise<PartResult> {
       `A turn is ${COMMITS} commits of ${COMMIT_BYTES} bytes with an index, in one of the databases, 0.25 to 0.55 s after the last one; its lag is from its last commit until it is at the target: until the replicator was told that the manifest is in place.`,
       "CPU is that of the process that replicates, in steps of the kernel's clock; a plain copy is SQLite's own backup of all databases, without sending anything. Servers of SFTP and S3 are on the same machine.",
       tool
-        ? `Litestream ${tool.version} writes to a directory, one process for all databases, with \`monitor-interval\` and \`sync-interval\` as said (its default is 1 s). A turn is at its target from the moment at which a file of level 0 whose header reaches the turn's end in the log has its name. Sent are files of level 0, without what compaction writes again. It copies each database by itself; the replicator copies all at one moment.`
+        ? `Litestream ${tool.version} writes to a directory, one process for all databases, with \`monitor-interval\` and \`sync-interval\` as said (its default is 1 s). A turn is at its target from the moment at which a file of level 0 whose header reaches the turn's end in the log has its name. Sent are files of level 0, without what compaction writes again; its CPU counts where one falls into the turns. It copies each database by itself; the replicator copies all at one moment.`
         : "Litestream was left out: there is no Go to build it with.",
     ],
     laws: "Every replica restored to a prefix of what was written, and SQLite found it whole.",

@@ -47,7 +47,7 @@ async function checksOf(stack: string, target: string | null): Promise<Check[]> 
   if (place === "local") return await fleetChecks(stack);
   // Settings that are wrong make no plan, and without one nobody knows what to ask for.
   if (target === null) return [];
-  if (target === "hosts") return findPulumi() === null ? [] : await onHosts(stack);
+  if (target === "hosts") return findPulumi() === null ? [notLooked(stack)] : await onHosts(stack);
   return [
     ...(isAwsTarget(target) ? await cloudChecks(stack) : []),
     ...sessionChecks(stack),
@@ -55,6 +55,14 @@ async function checksOf(stack: string, target: string | null): Promise<Check[]> 
     ...(usesSessions(stack) && findPulumi() !== null ? await fleetChecks(stack) : []),
   ];
 }
+
+/** Where a fleet elsewhere is, Pulumi's state says; nothing is installed for looking. */
+const notLooked = (stack: string): Check => ({
+  id: "hosts",
+  state: "warn",
+  text: "not looked at: there is no Pulumi here yet",
+  fix: `./fleet preview --stack ${stack}`,
+});
 
 /** A fleet on machines that exist: what it says of itself, and each machine, also when it says nothing. */
 async function onHosts(stack: string): Promise<Check[]> {

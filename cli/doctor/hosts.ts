@@ -13,7 +13,7 @@ const WORDS_MAX = 200;
  * How the fleet's own units are, and its member of etcd; reads only. `Restart=always` makes `activating` of a
  * unit that ends again and again. Each line is a word, then what it is about.
  */
-const SCRIPT = `set -u
+export const LOOK_SCRIPT = `set -u
 LC_ALL=C; export LC_ALL
 systemctl list-unit-files --no-legend --plain --state=enabled 'openclaw-fleet-*' | while read -r unit _; do
   echo "unit $unit $(systemctl is-active "$unit")"
@@ -62,6 +62,12 @@ async function checkHost(
     const survey = await surveyHost(shell, { signal });
     const looked = await lookAt(shell, signal);
     const faults = [...judgeRunning(survey), ...judge(name, looked)];
+    if (survey.fleet && looked.units.length === 0) {
+      faults.push({
+        what: "none of the fleet's units is to run",
+        fix: `./fleet up --stack ${stack}`,
+      });
+    }
     if (survey.fleet?.name !== stack || survey.fleet.node !== name) {
       faults.unshift({
         what: survey.fleet
@@ -94,7 +100,7 @@ async function checkHost(
 }
 
 async function lookAt(shell: HostShell, signal: AbortSignal): Promise<Looked> {
-  const { code, stdout, stderr } = await shell.exec(["sh", "-s"], { stdin: SCRIPT, signal });
+  const { code, stdout, stderr } = await shell.exec(["sh", "-s"], { stdin: LOOK_SCRIPT, signal });
   if (code !== 0) throw new Error(`its units could not be looked at: ${stderr.trim() || code}`);
   return parseLook(stdout);
 }

@@ -1,5 +1,9 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
 import { expect, test } from "vitest";
-import { hostChecks, parseLook } from "../../../cli/doctor/hosts.ts";
+import { hostChecks, LOOK_SCRIPT, parseLook } from "../../../cli/doctor/hosts.ts";
 import { HostUnreachable, type OpenShell } from "../../../plugin/host/shell.ts";
 
 const HOSTS = ["a", "b", "c"].map((name, i) => ({ name, address: `192.0.2.${i + 1}` }));
@@ -103,9 +107,12 @@ test("a host that was installed anew is told, and so is another's", async () => 
   const [a, b] = await hostChecks(
     "team",
     HOSTS.slice(0, 2),
-    opens({ a: { survey: bare, units: "" }, b: { survey: survey("x") } }),
+    opens({ a: { survey: bare, units: "" }, b: { survey: survey("x"), units: "" } }),
   );
-  expect(a?.text).toContain("nothing of the fleet is on it");
+  expect(a?.text).toBe(
+    "nothing of the fleet is on it: it was installed anew, or is another machine",
+  );
+  expect(b?.text).toContain("none of the fleet's units is to run");
   expect(a?.fix).toContain("./fleet up --stack team");
   expect(b?.text).toContain("it is node x of fleet team");
 });
@@ -115,4 +122,35 @@ test("a unit that is enabled and has failed counts once; without a member nothin
     units: [["u.service", "failed"]],
     etcd: null,
   });
+});
+
+test("a shell carries the script out, and asks systemd for nothing but this fleet's units", () => {
+  const bin = mkdtempSync(join(tmpdir(), "fleet-systemctl-"));
+  try {
+    const systemctl = `#!/bin/sh
+echo "$*" >> ${join(bin, "asked")}
+case "$1 $2" in
+  "list-unit-files --no-legend") printf 'a.service enabled enabled\\nb.timer enabled -\\n' ;;
+  "list-units --all") printf 'c.service loaded failed failed What it is\\n' ;;
+  "is-active a.service") echo active ;;
+  "is-active b.timer") echo inactive; exit 3 ;;
+esac
+`;
+    writeFileSync(join(bin, "systemctl"), systemctl, { mode: 0o755 });
+    const { status, stdout, stderr } = spawnSync("sh", ["-s"], {
+      encoding: "utf8",
+      input: LOOK_SCRIPT,
+      env: { PATH: `${bin}${delimiter}${process.env.PATH}` },
+    });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    expect(parseLook(stdout).units).toEqual([
+      ["a.service", "active"],
+      ["b.timer", "inactive"],
+      ["c.service", "failed"],
+    ]);
+    const asked = readFileSync(join(bin, "asked"), "utf8").trim().split("\n");
+    expect(asked.filter((line) => !/^is-active |openclaw-fleet-\*$/.test(line))).toEqual([]);
+  } finally {
+    rmSync(bin, { recursive: true, force: true });
+  }
 });

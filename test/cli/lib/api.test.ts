@@ -51,3 +51,13 @@ test("what may have arrived is sent to nobody else", async () => {
   await expect(call(everywhere, "/a", POST)).rejects.toThrow(access.endpoint);
   expect(asked).toEqual(["POST /a"]);
 });
+
+test("whose hosts nobody can start from here is not told to bring the fleet up", async () => {
+  const { access } = await fleet(true);
+  const alone = { ...access, otherFronts: [] };
+  const advice = async (target: string) =>
+    await call({ ...alone, target }, "/a", POST).catch((error) => error.advice as string);
+  expect(await advice("hosts")).toContain("./fleet doctor --stack t looks at each host");
+  expect(await advice("hosts")).not.toContain("./fleet up");
+  expect(await advice("local")).toContain("./fleet up --stack t");
+});

@@ -1,8 +1,8 @@
 import type { ShardConfig } from "../config.ts";
 import { DRAIN, type ShardId } from "../contract.ts";
 import type { KeeperEvent } from "../keeper/protocol.ts";
+import { Admission } from "./admission.ts";
 import { bootAfter } from "./boot-slots.ts";
-import { Drain } from "./drain.ts";
 import { GatewayProcess } from "./gateway-process.ts";
 import { RecycleWatch } from "./recycle.ts";
 import { RestartPolicy } from "./restarts.ts";
@@ -33,6 +33,7 @@ export class ShardRunner implements Runner {
   #config: ShardConfig;
   readonly #deps: RunnerDeps;
   readonly #machine: ShardMachine;
+  readonly #admission: Admission;
   readonly #recycle: RecycleWatch;
   readonly #policy: RestartPolicy;
   readonly #unsubscribe: () => void;
@@ -40,8 +41,6 @@ export class ShardRunner implements Runner {
   #incarnation: string | null = null;
   #process: GatewayProcess | null = null;
   #endpoint: Endpoint | null = null;
-  #admissionOpen = false;
-  #drain: { cancel(reopen: boolean): void } | null = null;
   /** Set while the present process is to end in order to be started again. */
   #restart: Restart | null = null;
   #cancelBoot: () => void = () => {};
@@ -67,6 +66,8 @@ export class ShardRunner implements Runner {
         deps.onTransition?.(this.shard, from, event, to);
       },
     });
+    const { clock, timers } = deps;
+    this.#admission = new Admission({ clock, timers, onChange: () => this.#changed() });
     this.#policy = new RestartPolicy(deps.clock, deps.random);
     this.#recycle = new RecycleWatch({
       shard: this.shard,
@@ -86,7 +87,7 @@ export class ShardRunner implements Runner {
       epoch: this.#epoch,
       incarnation: this.#incarnation,
       endpoint: this.#endpoint,
-      admissionOpen: this.#admissionOpen,
+      admissionOpen: this.#admission.isOpen,
       pid: this.#process?.pid ?? null,
       cage: this.#process?.cage ?? null,
       startedAt,
@@ -119,15 +120,14 @@ export class ShardRunner implements Runner {
     if (this.#machine.state === "draining") {
       // A drain for a restart becomes one for good, under the new time limit.
       this.#restart = null;
-      this.#drain?.cancel(false);
+      this.#admission.callOff(false);
     } else if (!this.#machine.apply("drain")) return;
     this.#beginDrain(why, giveUpMs);
   }
 
   undrain(): void {
     if (this.#machine.state !== "draining") return;
-    this.#drain?.cancel(true);
-    this.#drain = null;
+    this.#admission.callOff(true);
     this.#restart = null;
     this.#recycle.over();
     if (this.#endpoint) {
@@ -165,7 +165,7 @@ export class ShardRunner implements Runner {
     this.#cancelBoot();
     this.#cancelStop();
     this.#recycle.over();
-    this.#drain?.cancel(false);
+    this.#admission.callOff(false);
     this.#process?.close();
     this.#endpoint?.gateway.close();
   }
@@ -224,7 +224,7 @@ export class ShardRunner implements Runner {
 
   #admit(event: "ready" | "undrain"): void {
     this.#machine.apply(event);
-    this.#admissionOpen = true;
+    this.#admission.open();
     if (!this.#served) this.#emit({ type: "serving", epoch: this.#epoch });
     this.#served = true;
   }
@@ -267,35 +267,16 @@ export class ShardRunner implements Runner {
     this.#deps.log("info", "drain begins", this.#fields({ why, giveUpMs }));
     this.#reason = why;
     const epoch = this.#epoch;
-    const { clock, timers } = this.#deps;
-    if (!this.#endpoint) {
-      // It serves nobody: a boot that waits is called off, one under way goes on in case of undrain.
-      if (!this.#process) this.#cancelBoot();
-      const cancel = timers.after(0, () => this.#drained(epoch, 0));
-      this.#drain = { cancel };
-      this.#changed();
-      return;
-    }
-    const drain = new Drain({
-      gateway: this.#endpoint.gateway,
-      clock,
-      timers,
-      giveUpMs,
-      onAdmission: (open) => {
-        if (this.#drain !== drain) return;
-        this.#admissionOpen = open;
-        this.#changed();
-      },
-      onDrained: (lostTurns) => this.#drained(epoch, lostTurns),
-    });
-    this.#drain = drain;
+    // Of what serves nobody, a boot that waits is called off; one under way goes on in case of undrain.
+    if (!this.#endpoint && !this.#process) this.#cancelBoot();
+    const gateway = this.#endpoint?.gateway ?? null;
+    this.#admission.drain(gateway, giveUpMs, (lostTurns) => this.#drained(epoch, lostTurns));
     this.#changed();
   }
 
   #drained(epoch: number, lostTurns: number): void {
     if (epoch !== this.#epoch || this.#machine.state !== "draining") return;
-    this.#drain = null;
-    this.#admissionOpen = false;
+    this.#admission.close();
     this.#deps.log(lostTurns > 0 ? "warn" : "info", "drained", this.#fields({ lostTurns }));
     if (this.#restart) {
       this.#withdraw();
@@ -330,9 +311,7 @@ export class ShardRunner implements Runner {
 
   /** Routes must not lead here any more. */
   #withdraw(): void {
-    this.#drain?.cancel(false);
-    this.#drain = null;
-    this.#admissionOpen = false;
+    this.#admission.close();
     const endpoint = this.#endpoint;
     this.#endpoint = null;
     this.#recycle.reset();

@@ -39,8 +39,8 @@ export function olderOpenClaw(a: string, b: string): boolean {
 /**
  * The release a taker starts: one with the OpenClaw that ran, so that nothing that moves a shard is an update
  * too. After a crash exactly what ran; after a planned release the taker's own build of the same OpenClaw.
- * A newer OpenClaw comes by a trial (trials.ts), which can be taken back. Without one it is started only where
- * there is nothing to lose by it: the one that ran has failed everywhere, or is not on this machine.
+ * A newer OpenClaw comes by a trial (trials.ts), which can be taken back; with the start where the one that ran has
+ * failed everywhere (update-plan.ts), and without one where that is not on this machine.
  * @param has whether a release is on this machine
  */
 export function releaseFor(

@@ -29,6 +29,9 @@ if test -e "$file"; then
 fi
 `;
 
+/** What `systemctl is-active` says of a unit that is well. */
+const RUNS: readonly string[] = ["active", "reloading"];
+
 interface Looked {
   /** Names of units and what systemd says of them. */
   readonly units: readonly (readonly [unit: string, state: string])[];
@@ -119,7 +122,7 @@ export function parseLook(text: string): Looked {
 
 function judge(host: string, { units, etcd }: Looked) {
   const faults = units
-    .filter(([, state]) => state !== "active")
+    .filter(([, state]) => !RUNS.includes(state))
     .map(([unit, state]) => ({
       what: `${unit} is ${state}`,
       fix: `on ${host}: journalctl -u ${unit} -n 50`,

@@ -27,7 +27,7 @@ const survey = (node: string, { aheadSeconds = 0, freeKiB = 40_000_000 } = {}) =
     "",
   ].join("\n");
 const UNITS =
-  "unit openclaw-fleet-node.service active\nunit openclaw-fleet-etcd.service active\netcd ok\n";
+  "unit openclaw-fleet-node.service active\nunit openclaw-fleet-nginx.service reloading\netcd ok\n";
 
 const opens = (hosts: Record<string, Said>, closed: string[] = []): OpenShell => {
   return ({ name }) => {

@@ -60,7 +60,7 @@ const host = z.strictObject({
   labels: z
     .record(z.string(), z.string())
     .default({})
-    .describe("Your own words about it, shown by status."),
+    .describe("Your own words about it, shown by status --wide."),
 });
 
 /** An ordinary list of machines. */

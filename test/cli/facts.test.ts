@@ -173,6 +173,15 @@ test.each([["drain", "a"], ["move", "s1", "b"], ["up"], ["destroy"], ["refresh"]
   },
 );
 
+test("what is to be typed next names the stack, where it is not the default one", async () => {
+  const { code, stdout } = await fleet(data, "move", "s1", "a", "--yes", "--stack", "other");
+  expect(written.splice(0)).toEqual(["POST /api/v1/fleet/move"]);
+  expect({ code, stdout: stdout.trim() }).toEqual({
+    code: 0,
+    stdout: "s1 is on a, and stays there until ./fleet move s1 auto --stack other.",
+  });
+});
+
 test.each([1, 8, 40])("status of %d shards fits a terminal of 80 by 24", (count) => {
   const status = statusOf(count);
   const access = { stack: "dev", config: null } as unknown as Parameters<

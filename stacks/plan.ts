@@ -39,6 +39,7 @@ export function planStack(
   facts?: AwsFacts,
 ): StackPlan {
   const { budgetMonthlyUsd, target } = settings;
+  checkBucket(settings);
   if (isAwsTarget(target)) {
     const aws = planAws(name, { ...settings, target }, recorded, facts);
     const { fleet, tiers, cost } = aws;
@@ -65,6 +66,14 @@ export function planStack(
     cost: { monthlyUsd: sum, basis: "The price of a host is your own; traffic is not in it." },
     notes: [...told, ...overBudget(settings, sum)],
   };
+}
+
+/** Whoever names a bucket counts on what is in it. */
+function checkBucket({ target, replication: { s3 } }: Settings): void {
+  if (s3 === undefined || target === "hosts") return;
+  const instead = target === "local" ? "keeps no replicas" : "makes a bucket of its own";
+  const problem = `is set, and target ${target} ${instead}: nothing would go there`;
+  throw new ConfigError("replication.s3", problem, "Leave it out, or take target hosts");
 }
 
 /** Alerts that wake nobody. Throws ConfigError with what cannot be on the hosts as they are listed. */

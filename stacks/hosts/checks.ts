@@ -86,13 +86,6 @@ export function checkHosts(settings: Settings): void {
       remedy: "Name a bucket in replication.s3, leave it out, or make a stack of several hosts",
     });
   }
-  if (replication.s3 && settings.target !== "hosts") {
-    faults.push({
-      setting: "replication.s3",
-      problem: `is set, and target ${settings.target} keeps replicas in a bucket that it makes`,
-      remedy: "Leave it out",
-    });
-  }
   if (front.kind === "caddy" && Object.values(front.limits).some((value) => value !== undefined)) {
     faults.push({
       setting: "front.limits",

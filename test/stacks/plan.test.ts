@@ -5,6 +5,15 @@ import { settingsSchema } from "../../stacks/settings-schema.ts";
 
 const plan = (settings: object) => planStack("team", settingsSchema.parse(settings));
 
+test.each([
+  ["local", "keeps no replicas"],
+  ["ec2", "makes a bucket of its own"],
+])("a bucket for replicas is refused on target %s, where nothing would go there", (target, why) => {
+  const s3 = { bucket: "b", region: "r", accessKeyId: "AKIA", secretAccessKey: "hunter2" };
+  expect(() => plan({ target, replication: { s3 } })).toThrow(why);
+  expect(() => plan({ target: "hosts", preset: "small", replication: { s3 } })).not.toThrow();
+});
+
 describe("what a stack costs", () => {
   test("this machine is there already", () => {
     expect(plan({}).cost?.monthlyUsd).toBe(0);

@@ -110,10 +110,6 @@ test.each([
     { preset: "solo", hosts: THREE.slice(0, 1), replication: { bytesPerSecond: 1e6 } },
     /replication is set for a single host/,
   ],
-  [
-    { target: "ec2", replication: { s3: BUCKET } },
-    /replication\.s3 is set, and target ec2 keeps replicas in a bucket that it makes/,
-  ],
   [{ replication: { s3: { ...BUCKET, endpoint: "http://s3.example.com" } } }, /https:/],
   [{ replication: { s3: { ...BUCKET, prefix: "fleets" } } }, /ending in \//],
   [{ front: { kind: "caddy", limits: { burst: 5 } } }, /front\.limits is set, and Caddy/],

@@ -34,6 +34,8 @@ const MACHINES: Readonly<Record<string, string>> = {
   x86_64: "x64",
   aarch64: "arm64",
 };
+/** How the name of each unit begins that a plan makes. */
+const FLEET_UNITS = "openclaw-fleet-";
 /** Certificates and the times of logs bear that much; leases never look at a wall clock. */
 const MOST_SKEW_SECONDS = 2;
 /** A machine sold as 2 GB shows its system a little less. */
@@ -157,7 +159,9 @@ function judgeClock({ clockAheadSeconds, clockErrorSeconds }: HostSurvey): HostF
 }
 
 function judgePorts({ listening }: HostSurvey, needs: HostNeeds, known: boolean): HostFault[] {
-  const own = ({ unit }: Listener) => known && needs.units.includes(unit);
+  // One that this plan has no more, such as the front before this one, is stopped on the way.
+  const own = ({ unit }: Listener) =>
+    known && (needs.units.includes(unit) || unit.startsWith(FLEET_UNITS));
   return Object.entries(needs.ports).flatMap(([port, what]) => {
     const other = listening.find((one) => String(one.port) === port && !own(one));
     if (!other) return [];

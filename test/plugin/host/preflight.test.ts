@@ -123,6 +123,10 @@ describe("a host is judged", () => {
     // The fleet's own, when it is there already.
     expect(faults({ listening: [nginx], fleet: own })).toEqual([]);
     expect(faults({ listening: [{ ...nginx, unit: "" }], fleet: own })).toHaveLength(1);
+    // What it runs now and will not any more: another front takes the port.
+    const former = [{ ...nginx, unit: "openclaw-fleet-caddy.service" }];
+    expect(faults({ listening: former, fleet: own })).toEqual([]);
+    expect(faults({ listening: former })).toHaveLength(1);
   });
 
   test("unfit when another fleet, or another node of this one, has it", () => {

@@ -10,6 +10,8 @@ export const hostNeeds = z.strictObject({
   /** Architecture that the release is for, in Node's words. */
   arch: z.enum(["x64", "arm64"]),
   memoryMiB: z.number().nonnegative(),
+  /** What takes that, in words, MiB each; empty: the preset asks for a whole host of that size. */
+  memoryOf: z.record(z.string(), z.number().nonnegative()).default({}),
   /** Free space for conversations and stores when the host is new, MiB. */
   dataMiB: z.number().nonnegative(),
   /** Ports that the plan's services listen at, and what for. */
@@ -113,9 +115,11 @@ function judgeFleet({ fleet }: HostSurvey, needs: HostNeeds, known: boolean): Ho
 
 function judgeMemory({ memoryMiB }: HostSurvey, needs: HostNeeds): HostFault[] {
   if (memoryMiB >= needs.memoryMiB * (1 - MEMORY_TOLERANCE)) return [];
+  const parts = Object.entries(needs.memoryOf).map(([what, mib]) => `${what} ${mib}`);
+  const of = parts.length === 0 ? "" : ` (${parts.join(", ")})`;
   return [
     {
-      what: `it has ${memoryMiB} MiB of memory, and the plan needs ${needs.memoryMiB} MiB`,
+      what: `it has ${memoryMiB} MiB of memory, and the plan needs ${needs.memoryMiB} MiB${of}`,
       fix: "give it more, or plan fewer shards (settings shards, users or preset)",
     },
   ];

@@ -66,7 +66,7 @@ export function hostNeeds(
     fleet,
     node: self.name,
     arch: self.arch,
-    memoryMiB: memoryOf(self, { plan, sizing, redisMemory }),
+    ...memoryOf(self, { plan, sizing, redisMemory }),
     dataMiB: self.witness ? WITNESS_DATA_MIB : sizing.machine.diskMiB,
     ports,
     units: Object.keys(made.units).sort(),
@@ -77,15 +77,26 @@ export function hostNeeds(
  * What the plan puts on a host at once, MiB: after the loss of another one, with Redis full. Never less than the
  * preset's, which is that of a whole host.
  */
-function memoryOf({ name, witness }: HostFacts, { plan, sizing, redisMemory }: NeedsOf): number {
-  let beside = 0;
+function memoryOf(
+  { name, witness }: HostFacts,
+  { plan, sizing, redisMemory }: NeedsOf,
+): Pick<HostNeeds, "memoryMiB" | "memoryOf"> {
+  const parts: Record<string, number> = witness
+    ? { "etcd and the system": WITNESS_MEMORY_MIB }
+    : { "the node with its shards": sizing.loss.memoryMiBPerNode };
+  const add = (what: string, mib: number) => {
+    if (mib > 0) parts[what] = mib;
+  };
   if (plan.redis) {
     const layout = redisLayout(plan.hosts, HOST_PORTS, plan.redis);
-    beside += redisMemoryMiB(layout, name, redisMemory);
+    add("Redis", redisMemoryMiB(layout, name, redisMemory));
   }
-  if (plan.watching) beside += WATCH_MEMORY_MIB.machine;
-  if (plan.watching === name) beside += WATCH_MEMORY_MIB.watcher;
-  if (witness) return WITNESS_MEMORY_MIB + beside;
-  if (plan.several && etcdMembers(plan.hosts).includes(name)) beside += ETCD_MEMORY_MIB;
-  return Math.max(sizing.node.memoryMiB, sizing.loss.memoryMiBPerNode + beside);
+  if (!witness && plan.several && etcdMembers(plan.hosts).includes(name)) {
+    add("etcd", ETCD_MEMORY_MIB);
+  }
+  const { machine, watcher } = WATCH_MEMORY_MIB;
+  if (plan.watching) add("monitoring", machine + (plan.watching === name ? watcher : 0));
+  const sum = Object.values(parts).reduce((all, mib) => all + mib, 0);
+  const least = witness ? 0 : sizing.node.memoryMiB;
+  return sum < least ? { memoryMiB: least, memoryOf: {} } : { memoryMiB: sum, memoryOf: parts };
 }

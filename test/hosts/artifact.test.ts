@@ -64,6 +64,7 @@ describe.skipIf(whyNoHosts() !== null || !hasItsTurn("artifact"))("a release on 
       node: host,
       arch: process.arch === "arm64" ? "arm64" : "x64",
       memoryMiB: 256,
+      memoryOf: {},
       dataMiB: 100,
       ports: { "18790": "the router" },
       units: [],

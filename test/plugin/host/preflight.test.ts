@@ -31,6 +31,7 @@ const needs: HostNeeds = {
   node: "a",
   arch: "x64",
   memoryMiB: 4_096,
+  memoryOf: {},
   dataMiB: 10_000,
   ports: { "443": "the front", "18790": "the router" },
   units: ["openclaw-fleet-node.service", "nginx.service"],
@@ -83,6 +84,13 @@ describe("a host is judged", () => {
     [3_768, 1],
   ])("with %i MiB of memory for 4096: %i faults", (memoryMiB, count) => {
     expect(faults({ memoryMiB })).toHaveLength(count);
+  });
+
+  test("without the memory, with the words for what needs it", () => {
+    const memoryOf = { "the node with its shards": 3_456, Redis: 640 };
+    expect(faults({ memoryMiB: 3_700 }, { memoryOf })).toEqual([
+      "it has 3700 MiB of memory, and the plan needs 4096 MiB (the node with its shards 3456, Redis 640)",
+    ]);
   });
 
   test("by the sum of what one disk must hold", () => {

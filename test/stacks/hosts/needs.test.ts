@@ -21,11 +21,13 @@ function memory(more: object) {
   const hosts = plan.hosts.map((host) => {
     const made = planHost(input, host);
     const facts = { ...host, arch: "x64" as const };
-    const { memoryMiB } = hostNeeds("vps", facts, made, { plan, sizing, redisMemory });
+    const needs = hostNeeds("vps", facts, made, { plan, sizing, redisMemory });
+    const { memoryMiB, memoryOf } = needs;
     const limits = Object.entries(made.units)
       .filter(([name, { state }]) => /redis|sentinel/.test(name) && state === "enabled")
       .map(([, { content = "" }]) => Number(/^MemoryMax=(\d+)M$/m.exec(content)?.[1] ?? 0));
-    return { name: host.name, memoryMiB, redisMiB: limits.reduce((sum, mib) => sum + mib, 0) };
+    const redisMiB = limits.reduce((sum, mib) => sum + mib, 0);
+    return { name: host.name, memoryMiB, memoryOf, redisMiB };
   });
   return { hosts, node: sizing.loss.memoryMiBPerNode };
 }
@@ -39,7 +41,9 @@ describe("the memory of a host", () => {
   ])("holds the node's and what Redis's units may take: %s", (_, more) => {
     const { hosts, node } = memory({ ...more, monitoring: { enabled: false } });
     expect(hosts.some(({ redisMiB }) => redisMiB > 0)).toBe(true);
-    for (const { memoryMiB, redisMiB } of hosts) {
+    for (const { memoryMiB, memoryOf, redisMiB } of hosts) {
+      expect(memoryOf.Redis ?? 0).toBe(redisMiB);
+      expect(Object.values(memoryOf).reduce((sum, mib) => sum + mib, 0)).toBe(memoryMiB);
       expect(memoryMiB).toBeGreaterThanOrEqual(node + redisMiB);
       // etcd's part is the rest.
       expect(memoryMiB).toBeLessThanOrEqual(node + redisMiB + 128);

@@ -5,7 +5,7 @@ import type { Clock } from "../../gateway/clock.ts";
 export type RequestKind = "chat" | "stream" | "v1" | "v1-stream" | "ws" | "telegram";
 
 /** What a fault does to those who own shards; decides which errors a client may see under it. */
-export type FaultKind = "crash" | "hang" | "pause" | "full" | "planned" | "store";
+export type FaultKind = "crash" | "hang" | "pause" | "full" | "planned" | "store" | "clock";
 
 interface At {
   /** Milliseconds on the drill's one monotonic clock. */

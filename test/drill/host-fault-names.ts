@@ -92,6 +92,12 @@ export const HOST_FAULTS = {
     title: "all of Redis killed",
     holdMs: { least: 15_000, most: 25_000 },
   },
+  "step-clock": {
+    ...common,
+    kind: "clock",
+    title: "a host's clock stepped by a minute",
+    holdMs: { least: 20_000, most: 30_000 },
+  },
   "fill-disk": {
     ...common,
     kind: "full",

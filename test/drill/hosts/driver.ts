@@ -7,6 +7,7 @@ import type { FleetStatus } from "../../../gateway/contract.ts";
 import { ask } from "../../../plugin/host/ask.ts";
 import { cacheDir } from "../../../toolchain/paths.ts";
 import { makeProject, type Project } from "../../engine/fixtures/project.ts";
+import { CLOCK_ENVIRONMENT, giveClocks } from "../../hosts/support/clocks.ts";
 import { TestHosts } from "../../hosts/support/lab.ts";
 import { hostsSettings, MODEL_ENV, modelSettings } from "../../hosts/support/stack-settings.ts";
 import type { ProcessPlaces } from "../processes.ts";
@@ -50,6 +51,7 @@ export function hostsDriver(): Driver {
     wholeMs: WHOLE_MS,
     address: async () => {
       lab = await TestHosts.create({ hosts: NODES, dataMiB: DATA_MIB });
+      await giveClocks(lab.hosts);
       return lab.machine;
     },
     places: placesIn(there),
@@ -89,6 +91,8 @@ async function bringUp(
     name: "main",
     channels: { telegram: { ...telegram, botToken: "env:DRILL_BOT" } },
     cron: agent.cron,
+    // Gateways have an environment of their own, and their host's clock all the same.
+    env: CLOCK_ENVIRONMENT,
   };
   const settings = {
     // Redis with Sentinels.

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { FleetStatus } from "../../../gateway/contract.ts";
+import { hasOwnClock, stepClock } from "../../hosts/support/clocks.ts";
 import type { TestHost } from "../../hosts/support/host.ts";
 import type { TestHosts } from "../../hosts/support/lab.ts";
 import { waitFor } from "../conditions.ts";
@@ -30,6 +31,7 @@ export interface HostContext extends FaultTools {
 /** A slow mobile line, kbit/s: a conversation passes, a first replica takes minutes. */
 const SLOW_KBIT = 2_000;
 const GONE_MS = 120_000;
+const STEP_SECONDS = 60;
 
 interface Victim {
   host: TestHost;
@@ -226,6 +228,20 @@ export const HOST_WORLD_FAULTS: Faults<HostContext> = {
       return "goes on";
     };
     return { target: host.name, shards, detail: "frozen", heal };
+  },
+
+  "step-clock": async (context, planned, status) => {
+    const { host, shards } = victim(context, planned, status);
+    const pids = [supervisorOn(host).pid, ...shards.map((id) => context.watch.gatewayOf(id))];
+    const other = pids.find((pid) => pid === null || !hasOwnClock(pid));
+    if (other !== undefined) throw new FaultImpossible(`process ${other} has this machine's clock`);
+    context.mark?.();
+    await stepClock(host, STEP_SECONDS);
+    const heal = async () => {
+      await stepClock(host, 0);
+      return `${STEP_SECONDS} s back`;
+    };
+    return { target: host.name, shards, detail: `${STEP_SECONDS} s forward`, heal };
   },
 
   "fill-disk": async (context, planned, status) => {

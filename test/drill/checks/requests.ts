@@ -66,7 +66,7 @@ const TAKEN_UP = "gateway_error";
 const TAKEN_UP_MS = 75_000;
 
 /** A held request gets its 503 after 60 s; sooner means that nobody held it. Less 1 s of slack. */
-const LEAST_HOLD_MS = 59_000;
+export const LEAST_HOLD_MS = 59_000;
 /** Errors may still arrive this long after a fault was over, from requests it had already met. */
 const AFTERMATH_MS = 5_000;
 

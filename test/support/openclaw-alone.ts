@@ -54,11 +54,16 @@ export async function makeAlone(
 /**
  * Starts it, does some work once it has booted, and ends it with all that it started.
  * @param options.end how: SIGTERM lets it close its databases. @default SIGKILL
+ * @param options.bootMs longest boot, ms. @default 3 min
  */
 export async function runAlone<T>(
   { release, stateDir, port, token }: AloneMakings,
   work: (alone: Alone) => Promise<T>,
-  { signal, end = "SIGKILL" }: { signal?: AbortSignal; end?: "SIGKILL" | "SIGTERM" } = {},
+  {
+    signal,
+    end = "SIGKILL",
+    bootMs = BOOT_MS,
+  }: { signal?: AbortSignal; end?: "SIGKILL" | "SIGTERM"; bootMs?: number } = {},
 ): Promise<T> {
   const { command, args, cwd, env } = gatewayLaunch({ release, stateDir, port });
   const begun = performance.now();
@@ -68,7 +73,9 @@ export async function runAlone<T>(
   try {
     while ((await probeStartup(port)) !== "started") {
       if (child.exitCode !== null) throw new Error(`OpenClaw ended with ${child.exitCode}`);
-      if (performance.now() - begun > BOOT_MS) throw new Error("OpenClaw did not start in 3 min");
+      if (performance.now() - begun > bootMs) {
+        throw new Error(`OpenClaw did not start in ${bootMs / 1_000} s`);
+      }
       await sleep(LOOK_MS, undefined, { signal });
     }
     const result = await work({ port, token });

@@ -100,6 +100,27 @@ stateStoreContract("a replicated directory", async () => ({
 }));
 
 describe("another node", () => {
+  it("may hold its replica at what it took, before anything of its own was replicated", async () => {
+    const a = await serve("a", 1);
+    a.writer.write(1);
+    await replicatedRows(a.state, 2);
+    const published = a.state.position("s1");
+    await a.state.abandon("s1");
+    a.writer.close();
+    const b = node("b");
+    const { stateDir } = await b.open(marker("b", 2), known(1, published));
+    await b.hold("s1", 2, "r2");
+    const held = b.position("s1");
+    expect(b.replicated("s1")).toBe(true);
+    // What a trial writes stays here; whoever comes next gets what was held.
+    const writer = new Writer(`${stateDir}/state/openclaw.sqlite`);
+    writer.write(2);
+    writer.close();
+    await b.abandon("s1");
+    const next = await node("c").open(marker("c", 3), known(2, held));
+    expect(rowsIn(next.stateDir)).toEqual([1]);
+  });
+
   it("goes on from the last manifest of a node that died, and moves older state aside", async () => {
     const a = await serve("a", 1);
     a.writer.write(1);

@@ -40,11 +40,13 @@ export class SessionLists {
     return at !== undefined && this.#deps.clock.now() - at < VALID_MS;
   }
 
-  /** What was taken may be incomplete now. */
-  forget(): void {
+  /** What was taken may be incomplete now; of one shard, or of all. */
+  forget(shard?: ShardId): void {
     this.#era += 1;
-    this.#taken.clear();
-    this.#tried.clear();
+    for (const times of [this.#taken, this.#tried]) {
+      if (shard === undefined) times.clear();
+      else times.delete(shard);
+    }
   }
 
   /** Takes the lists that are missing, as far as they can be had. */

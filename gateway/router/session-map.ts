@@ -69,6 +69,8 @@ export class SessionMap {
   /** Lists that were taken because the store is away: session to shard. */
   readonly #inMemory: SessionLists;
   readonly #known = new Map<string, ShardId>();
+  /** Shards that served no more when last heard of. */
+  readonly #gone = new Set<ShardId>();
 
   constructor(deps: SessionMapDeps) {
     this.#deps = deps;
@@ -86,6 +88,16 @@ export class SessionMap {
         for (const { agent, session } of own) this.#known.set(cacheKey(agent, session), shard);
       },
     });
+    deps.view.onRoute((shard) => this.#rerouted(shard));
+  }
+
+  /** A gateway that is back may have another state, with conversations that nobody knew: an adopted one has. */
+  #rerouted(shard: ShardId): void {
+    if (!this.#serves(shard)) this.#gone.add(shard);
+    else if (this.#gone.delete(shard)) {
+      this.#stored.forget(shard);
+      this.#inMemory.forget(shard);
+    }
   }
 
   /**

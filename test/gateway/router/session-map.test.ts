@@ -42,6 +42,20 @@ test("the stored shard wins over hashing", async () => {
   expect(await map.shardOf(agent, "x", false)).toBe(second); // remembered
 });
 
+test("a shard that comes back with another state is asked again for its conversations", async () => {
+  const { fleet, map, agent, listed } = setup();
+  await map.shardOf(agent, "other", false);
+  const [, second] = rankShards("adopted", "main", ["s1", "s2"]) as [string, string];
+  listed.length = 0;
+  const serving = fleet.routes.get(second);
+  fleet.set(second, { state: "none" });
+  fleet.disk(second).sessions = [{ agent: "main", session: "adopted" }];
+  fleet.routes.set(second, serving as NonNullable<typeof serving>);
+  fleet.changed(second);
+  expect(await map.shardOf(agent, "adopted", false)).toBe(second);
+  expect(listed).toEqual([second]);
+});
+
 test("after a loss, gateways are asked before an unknown session is placed", async () => {
   const { fleet, sessions, map, make, agent, listed, tick } = setup();
   const [, second] = rankShards("old", "main", ["s1", "s2"]);

@@ -51,7 +51,7 @@ describe.skipIf(!FULL || !PULUMI || !process.env.OPENCLAW_FLEET_OPENCLAW || whyN
       lab = await TestHosts.create({ hosts: ALL });
       for (const host of lab.hosts) bare.set(host.name, await traces(host));
       const monitoring = { enabled: false };
-      fleet = new TypedFleet(lab, { preset: "small", shards: SHARDS.length, monitoring });
+      fleet = new TypedFleet(lab, { preset: "medium", shards: SHARDS.length, monitoring });
       fleet.hosts(["a", "b", "c"]);
     }, CHANGE_MS);
     afterAll(async () => {

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { bootClock, type Clock } from "../clock.ts";
+import { newestInbound } from "./channel-accounts.ts";
 import { type CronJobSeen, type CronJobWish, planCron } from "./cron.ts";
 import { ADMIN_SCOPES, CLIENT_SCOPES } from "./handshake.ts";
 import type { GatewayPort, TurnRequest, TurnResult, UsageEvent } from "./port.ts";
@@ -90,6 +91,10 @@ class GatewayClient implements GatewayPort {
       }),
       { active: 0, queued: 0 },
     );
+  }
+
+  async lastInbound(): Promise<number | null> {
+    return newestInbound(await this.#admin.call("channels.status", { probe: false }));
   }
 
   async suspend(): Promise<void> {

@@ -17,6 +17,11 @@ export interface GatewayPort {
 
   /** Turns running and waiting now. */
   turns(): Promise<{ active: number; queued: number }>;
+  /**
+   * When a bot got its newest message, by the gateway's own wall clock; null: none has since it started. It is no
+   * turn yet for a moment after that, on a busy machine for a second or two.
+   */
+  lastInbound(): Promise<number | null>;
   /** Closes admission and lets running turns finish. The suspension lapses unless renewed: this renews it. */
   suspend(): Promise<void>;
   /** True when suspended and empty. */

@@ -1,10 +1,5 @@
-import { isObject, type JsonObject } from "./json.ts";
-
-/** One bot of a channel, by OpenClaw's names. */
-export interface ChannelAccount {
-  channel: string;
-  account: string;
-}
+import { accountsIn, type ChannelAccount } from "./channel-accounts.ts";
+import type { JsonObject } from "./json.ts";
 
 /** What OpenClaw 2026.9.6 writes as `lastError` of an account that its breaker keeps down. */
 const BREAKER = /restart-loop breaker|crash-loop breaker/;
@@ -23,13 +18,7 @@ export function suppressedAccounts(
   status: unknown,
   before: boolean,
 ): { tripped: boolean; down: ChannelAccount[] } {
-  const channels =
-    isObject(status) && isObject(status.channelAccounts) ? status.channelAccounts : {};
-  const all = Object.entries(channels).flatMap(([channel, accounts]) =>
-    (Array.isArray(accounts) ? accounts : [])
-      .filter(isObject)
-      .map((state) => ({ channel, account: String(state.accountId), state })),
-  );
+  const all = accountsIn(status);
   const tripped = before || all.some(({ state }) => saysBreaker(state));
   const down = all.filter(({ state }) => wanted(state) && (tripped || untouched(state)));
   return { tripped, down: down.map(({ channel, account }) => ({ channel, account })) };

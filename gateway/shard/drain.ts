@@ -10,6 +10,11 @@ const ASK_MS = 5_000;
 const RETRY_MS = [1_000, 2_000, 4_000, 8_000, 15_000, 30_000];
 /** OpenClaw's suspension lapses after 2 minutes. */
 const RENEW_MS = 30_000;
+/**
+ * A bot's message is no turn yet for a moment, and OpenClaw answers it with an error if admission closes then (measured:
+ * 0.4 s after it came in). After an opening those come first that had to wait, one and a half seconds later.
+ */
+const BOTS_QUIET_MS = 3_000;
 /** Waiting for an idle moment gets less choosy: from this on, so many running turns do not matter. */
 const PATIENCE: readonly { afterMs: number; active: number }[] = [
   { afterMs: 0, active: 0 },
@@ -19,7 +24,7 @@ const PATIENCE: readonly { afterMs: number; active: number }[] = [
 ];
 
 export interface DrainDeps {
-  gateway: Pick<GatewayPort, "turns" | "suspend" | "suspended" | "resume">;
+  gateway: Pick<GatewayPort, "turns" | "lastInbound" | "suspend" | "suspended" | "resume">;
   clock: Clock;
   timers: Timers;
   giveUpMs: number;
@@ -48,6 +53,8 @@ export function mayClose(
 export class Drain {
   readonly #deps: DrainDeps;
   readonly #startedAt: number;
+  /** A bot's newest message, and when it was first seen here. */
+  #inbound: { at: number; seenAt: number } | null = null;
   #closed = false;
   #over = false;
 
@@ -85,9 +92,19 @@ export class Drain {
     while (!this.#over) {
       const turns = await this.#ask(this.#deps.gateway.turns(), { active: 1, queued: 1 });
       const waitedMs = this.#deps.clock.now() - this.#startedAt;
-      if (mayClose(turns, waitedMs, this.#leftMs)) return;
+      const last = this.#leftMs <= DRAIN.closeMs;
+      if (mayClose(turns, waitedMs, this.#leftMs) && (last || (await this.#botsAreQuiet()))) return;
       await this.#pause(POLL_MS);
     }
+  }
+
+  /** By this clock, not by the gateway's: that may be stepped. */
+  async #botsAreQuiet(): Promise<boolean> {
+    const at = await this.#ask(this.#deps.gateway.lastInbound(), null);
+    if (at === null) return true;
+    const now = this.#deps.clock.now();
+    if (this.#inbound?.at !== at) this.#inbound = { at, seenAt: now };
+    return now - this.#inbound.seenAt >= BOTS_QUIET_MS;
   }
 
   /** True once it is closed and empty. False when its time for that is over. */

@@ -536,6 +536,19 @@ describe("the rest of the port", () => {
     expect(await gateway.turns()).toEqual({ active: 3, queued: 1 });
   });
 
+  test("the newest message of all bots is told, and that there was none", async () => {
+    let channelAccounts: object = {};
+    const { gateway } = await start({ "channels.status": () => ({ channelAccounts }) });
+    await gateway.ready();
+    expect(await gateway.lastInbound()).toBeNull();
+    const telegram = [
+      { accountId: "a", lastInboundAt: 5 },
+      { accountId: "b", lastInboundAt: null },
+    ];
+    channelAccounts = { telegram, slack: [{ accountId: "c", lastInboundAt: 7 }] };
+    expect(await gateway.lastInbound()).toBe(7);
+  });
+
   test("sessions come from all pages and from the archive, by agent and short name", async () => {
     const { gateway } = await start({
       "sessions.list": ({ offset, archived }) => {

@@ -147,6 +147,7 @@ export class FakeGateway {
       ready: async () => undefined,
       runTurn: (request) => this.#turn(request),
       turns: async () => ({ active: 0, queued: 0 }),
+      lastInbound: async () => null,
       suspend: async () => undefined,
       suspended: async () => true,
       resume: async () => undefined,

@@ -119,6 +119,8 @@ export class FakeGateway implements GatewayPort {
   queued = 0;
   closed = false;
   isSuspended = false;
+  /** When a bot got its newest message. */
+  inbound: number | null = null;
   suspends = 0;
   resumes = 0;
   /** Questions are left unanswered. */
@@ -132,6 +134,9 @@ export class FakeGateway implements GatewayPort {
   }
   turns() {
     return this.#answer({ active: this.active, queued: this.queued });
+  }
+  lastInbound() {
+    return this.#answer(this.inbound);
   }
   suspend() {
     this.isSuspended = true;

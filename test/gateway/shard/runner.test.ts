@@ -240,6 +240,31 @@ describe("drain", () => {
     expect(world.keeper.signals).toEqual(["SIGTERM"]);
   });
 
+  test("admission stays open for the moment that a bot's message takes to become a turn", async () => {
+    const world = await new World().serving();
+    world.gateway.inbound = 1_000;
+    world.runner.drain({ why: "moved" });
+    await world.time.pass(2_000);
+    expect(world.gateway.suspends).toBe(0);
+    world.gateway.inbound = 2_500;
+    await world.time.pass(2_500);
+    expect(world.gateway.suspends).toBe(0);
+    await world.time.pass(1_500);
+    expect(world.last("drained")).toMatchObject({ lostTurns: 0 });
+  });
+
+  test("a bot that never rests holds a drain up until its last chance", async () => {
+    const world = await new World().serving();
+    world.runner.drain({ why: "stop", giveUpMs: 60_000 });
+    for (let at = 0; at < 44_000; at += 500) {
+      world.gateway.inbound = at;
+      await world.time.pass(500);
+    }
+    expect(world.gateway.suspends).toBe(0);
+    await world.time.pass(2_000);
+    expect(world.told).toContain("drained");
+  });
+
   test("not empty 15 s after closing: admission opens and it is tried again", async () => {
     const world = await new World().serving();
     world.runner.drain({ why: "moved" });

@@ -86,6 +86,7 @@ function quietGateway(): GatewayPort {
     ready: async () => {},
     runTurn: () => Promise.reject(new Error("no turns here")),
     turns: async () => ({ active: 0, queued: 0 }),
+    lastInbound: async () => null,
     suspend: async () => {},
     suspended: async () => true,
     resume: async () => {},

@@ -66,8 +66,12 @@ const CONTINUATION = "[System] Continue from the recovered transcript";
 const CLOSING = /^main-session-restart-recovery:.*:failed-notice$/;
 /** Kind of the row that OpenClaw writes when a run ended before it said anything. */
 const FAILED_BEFORE_REPLY = "run-failed-before-reply";
-/** OpenClaw's threads wait 5 s for each other's locks, then the run that waits ends with this. */
-const CONTENTION = /another OpenClaw process owns state-|database is locked|SQLITE_BUSY/;
+/**
+ * OpenClaw's threads wait 5 s for each other's locks, then the run that waits ends with one of the first. The last is said
+ * to a run that comes upon another one of its session, as after a recovery.
+ */
+const CONTENTION =
+  /another OpenClaw process owns state-|database is locked|SQLITE_BUSY|already has an active turn claim/;
 
 /** True when OpenClaw's own storage was busy: nothing is wrong with the turn, it may be tried again. */
 export function isContention(message: string): boolean {

@@ -139,6 +139,8 @@ describe("what the transcript says about a turn", () => {
     expect(traceRun(page(rows, "failed"), "a")).toEqual({ trace: { state: "absent" }, key: "a.2" });
     const locked = [asked("a"), report("a", "database is locked")];
     expect(traceTurn(page(locked, "failed"), "a").state).toBe("dropped");
+    const claimed = [asked("a"), report("a", "Session 1 already has an active turn claim")];
+    expect(traceTurn(page(claimed, "failed"), "a").state).toBe("dropped");
   });
 
   test("a run that had begun before the storage was busy is not run again", () => {

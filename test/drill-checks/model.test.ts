@@ -55,6 +55,16 @@ test("a caller that goes away leaves an aborted call", async () => {
   expect(seen.events.at(-1)).toMatchObject({ type: "model-end", outcome: "aborted" });
 });
 
+test("a prompt for a session's title belongs to no turn", () => {
+  const system = "Generate a concise session title (3-6 words) from the user's first message.";
+  const asked = messageOf(newMarker(), 30);
+  const prompt = readPrompt([
+    { role: "system", content: system },
+    { role: "user", content: asked },
+  ]);
+  expect(prompt).toMatchObject({ marker: null, asked: [], told: [] });
+});
+
 test("a prompt after a crash belongs to the turn before OpenClaw's own row", () => {
   const [earlier, own] = [newMarker(), newMarker()];
   const prompt = readPrompt([

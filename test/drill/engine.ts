@@ -94,7 +94,8 @@ export async function runFault(context: FaultContext, planned: Planned): Promise
   const begun = put("do", applied.detail, applied, happened);
   // An error that is allowed is counted by its check; the next answer is what is waited for here.
   const probe = async (shard: string) => {
-    while (!context.signal.aborted && context.history.now() - begun.t < PROBE_MS) {
+    const since = context.history.now();
+    while (!context.signal.aborted && context.history.now() - since < PROBE_MS) {
       const answer = await context.send(context.sessionOf(shard), 0);
       if (answer !== null) {
         return { ms: context.history.now() - begun.t, gateway: context.watch.gatewayOf(shard) };

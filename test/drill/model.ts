@@ -26,8 +26,19 @@ export interface PromptMarkers {
 const RECOVERY =
   /\[System\] (?:Your previous turn was interrupted|Continue from the recovered transcript)/;
 
+/** OpenClaw asks so for the title of a session that it made itself, with the first question in it (2026.9.6, measured). */
+const TITLE = /Generate a concise session title/;
+const NOTHING: PromptMarkers = {
+  marker: null,
+  resumed: false,
+  continuation: false,
+  asked: [],
+  told: [],
+};
+
 /** What a prompt says about the turn it is for, and about the turns before it. Pure. */
 export function readPrompt(messages: readonly ChatMessage[]): PromptMarkers {
+  if (messages.some(({ content }) => TITLE.test(textOf(content)))) return NOTHING;
   const of = (role: string) =>
     messages.flatMap((message) =>
       message.role === role ? markersIn(textOf(message.content)) : [],

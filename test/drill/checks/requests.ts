@@ -46,6 +46,8 @@ export const ALLOWED: Record<RequestKind, Record<string, readonly FaultKind[]>> 
     closed_1012: [...ANY_LOSS, "planned"],
     connection_lost: ANY_LOSS,
     model_error: NO_ROOM,
+    // So it is refused, where it was not begun.
+    UNAVAILABLE: NO_ROOM,
   },
   // See TWICE_LOST.
   telegram: { no_reply: ANY_LOSS },

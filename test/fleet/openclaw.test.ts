@@ -158,6 +158,8 @@ describe.skipIf(!openclaw)("a real OpenClaw gateway", () => {
         "UPDATE session_nodes SET entry_json = json_set(entry_json, '$.mainRestartRecovery', json(?)) WHERE session_key = ?",
       )
       .run(recovery, key);
+    // A trigger takes the mark away; OpenClaw sets it behind what it writes.
+    database.prepare("UPDATE session_nodes SET entry_valid = 1 WHERE session_key = ?").run(key);
     database.close();
     expect(changes).toBe(1);
   }

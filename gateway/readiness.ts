@@ -26,13 +26,16 @@ export function shardServes(shard: Pick<FleetStatus["shards"][number], "state">)
 }
 
 /** Why a newer OpenClaw does not come to every shard, and what to do; null: nothing is in its way. */
-export function updateFault(update: FleetStatus["update"]): string | null {
+export function updateFault({
+  fleet,
+  update,
+}: Pick<FleetStatus, "fleet" | "update">): string | null {
   if (!update?.refused) return null;
   const { to, waiting, refused } = update;
   return (
     `OpenClaw ${to} failed on shard ${refused.shard}, which went back to what it ran, with its state from before: ` +
     `${refused.why}\nIt stays as it was on ${waiting.join(", ")}. Mend what it says (settings that change, or ` +
-    `./fleet move ${refused.shard} NODE, try it again), or deploy another version`
+    `./fleet move ${refused.shard} NODE --stack ${fleet}, try it again), or deploy another version`
   );
 }
 

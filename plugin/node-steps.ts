@@ -96,7 +96,7 @@ export async function untilUpdated(dataDir: string, op: Operation): Promise<void
       const { update } = status;
       // A node that is still to be changed, or whose change failed: its own turn waits, or told of it.
       if (!update || mixed(status)) return true;
-      const fault = updateFault(update);
+      const fault = updateFault(status);
       if (fault !== null) throw new Error(fault);
       const now = `updating OpenClaw to ${update.to}: ${update.waiting.join(", ")}`;
       if (now !== waiting) op.say(now);

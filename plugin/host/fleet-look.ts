@@ -70,7 +70,7 @@ export async function lookAtFleet(inputs: ServingFleet, signal: AbortSignal): Pr
   const failed = wanted.shards.filter(({ state }) => state === "failed");
   const { ready, causes } = readiness(wanted);
   const { update } = status;
-  const refused = updateFault(update);
+  const refused = updateFault(status);
   const reasons = [
     ...absent
       .filter((id) => !status.nodes.some((n) => n.id === id))

@@ -153,7 +153,7 @@ test.each([
       const refused = { shard: "s1", why: "exit code 78: no such table" };
       shown.update = { to: "2.0.0", waiting: ["s1", "s2"], refused };
     },
-    /2\.0\.0 failed on shard s1.*no such table.*as it was on s1, s2.*\.\/fleet move s1/s,
+    /2\.0\.0 failed on shard s1.*no such table.*as it was on s1, s2.*\.\/fleet move s1 NODE --stack /s,
   ],
   ["an answer without text", answer(200, {}), /held no text/],
 ])("%s is named, and the fleet is kept in the state", async (_, spoil, message) => {

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { fleetDashboards } from "../../../components/watch/dashboards/index.ts";
 import {
   type Alert,
@@ -14,6 +14,9 @@ import { page } from "../../docs/pages.ts";
 import { promtool } from "../../support/promtool.ts";
 import { HOSTS, plan } from "../monitoring/sample.ts";
 import { CASES } from "./rule-cases.ts";
+
+// promtool reckons with hours of samples: 20 s for one rule on a machine that does other things too.
+vi.setConfig({ testTimeout: 120_000 });
 
 const { facts } = plan();
 /** How often hosts are asked, s. */

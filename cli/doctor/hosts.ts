@@ -95,7 +95,7 @@ async function checkHost(
   } catch (error) {
     const text = signal.aborted
       ? `it did not answer within ${patienceMs / 1_000} s`
-      : oneLine((error as Error).message);
+      : oneLine((error as Error).message.replace(`host ${name}: `, ""));
     return { id, state: "fail", text, fix: 'docs/operations.md, "A host is lost"' };
   } finally {
     await shell.close();
@@ -137,6 +137,9 @@ function judge(host: string, { units, etcd }: Looked) {
 }
 
 function oneLine(text: string): string {
-  const line = text.replace(/\s+/g, " ").trim();
+  const line = text
+    .trim()
+    .replace(/\s*\n\s*/g, "; ")
+    .replace(/\s+/g, " ");
   return line.length > WORDS_MAX ? `${line.slice(0, WORDS_MAX)}…` : line;
 }

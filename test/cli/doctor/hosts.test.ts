@@ -96,7 +96,7 @@ test("a host that is away, and one that is silent, are findings beside the other
     opens({ a: { away: "host a does not answer\n at 22" }, b: { silent: true } }),
     { patienceMs: 50 },
   );
-  expect(a).toMatchObject({ state: "fail", text: "host a does not answer at 22" });
+  expect(a).toMatchObject({ state: "fail", text: "host a does not answer; at 22" });
   expect(a?.fix).toContain('"A host is lost"');
   expect(b).toMatchObject({ state: "fail", text: "it did not answer within 0.05 s" });
   expect(c?.state).toBe("ok");

@@ -18,6 +18,9 @@ import { restoreManifest } from "../../../gateway/replication/restore.ts";
 import { FLEET, read, replicatorOn, Scratch, SHARD, Writer } from "./fixtures.ts";
 import { MemoryTarget } from "./memory-target.ts";
 
+/** How often writer and replicator are killed; `REPLICA_KILLS=2000` takes a quarter of an hour. */
+const KILLS = Number(process.env.REPLICA_KILLS ?? 10);
+
 let scratch: Scratch;
 let target: MemoryTarget;
 beforeEach(() => {
@@ -190,85 +193,92 @@ describe("with a target that fails", () => {
   });
 });
 
-it("leaves, wherever it is killed, only manifests that restore to one moment of the past", async () => {
-  const fate = fc.oneof(
-    { weight: 25, arbitrary: fc.constant("done" as const) },
-    { weight: 1, arbitrary: fc.constantFrom("lost" as const, "unheard" as const, "late" as const) },
-  );
-  const fates = fc.array(fate, { minLength: 10, maxLength: 60 });
-  let restored = 0;
-  let run = 0;
-  await fc.assert(
-    fc.asyncProperty(
-      fates,
-      fc.integer({ min: 12, max: 80 }),
-      fc.nat(3),
-      async (answers, dies, damage) => {
-        run++;
-        target = new MemoryTarget(false);
-        const names = ["a.sqlite", "b.sqlite"];
-        const root = scratch.path(`state-${run}`);
-        const writers = names.map((name) => new Writer(`${root}/${name}`));
-        const { replicator, time } = replicatorOn(scratch, target, {
-          stateDir: root,
-          staging: scratch.path(`staging-${run}`),
-        });
-        let calls = 0;
-        // After its death nothing of it happens any more.
-        target.fate = () => {
-          calls++;
-          return calls > dies ? "lost" : (answers[calls % answers.length] ?? "done");
-        };
-        let n = 0;
-        let acknowledged = { seq: 0, rows: 0 };
-        for (let round = 0; round < 8; round++) {
-          const before = n;
-          for (let write = 0; write < 3; write++) {
-            for (const one of writers) one.write(n, "x".repeat((n * 997) % 9_000));
-            n++;
-          }
-          writeFileSync(`${root}/note`, String(n));
-          time.now += 60_000;
-          const { outcome } = await replicator.step();
-          if (outcome === "replicated") {
-            acknowledged = { seq: replicator.position().seq, rows: n };
-          }
-          expect(before).toBeLessThan(n);
-        }
-        await replicator.close();
-        for (const one of writers) one.close();
-        target.fate = () => "done";
-        target.deliver();
-        const chunks = [...target.objects.keys()].filter((key) => key.startsWith("chunks/"));
-        for (let at = 0; at < damage; at++) {
-          const key = chunks[(at * 7 + dies) % Math.max(1, chunks.length)];
-          if (key) target.objects.set(key, { bytes: Buffer.from([1, 2, 3]), storedAtMs: 0 });
-        }
-        const there = placesThere();
-        if (acknowledged.seq > 0) expect(there.map(({ seq }) => seq)).toContain(acknowledged.seq);
-        for (const at of there.slice(-3)) {
-          try {
-            await restore(at, `restored-${run}`);
-          } catch (error) {
-            expect(error).toBeInstanceOf(DamagedReplica);
-            expect(damage).toBeGreaterThan(0);
-            expect(existsSync(scratch.path(`restored-${run}`))).toBe(false);
-            continue;
-          }
-          restored++;
-          const [a = [], b] = names.map((name) => rows(name, `restored-${run}`));
-          expect(a).toEqual(Array.from({ length: a.length }, (_, number) => number));
-          expect(b).toEqual(a);
-          expect(a.length % 3).toBe(0);
-          if (at.seq === acknowledged.seq) expect(a.length).toBe(acknowledged.rows);
-        }
-        rmSync(root, { recursive: true });
+it(
+  "leaves, wherever it is killed, only manifests that restore to one moment of the past",
+  async () => {
+    const fate = fc.oneof(
+      { weight: 25, arbitrary: fc.constant("done" as const) },
+      {
+        weight: 1,
+        arbitrary: fc.constantFrom("lost" as const, "unheard" as const, "late" as const),
       },
-    ),
-    { numRuns: Number(process.env.REPLICA_KILLS ?? 10), endOnFailure: true },
-  );
-  expect(restored).toBeGreaterThan(1);
-}, 180_000);
+    );
+    const fates = fc.array(fate, { minLength: 10, maxLength: 60 });
+    let restored = 0;
+    let run = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        fates,
+        fc.integer({ min: 12, max: 80 }),
+        fc.nat(3),
+        async (answers, dies, damage) => {
+          run++;
+          target = new MemoryTarget(false);
+          const names = ["a.sqlite", "b.sqlite"];
+          const root = scratch.path(`state-${run}`);
+          const writers = names.map((name) => new Writer(`${root}/${name}`));
+          const { replicator, time } = replicatorOn(scratch, target, {
+            stateDir: root,
+            staging: scratch.path(`staging-${run}`),
+          });
+          let calls = 0;
+          // After its death nothing of it happens any more.
+          target.fate = () => {
+            calls++;
+            return calls > dies ? "lost" : (answers[calls % answers.length] ?? "done");
+          };
+          let n = 0;
+          let acknowledged = { seq: 0, rows: 0 };
+          for (let round = 0; round < 8; round++) {
+            const before = n;
+            for (let write = 0; write < 3; write++) {
+              for (const one of writers) one.write(n, "x".repeat((n * 997) % 9_000));
+              n++;
+            }
+            writeFileSync(`${root}/note`, String(n));
+            time.now += 60_000;
+            const { outcome } = await replicator.step();
+            if (outcome === "replicated") {
+              acknowledged = { seq: replicator.position().seq, rows: n };
+            }
+            expect(before).toBeLessThan(n);
+          }
+          await replicator.close();
+          for (const one of writers) one.close();
+          target.fate = () => "done";
+          target.deliver();
+          const chunks = [...target.objects.keys()].filter((key) => key.startsWith("chunks/"));
+          for (let at = 0; at < damage; at++) {
+            const key = chunks[(at * 7 + dies) % Math.max(1, chunks.length)];
+            if (key) target.objects.set(key, { bytes: Buffer.from([1, 2, 3]), storedAtMs: 0 });
+          }
+          const there = placesThere();
+          if (acknowledged.seq > 0) expect(there.map(({ seq }) => seq)).toContain(acknowledged.seq);
+          for (const at of there.slice(-3)) {
+            try {
+              await restore(at, `restored-${run}`);
+            } catch (error) {
+              expect(error).toBeInstanceOf(DamagedReplica);
+              expect(damage).toBeGreaterThan(0);
+              expect(existsSync(scratch.path(`restored-${run}`))).toBe(false);
+              continue;
+            }
+            restored++;
+            const [a = [], b] = names.map((name) => rows(name, `restored-${run}`));
+            expect(a).toEqual(Array.from({ length: a.length }, (_, number) => number));
+            expect(b).toEqual(a);
+            expect(a.length % 3).toBe(0);
+            if (at.seq === acknowledged.seq) expect(a.length).toBe(acknowledged.rows);
+          }
+          rmSync(root, { recursive: true });
+        },
+      ),
+      { numRuns: KILLS, endOnFailure: true },
+    );
+    expect(restored).toBeGreaterThan(1);
+  },
+  18_000 * KILLS,
+);
 
 it("ends a planned hand-over with a manifest of exactly what is there", async () => {
   const one = writer("a.sqlite");

@@ -115,8 +115,6 @@ export class Turns {
     const attempts = new Attempts();
     let key = request.runId;
     if (request.mayHaveRun) {
-      // A key that has run is answered for without a word of the session that it ran in.
-      await this.#inSuccessor(session, patience);
       const found = await this.#settled(request, session, patience, attempts);
       if (found.result) return found.result;
       key = found.key;
@@ -210,7 +208,11 @@ export class Turns {
         ),
         true,
       );
-      if (ack.status === "ok") return null;
+      if (ack.status === "ok") {
+        // Such a key is answered for without a word of the session that it ran in.
+        await this.#inSuccessor(session, patience);
+        return null;
+      }
       for (;;) {
         const end = await patience.race(outcome.promise, QUIET_MS);
         if (end.why === "quiet") {

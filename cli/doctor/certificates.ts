@@ -1,10 +1,8 @@
 import { connect } from "node:tls";
+import { CERTIFICATE_DAYS } from "../../components/watch/rules/front.ts";
 import type { Check } from "./check.ts";
 
 const DAY_MS = 86_400_000;
-/** Certificates are renewed a month or more before; the alerts begin at the same days. */
-const SOON_DAYS = 14;
-const NOW_DAYS = 3;
 const PATIENCE_MS = 10_000;
 
 /**
@@ -20,9 +18,9 @@ export function certificateCheck(
   const days = Math.floor((at - now) / DAY_MS);
   const day = new Date(at).toISOString().slice(0, 10);
   const text = days < 0 ? `ended on ${day}` : `good until ${day}, ${days} days`;
-  if (days >= SOON_DAYS) return { id, state: "ok", text };
+  if (days >= CERTIFICATE_DAYS.soon) return { id, state: "ok", text };
   const why = "it should have been renewed; when it ends, nobody gets in there";
-  return { id, state: days < NOW_DAYS ? "fail" : "warn", text, why, fix };
+  return { id, state: days < CERTIFICATE_DAYS.now ? "fail" : "warn", text, why, fix };
 }
 
 /** The earliest end of what `certificatesExpire` says: one moment, or one for each host. Null: it says none. */

@@ -1,3 +1,4 @@
+import { LAG_SECONDS } from "../../components/watch/rules/shards.ts";
 import type { FleetStatus } from "../../gateway/contract.ts";
 import { callJson } from "../lib/api.ts";
 import { CommandFailed } from "../lib/errors.ts";
@@ -53,9 +54,6 @@ export function storeCheckOf({ store: { kind, ok, voters } }: FleetStatus): Chec
   if (ok) return { id, state: "warn", text: there, fix };
   return { id, state: "fail", text: `${there}; it does not answer`, fix };
 }
-
-/** Seconds that a replica may be behind; the alert begins there as well. */
-const LAG_SECONDS = 15;
 
 /** What would be lost with a node now; no check where shards have no replica. */
 export function replicaChecksOf({ shards }: FleetStatus, stack: string): Check[] {

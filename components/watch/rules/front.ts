@@ -4,8 +4,7 @@ import type { RuleGroup } from "./types.ts";
 
 const DAY_SECONDS = 86_400;
 /** Certificates are renewed a month (ACME) or more before: one this near its end was not. */
-const SOON_DAYS = 14;
-const NOW_DAYS = 3;
+export const CERTIFICATE_DAYS = { soon: 14, now: 3 } as const;
 
 const left = `${metric("probe_ssl_earliest_cert_expiry")} - time()`;
 
@@ -26,7 +25,7 @@ export function frontRules(): RuleGroup {
       },
       {
         name: "CertificateExpiresSoon",
-        expr: `${left} < ${SOON_DAYS * DAY_SECONDS}`,
+        expr: `${left} < ${CERTIFICATE_DAYS.soon * DAY_SECONDS}`,
         forSeconds: 3600,
         severity: "warning",
         summary:
@@ -37,7 +36,7 @@ export function frontRules(): RuleGroup {
       },
       {
         name: "CertificateExpires",
-        expr: `${left} < ${NOW_DAYS * DAY_SECONDS}`,
+        expr: `${left} < ${CERTIFICATE_DAYS.now * DAY_SECONDS}`,
         forSeconds: 300,
         severity: "critical",
         summary:

@@ -5,7 +5,7 @@ import type { Alert, RuleGroup } from "./types.ts";
 /** Share of the recycle limit at which a gateway is near its restart. */
 const NEAR_RECYCLE = 0.9;
 /** Seconds a change may wait for its replica before somebody should look; planned is less than one. */
-const LAG_SECONDS = 15;
+export const LAG_SECONDS = 15;
 
 const serving = metric("openclaw_fleet_shard_state", { state: "serving" });
 

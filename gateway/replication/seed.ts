@@ -1,11 +1,9 @@
 import { decodeChunk } from "./chunks.ts";
 import { CHUNKS, chunkKey, type Place } from "./manifest.ts";
+import { inParallel } from "./parallel.ts";
 import { DamagedReplica, ReplicaReader } from "./reader.ts";
 import type { ReplicaTarget } from "./target.ts";
 import type { Sent } from "./uploader.ts";
-
-/** Chunks on their way at a time. */
-const PARALLEL = 8;
 
 export interface SeedRequest {
   fleet: string;
@@ -28,35 +26,22 @@ export interface SeedRequest {
 export async function seed(request: SeedRequest): Promise<Sent> {
   const { fleet, shard, from, to, place, epoch, signal } = request;
   const sent: Sent = { chunks: 0, bytes: 0 };
-  const missing = (await chunksOf(new ReplicaReader(from, fleet, shard), place)).values();
+  const needed = await chunksOf(new ReplicaReader(from, fleet, shard), place);
   if (signal.aborted) return sent;
   const there = new Set((await to.list(CHUNKS)).map(({ key }) => key));
-  let failed = false;
-  const work = async (): Promise<void> => {
-    // One iterator feeds all: each chunk is taken once.
-    for (const hash of missing) {
-      if (failed || signal.aborted) return;
-      const key = chunkKey(hash);
-      if (there.has(key)) continue;
-      try {
-        const packed = await from.get(key);
-        // A name is given once: what is put under it must be what it says.
-        if (!packed || !decodeChunk(packed, hash)) {
-          throw new DamagedReplica(`the chunk ${hash} is ${packed ? "damaged" : "gone"}`);
-        }
-        if ((await to.put(key, packed, epoch)) === "stored") {
-          sent.chunks += 1;
-          sent.bytes += packed.length;
-        }
-      } catch (error) {
-        failed = true;
-        throw error;
-      }
+  await inParallel(needed, async (hash) => {
+    const key = chunkKey(hash);
+    if (signal.aborted || there.has(key)) return;
+    const packed = await from.get(key);
+    // A name is given once: what is put under it must be what it says.
+    if (!packed || !decodeChunk(packed, hash)) {
+      throw new DamagedReplica(`the chunk ${hash} is ${packed ? "damaged" : "gone"}`);
     }
-  };
-  const results = await Promise.allSettled(Array.from({ length: PARALLEL }, work));
-  const bad = results.find((result) => result.status === "rejected");
-  if (bad) throw bad.reason;
+    if ((await to.put(key, packed, epoch)) === "stored") {
+      sent.chunks += 1;
+      sent.bytes += packed.length;
+    }
+  });
   return sent;
 }
 

@@ -1,10 +1,8 @@
 import { encodeChunk } from "./chunks.ts";
 import type { Image } from "./image.ts";
 import { chunkKey } from "./manifest.ts";
+import { inParallel } from "./parallel.ts";
 import type { ReplicaTarget } from "./target.ts";
-
-/** Puts on their way at a time. */
-const PARALLEL = 8;
 
 export interface Sent {
   chunks: number;
@@ -48,32 +46,17 @@ export class Uploader {
     const chunks = (function* () {
       for (const image of images) yield* image.pending();
     })();
-    let failed = false;
-    const work = async (): Promise<void> => {
-      for (;;) {
-        // One generator feeds all: each chunk is taken once.
-        const next = failed ? undefined : chunks.next();
-        if (!next || next.done) return;
-        const { hash, read } = next.value;
-        if (this.#known.has(hash) || begun.has(hash)) continue;
-        begun.add(hash);
-        try {
-          const packed = encodeChunk(await read());
-          const outcome = await this.#target.put(chunkKey(hash), packed, this.#epoch);
-          this.#known.add(hash);
-          if (outcome === "stored") {
-            sent.chunks += 1;
-            sent.bytes += packed.length;
-          }
-        } catch (error) {
-          failed = true;
-          throw error;
-        }
+    await inParallel(chunks, async ({ hash, read }) => {
+      if (this.#known.has(hash) || begun.has(hash)) return;
+      begun.add(hash);
+      const packed = encodeChunk(await read());
+      const outcome = await this.#target.put(chunkKey(hash), packed, this.#epoch);
+      this.#known.add(hash);
+      if (outcome === "stored") {
+        sent.chunks += 1;
+        sent.bytes += packed.length;
       }
-    };
-    const results = await Promise.allSettled(Array.from({ length: PARALLEL }, work));
-    const bad = results.find((result) => result.status === "rejected");
-    if (bad) throw bad.reason;
+    });
     return sent;
   }
 }

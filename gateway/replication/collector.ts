@@ -10,6 +10,7 @@ import { DamagedReplica, type ReplicaReader } from "./reader.ts";
 import { chunksToRemove, KEEP, type Keep, manifestsToRemove, type Point } from "./retention.ts";
 import { placeKey, readableTo } from "./rules.ts";
 import type { ReplicaTarget } from "./target.ts";
+import { UsedChunks } from "./used.ts";
 
 export interface Collected {
   manifests: number;
@@ -44,15 +45,15 @@ export class Collector {
 
   /** Every chunk of a manifest; none when it cannot be read. */
   async chunksOf(place: Place): Promise<Set<string>> {
-    const used = new Set<string>();
+    const used = new UsedChunks(this.#reader, this.#nodes);
     try {
       const manifest = await this.#reader.manifest(place);
-      if (manifest) await this.#reader.addUsed(manifest, used, this.#nodes);
+      if (manifest) await used.add(manifest);
     } catch (error) {
       if (error instanceof DamagedReplica) return new Set();
       throw error;
     }
-    return used;
+    return used.hashes;
   }
 
   /**
@@ -98,19 +99,20 @@ export class Collector {
   }
 
   async #used(places: readonly Place[]): Promise<{ used: Set<string>; damaged: number }> {
-    const used = new Set<string>();
+    const used = new UsedChunks(this.#reader, this.#nodes);
     let damaged = 0;
     for (const place of places) {
       const manifest: Manifest | null = await this.#reader.manifest(place);
       try {
-        if (manifest) await this.#reader.addUsed(manifest, used, this.#nodes);
+        if (manifest) await used.add(manifest);
         else damaged += 1;
       } catch (error) {
         if (!(error instanceof DamagedReplica)) throw error;
         damaged += 1;
       }
     }
-    for (const hash of this.#nodes.keys()) if (!used.has(hash)) this.#nodes.delete(hash);
-    return { used, damaged };
+    const { hashes } = used;
+    for (const hash of this.#nodes.keys()) if (!hashes.has(hash)) this.#nodes.delete(hash);
+    return { used: hashes, damaged };
   }
 }

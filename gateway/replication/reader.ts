@@ -92,7 +92,7 @@ export class ReplicaReader {
       const below: string[] = [];
       for (let at = 0; at < level.length; at += PARALLEL) {
         const nodes = await Promise.all(
-          level.slice(at, at + PARALLEL).map((hash) => this.#children(hash)),
+          level.slice(at, at + PARALLEL).map((hash) => this.children(hash)),
         );
         for (const children of nodes) for (const child of children) below.push(child);
       }
@@ -101,7 +101,8 @@ export class ReplicaReader {
     return level;
   }
 
-  async #children(hash: string): Promise<string[]> {
+  /** What an inner node of a content's tree has right below it. */
+  async children(hash: string): Promise<string[]> {
     const children = unpackHashes(await this.chunk(hash));
     if (!children) throw new DamagedReplica(`the chunk ${hash} is no list of chunks`);
     return children;
@@ -133,35 +134,6 @@ export class ReplicaReader {
       return decodeFiles(Buffer.concat(parts));
     } catch (error) {
       throw new DamagedReplica("the list of files cannot be read", { cause: error });
-    }
-  }
-
-  /**
-   * Adds every chunk that a manifest needs to `used`. What is in it already was added with all that is
-   * below. `nodes` remembers what was read, for the next time.
-   */
-  async addUsed(
-    manifest: Manifest,
-    used: Set<string>,
-    nodes: Map<string, readonly string[]>,
-  ): Promise<void> {
-    const add = async (hash: string, depth: number): Promise<void> => {
-      // The depth is part of it: a leaf of one content may have the bytes of another one's node.
-      const known = depth === 0 ? used.has(hash) : used.has(`${depth} ${hash}`);
-      if (known) return;
-      if (depth > 0) {
-        const children = nodes.get(hash) ?? (await this.#children(hash));
-        nodes.set(hash, children);
-        for (const child of children) await add(child, depth - 1);
-        used.add(`${depth} ${hash}`);
-      }
-      used.add(hash);
-    };
-    for (const { root, size } of manifest.databases) await add(root, treeDepth(size));
-    if (!manifest.files) return;
-    await add(manifest.files.root, treeDepth(manifest.files.size));
-    for (const file of await this.files(manifest)) {
-      if (file.kind === "file") await add(file.root, treeDepth(file.size));
     }
   }
 }

@@ -4,6 +4,7 @@ import { inParallel } from "./parallel.ts";
 import { DamagedReplica, ReplicaReader } from "./reader.ts";
 import type { ReplicaTarget } from "./target.ts";
 import type { Sent } from "./uploader.ts";
+import { UsedChunks } from "./used.ts";
 
 export interface SeedRequest {
   fleet: string;
@@ -48,8 +49,7 @@ export async function seed(request: SeedRequest): Promise<Sent> {
 async function chunksOf(reader: ReplicaReader, place: Place): Promise<Set<string>> {
   const manifest = await reader.manifest(place);
   if (!manifest) throw new DamagedReplica(`manifest ${place.seq} of ${place.directory} is damaged`);
-  const used = new Set<string>();
-  await reader.addUsed(manifest, used, new Map());
-  // It also remembers how deep below the root an inner chunk was met.
-  return new Set([...used].filter((name) => !name.includes(" ")));
+  const used = new UsedChunks(reader);
+  await used.add(manifest);
+  return used.hashes;
 }

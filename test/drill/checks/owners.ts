@@ -1,5 +1,5 @@
 import { judge, type Verdict, type Violation } from "../verdict.ts";
-import { at, type GroupRecord, type HistoryIndex } from "./index.ts";
+import { at, type GroupRecord, type HistoryIndex, type RequestRecord } from "./index.ts";
 
 /** A woken process may exist for this long before it is killed. */
 const WAKE_GRACE_MS = 1_000;
@@ -9,6 +9,8 @@ const MOST_GAP_MS = 5_000;
 const MOST_BLIND = 0.05;
 /** An answer may lie in a socket for this long after its sender lost the shard. */
 const IN_FLIGHT_MS = 1_000;
+/** TCP sends again after pauses that double: a cut longer than half a minute ends in one of nearly that length. */
+const SENT_AGAIN_MS = 30_000;
 
 /** How long two groups could both run, ms. */
 function overlap(a: GroupRecord, b: GroupRecord, end: number): { ms: number; from: number } {
@@ -88,6 +90,17 @@ function blind(
   return undefined;
 }
 
+/** The answer was made before `t`, by one who owned the shard, and a cut network held it up. */
+function wasOnItsWay(index: HistoryIndex, { invoked, outcome }: RequestRecord, t: number): boolean {
+  const calls = index.callsByMarker.get(invoked.marker) ?? [];
+  const made = calls.find(({ end }) => end?.outcome === "answered" && end.t < t)?.end?.t;
+  if (made === undefined || outcome === null) return false;
+  return index.faults.some(({ kind, from, healed }) => {
+    const until = (healed ?? Number.POSITIVE_INFINITY) + SENT_AGAIN_MS;
+    return kind === "pause" && from <= t && made <= until && outcome.t <= until;
+  });
+}
+
 /** Epochs never fall, a new owner has a new one, and no answer comes from an older one. */
 export function epochsGrow(index: HistoryIndex, shards: readonly string[]): Verdict {
   const violations: Violation[] = [];
@@ -117,13 +130,14 @@ export function epochsGrow(index: HistoryIndex, shards: readonly string[]): Verd
       highest.set(lease.shard, steps);
     }
   }
-  for (const { outcome } of index.requests) {
+  for (const request of index.requests) {
+    const { outcome } = request;
     if (outcome?.type !== "answered" || outcome.shard === null || outcome.epoch === null) continue;
     const { epoch } = outcome;
     const later = highest
       .get(outcome.shard)
       ?.find((step) => step.epoch > epoch && step.t < outcome.t - IN_FLIGHT_MS);
-    if (later) {
+    if (later && !wasOnItsWay(index, request, later.t)) {
       violations.push({
         t: outcome.t,
         text: `${outcome.shard} answered under epoch ${epoch} at ${at(outcome.t)}, though epoch ${later.epoch} was there since ${at(later.t)}`,

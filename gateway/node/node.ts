@@ -51,6 +51,7 @@ export class Node {
     this.#disk = new DiskWatch({
       dir: node.dataDir,
       log: (level, message) => base.log[level](message),
+      onRoomAgain: () => this.#restartGateways("its disk was full"),
     });
     this.#keeper = new KeeperClient({ onStop: () => void this.stopAndExit() });
     this.#shards = new NodeShards({
@@ -92,6 +93,13 @@ export class Node {
       remember: (event, shard, detail) => base.history.add(event, shard, detail),
       onChange: () => this.#changed(),
     });
+  }
+
+  #restartGateways(why: string): void {
+    const { host } = this.#shards;
+    for (const { shard, state } of host.reports()) {
+      if (state === "serving") host.runner(shard).restart(why);
+    }
   }
 
   #makeDirectory(): DnsDirectory | null {

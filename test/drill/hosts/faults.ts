@@ -246,11 +246,16 @@ export const HOST_WORLD_FAULTS: Faults<HostContext> = {
 
   "fill-disk": async (context, planned, status) => {
     const { host, shards } = victim(context, planned, status);
+    const before = shards.map((id) => context.watch.gatewayOf(id));
     context.mark?.();
     await host.fillDisk();
     const heal = async () => {
       await host.freeDisk();
-      return "room again";
+      // Those that met the full disk are not whole again by themselves.
+      await waitFor("new gateways", context.wholeMs, context.signal, () =>
+        shards.every((id, i) => ![null, before[i]].includes(context.watch.gatewayOf(id))),
+      );
+      return "room again, and new gateways";
     };
     return { target: host.name, shards, detail: "no byte left for the shards' state", heal };
   },

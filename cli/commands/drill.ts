@@ -111,14 +111,16 @@ async function drill(options: Options): Promise<void> {
     });
     const runsFile = join(dataDir(), "drill-runs.jsonl");
     const runs = record.readRuns(runsFile);
-    record.appendRun(runsFile, record.pastRun(report));
+    const section = options.hosts ? "drill-hosts" : "drill";
+    record.appendRun(runsFile, record.pastRun(report, section));
     const out = resolve(options.out);
     const data = pageData(history.header, history.events, report, runs);
     writeFileSync(out, renderPage(data));
     if (options.record) {
       record.recordReliability(join(PROJECT_ROOT, "docs", "reliability.md"), report, {
-        section: options.hosts ? "drill-hosts" : "drill",
+        section,
         picture: timelineSvg(data),
+        earlier: runs,
       });
     }
     result(Boolean(options.json), { ...report, page: out, dataDir: kept }, () =>

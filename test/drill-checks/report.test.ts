@@ -3,7 +3,7 @@ import { check } from "../drill/checker.ts";
 import { pageData } from "../drill/page/data.ts";
 import { renderPage } from "../drill/page/page.ts";
 import { timelineSvg } from "../drill/page/timeline.ts";
-import { reliabilitySection, replaceSection } from "../drill/record.ts";
+import { pastRun, reliabilitySection, replaceSection } from "../drill/record.ts";
 import { summarize } from "../drill/summary.ts";
 import { drillText } from "../drill/text.ts";
 import { lawfulWorld } from "./world.ts";
@@ -39,6 +39,24 @@ test("a drill that could not be carried through has failed, whatever the checks 
   const given = summarize(header, events, outcome, "the fleet did not come back");
   expect(given.ok).toBe(false);
   expect(given.verdict).toBe("FAILED: the fleet did not come back");
+});
+
+test("a recorded drill stands beside earlier ones of its kind", () => {
+  const given = report().report;
+  const [fault] = given.faults;
+  if (!fault) throw new Error("the world has no fault");
+  const earlier = (section: "drill" | "drill-hosts", each: number[]) => {
+    const faults = [{ ...fault, recoveryMs: { ...fault.recoveryMs, each } }];
+    return { ...pastRun({ ...given, faults }, section), startedAt: "2025-12-31T03:04:05Z" };
+  };
+  const { recoveriesMs: _, ...old } = earlier("drill", []);
+  const alone = reliabilitySection(given, "drill", [earlier("drill-hosts", [1])]);
+  expect(alone).not.toContain("runs on that machine");
+  const runs = [earlier("drill", [61_000, 62_000, 63_000]), old, earlier("drill-hosts", [90_000])];
+  const section = reliabilitySection(given, "drill", runs);
+  expect(section).toContain("All 3 runs on that machine since 2025-12-31");
+  const times = fault.recoveryMs.each.length + 3;
+  expect(section).toMatch(new RegExp(`\\| ${fault.title} \\| ${times} \\| [^|]+ \\| 63.0 s \\|`));
 });
 
 test("recovery is the time from a fault to the first answer", () => {

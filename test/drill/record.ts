@@ -1,6 +1,7 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { DrillReport } from "./summary.ts";
+import { knownFacts } from "./fault-names.ts";
+import { type DrillReport, quantile } from "./summary.ts";
 import { evidence } from "./text.ts";
 
 /** One earlier run, as the list of runs keeps it. */
@@ -13,9 +14,13 @@ export interface PastRun {
   faults: number;
   requests: number;
   release: string;
+  /** Absent in older lines, as is the next. */
+  section?: Section;
+  /** Each recovery of each fault, ms, by the fault's name. */
+  recoveriesMs?: Record<string, number[]>;
 }
 
-export function pastRun(report: DrillReport): PastRun {
+export function pastRun(report: DrillReport, section: Section): PastRun {
   return {
     startedAt: report.startedAt,
     ok: report.ok,
@@ -25,6 +30,10 @@ export function pastRun(report: DrillReport): PastRun {
     faults: report.faults.reduce((sum, fault) => sum + fault.count, 0),
     requests: report.requests.reduce((sum, line) => sum + line.sent, 0),
     release: report.release,
+    section,
+    recoveriesMs: Object.fromEntries(
+      report.faults.map(({ name, recoveryMs }) => [name, recoveryMs.each]),
+    ),
   };
 }
 
@@ -64,8 +73,33 @@ function markdownTable(head: string[], rows: string[][]): string[] {
   return [line(head), line(head.map(() => "---")), ...rows.map(line)];
 }
 
-/** The section of docs/reliability.md that a drill writes. Pure. */
-export function reliabilitySection(report: DrillReport, section: Section): string {
+/** How long recoveries took in several runs, this one among them; nothing of a single one. */
+function repeated(runs: readonly PastRun[]): string[] {
+  if (runs.length < 2) return [];
+  const names = [...new Set(runs.flatMap(({ recoveriesMs = {} }) => Object.keys(recoveriesMs)))];
+  const since = runs.map(({ startedAt }) => startedAt.slice(0, 10)).sort()[0];
+  return [
+    "",
+    `All ${runs.length} runs on that machine since ${since}, of whatever length:`,
+    "",
+    ...markdownTable(
+      ["fault", "times", "next answer, median", "worst"],
+      names.map((name) => {
+        const each = runs.flatMap(({ recoveriesMs = {} }) => recoveriesMs[name] ?? []);
+        const [median, worst] = [quantile(each, 0.5), quantile(each, 1)];
+        const title = knownFacts(name)?.title ?? name;
+        return [title, String(each.length), seconds(median), seconds(worst)];
+      }),
+    ),
+  ];
+}
+
+/** The section of docs/reliability.md that a drill writes, with earlier runs of its kind. Pure. */
+export function reliabilitySection(
+  report: DrillReport,
+  section: Section,
+  earlier: readonly PastRun[] = [],
+): string {
   const times = report.faults.reduce((sum, fault) => sum + fault.count, 0);
   const lines = [
     `**${report.verdict}**`,
@@ -89,6 +123,7 @@ export function reliabilitySection(report: DrillReport, section: Section): strin
         fault.mustMs === null ? "" : `≤ ${fault.mustMs / 1000} s`,
       ]),
     ),
+    ...repeated([pastRun(report, section), ...earlier.filter((run) => run.section === section)]),
     "",
     ...markdownTable(
       ["requests", "sent", "answered", "allowed errors", "added, median", "max"],
@@ -120,11 +155,14 @@ export function replaceSection(page: string, begin: string, end: string, section
 export function recordReliability(
   file: string,
   report: DrillReport,
-  { section, picture }: { section: Section; picture: string },
+  { section, picture, earlier = [] }: { section: Section; picture: string; earlier?: PastRun[] },
 ): void {
   const page = existsSync(file) ? readFileSync(file, "utf8") : "# Reliability\n";
   mkdirSync(dirname(file), { recursive: true });
   const [begin, end] = [`<!-- ${section}:begin -->`, `<!-- ${section}:end -->`];
-  writeFileSync(file, replaceSection(page, begin, end, reliabilitySection(report, section)));
+  writeFileSync(
+    file,
+    replaceSection(page, begin, end, reliabilitySection(report, section, earlier)),
+  );
   writeFileSync(join(dirname(file), pictureOf(section)), picture);
 }

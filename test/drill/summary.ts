@@ -8,7 +8,7 @@ export interface FaultLine {
   title: string;
   count: number;
   /** From a fault to the first answer on each shard it hit, ms, slowest shard of each time. */
-  recoveryMs: { median: number | null; max: number | null };
+  recoveryMs: { each: number[]; median: number | null; max: number | null };
   mustMs: number | null;
   failed: number;
 }
@@ -146,7 +146,7 @@ function faultLines(events: readonly HistoryEvent[]): FaultLine[] {
       name,
       title: facts?.title ?? name,
       count: faults.length,
-      recoveryMs: { median: quantile(ms, 0.5), max: quantile(ms, 1) },
+      recoveryMs: { each: ms, median: quantile(ms, 0.5), max: quantile(ms, 1) },
       mustMs: facts?.mustMs ?? null,
       failed: faults.filter((fault) => fault.recovered === null).length,
     };

@@ -61,10 +61,10 @@ export const fleetConfig = z.strictObject({
   target: z.enum(["local", "hosts", "ec2", "eks"]),
   preset: z.string(),
   /**
-   * How many nodes run shards, where a deployment sets them up one after the other: the first start of
-   * a new fleet waits for them, a few minutes at most.
+   * Nodes that run shards, where a deployment sets them up one after the other: the first start of a new fleet waits
+   * for them, a few minutes at most, and what the store has of others that are gone is taken away.
    */
-  nodes: z.number().int().positive().optional(),
+  members: z.array(z.string()).min(1).optional(),
   /** Address and port people talk to. */
   host: z.string().default("127.0.0.1"),
   port: z.number().int(),
@@ -105,14 +105,23 @@ export type TlsFiles = z.infer<typeof tlsFiles>;
 const leases = z.discriminatedUnion("kind", [
   /** `leases.sqlite` in the data directory, which all nodes of the fleet then share: one machine. */
   z.strictObject({ kind: z.literal("sqlite") }),
-  /** Fields as in `EtcdLeaseStoreOptions`: nodes on several machines, which share no file. */
+  /** Fields as in `EtcdLeaseStoreOptions`: nodes on several machines, which share no file. Its members: stores.json. */
   z.strictObject({
     kind: z.literal("etcd"),
-    endpoints: z.array(z.string()).min(1),
     tls: tlsFiles.nullable(),
     prefix: z.string(),
   }),
 ]);
+
+/** `nodes/<id>/stores.json`: members of the stores, which may be others while a node runs. Followed by it. */
+export const storesConfig = z.strictObject({
+  version: z.literal(1),
+  /** Client URLs of etcd's members, `https://address:2379`; the nearest first. */
+  etcd: z.array(z.string()).min(1).optional(),
+  /** `address:port` of the Sentinels, or of the cluster's servers: what `{redis}` in `redisUrl` stands for. */
+  redis: z.array(z.string()).min(1).optional(),
+});
+export type StoresConfig = z.infer<typeof storesConfig>;
 
 /** `nodes/<id>/node.json`: what one node is. Written by the deployment, read once at start. */
 export const nodeConfig = z.strictObject({
@@ -155,7 +164,8 @@ export const nodeConfig = z.strictObject({
   cores: z.number().positive(),
   /**
    * Address of the Redis for sessions and stored answers (sessions/redis-url.ts), a secret; the node's
-   * `OPENCLAW_REDIS_URL` goes before it. Without either, a file serves the nodes of one machine.
+   * `OPENCLAW_REDIS_URL` goes before it. Without either, a file serves the nodes of one machine. `{redis}` stands for
+   * addresses that stores.json has.
    */
   redisUrl: z.string().optional(),
   /** Where the state of shards is replicated to. @default it stays on this machine alone */

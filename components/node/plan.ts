@@ -1,4 +1,4 @@
-import type { FleetConfig, NodeConfig } from "../../gateway/config.ts";
+import type { FleetConfig, NodeConfig, StoresConfig } from "../../gateway/config.ts";
 import {
   FLEET_USER,
   type HostCheck,
@@ -22,13 +22,15 @@ export interface NodePlanInput {
   readonly cores: number;
   /**
    * What fleet.json says, with `{{secret NAME}}` where one goes. Where the router listens on the host
-   * itself and how many nodes there are is put in here.
+   * itself and which nodes there are is put in here.
    */
-  readonly fleet: Omit<FleetConfig, "host" | "port" | "nodes">;
+  readonly fleet: Omit<FleetConfig, "host" | "port" | "members">;
   /** Endpoints of the lease store, the host's own member first; null: one host, and a file on it. */
   readonly etcdEndpoints: readonly string[] | null;
   /** Address of the Redis for sessions, with its marks; missing: a file. */
   readonly redisUrl?: string | undefined;
+  /** What `{redis}` in it stands for. */
+  readonly redisAddresses?: readonly string[] | undefined;
   /** Where replicas go; see `NodeConfig.replication`. */
   readonly replication?: NodeConfig["replication"];
   /** Where nodes dial each other; see `NodeConfig.discovery`. */
@@ -82,6 +84,7 @@ export function planNode(context: HostContext, input: NodePlanInput): HostPart {
       [`${paths.tls}/node.pem`]: secret(`tls.${self.name}.cert`),
       [`${paths.tls}/node.key`]: secret(`tls.${self.name}.key`),
       [nodeFile]: json(nodeConfigOf(context, input)),
+      [`${dir}/stores.json`]: json(storesConfigOf(input)),
       [`${paths.data}/fleet.json`]: json(fleetConfigOf(context, input)),
     },
     units: {
@@ -98,7 +101,7 @@ export function planNode(context: HostContext, input: NodePlanInput): HostPart {
         content: nodeUnitText(unit),
         state: "enabled",
         order: UNIT_ORDER.node,
-        // fleet.json and certificates are followed by the running node.
+        // fleet.json, stores.json and certificates are followed by the running node.
         restartOn: [nodeFile],
         drains: true,
       },
@@ -139,7 +142,7 @@ export function nodeConfigOf(context: HostContext, input: NodePlanInput): NodeCo
     leases:
       input.etcdEndpoints === null
         ? { kind: "sqlite" }
-        : { kind: "etcd", endpoints: [...input.etcdEndpoints], tls, prefix: leasePrefix(fleet) },
+        : { kind: "etcd", tls, prefix: leasePrefix(fleet) },
     release: {
       id: input.releaseId,
       node: `${paths.release}/bin/node`,
@@ -154,6 +157,14 @@ export function nodeConfigOf(context: HostContext, input: NodePlanInput): NodeCo
   };
 }
 
+function storesConfigOf({ etcdEndpoints, redisAddresses }: NodePlanInput): StoresConfig {
+  return {
+    version: 1,
+    ...(etcdEndpoints === null ? {} : { etcd: [...etcdEndpoints] }),
+    ...(redisAddresses ? { redis: [...redisAddresses] } : {}),
+  };
+}
+
 /** Every address of the host, of the kind that it is called by. */
 const everywhere = ({ address }: HostFacts): string => (address.includes(":") ? "::" : "0.0.0.0");
 
@@ -165,7 +176,7 @@ function fleetConfigOf(
     ...fleet,
     host: behindBalancer ? everywhere(self) : "127.0.0.1",
     port: ports.local,
-    nodes: hosts.filter(({ witness }) => !witness).length,
+    members: hosts.filter(({ witness }) => !witness).map(({ name }) => name),
   };
 }
 

@@ -74,25 +74,37 @@ export function redisPasswords(mode: RedisMode): string[] {
   return [fleet, exporter, ...more].map((user) => `redis.${user}`);
 }
 
-/** Address of the fleet's Redis for \`redisUrl\` in node.json, with marks for secrets. */
-export function redisUrl(context: HostContext, mode: RedisMode): string {
+/**
+ * Where clients find a Redis of several servers, for stores.json: its Sentinels, or all servers of the cluster. A single
+ * server's address is in `redisUrl`: without it there is nobody to ask where it went.
+ */
+export function redisAddresses(context: HostContext, mode: RedisMode): string[] | undefined {
   const { servers, sentinels } = redisLayout(context.hosts, context.ports, mode);
-  const who = `${REDIS_USERS.fleet}:${secretOf(REDIS_USERS.fleet)}`;
-  const ca = `ca=${encodeURIComponent(`${context.paths.tls}/ca.pem`)}`;
-  const of = (all: readonly { address: string; port: number }[]) =>
-    all.map(({ address, port }) => endpoint(address, port)).join(",");
-  const at = of(servers.map(({ host, port }) => ({ address: host.address, port })));
   switch (mode) {
     case "single":
-      return `rediss://${who}@${at}/0?${ca}`;
+      return undefined;
     case "cluster":
-      return `rediss+cluster://${who}@${at}?${ca}`;
+      return servers.map(({ host, port }) => endpoint(host.address, port));
+    case "sentinel":
+      return sentinels.map(({ address }) => endpoint(address, context.ports.sentinel));
+  }
+}
+
+/** Address of the fleet's Redis for `redisUrl` in node.json, with marks for secrets and for its addresses. */
+export function redisUrl(context: HostContext, mode: RedisMode): string {
+  const who = `${REDIS_USERS.fleet}:${secretOf(REDIS_USERS.fleet)}`;
+  const ca = `ca=${encodeURIComponent(`${context.paths.tls}/ca.pem`)}`;
+  switch (mode) {
+    case "single": {
+      const { servers } = redisLayout(context.hosts, context.ports, mode);
+      const at = servers.map(({ host, port }) => endpoint(host.address, port)).join(",");
+      return `rediss://${who}@${at}/0?${ca}`;
+    }
+    case "cluster":
+      return `rediss+cluster://${who}@{redis}?${ca}`;
     case "sentinel": {
-      const watchers = of(
-        sentinels.map(({ address }) => ({ address, port: context.ports.sentinel })),
-      );
       const also = `sentinel-user=${REDIS_USERS.fleet}&sentinel-password=${secretOf(REDIS_USERS.fleet)}`;
-      return `rediss+sentinel://${who}@${watchers}/${MASTER_NAME}?${ca}&${also}`;
+      return `rediss+sentinel://${who}@{redis}/${MASTER_NAME}?${ca}&${also}`;
     }
   }
 }

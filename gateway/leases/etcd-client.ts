@@ -27,15 +27,20 @@ const EXHAUSTED = 8;
  * may be carried out twice; callers must make that harmless.
  */
 export class EtcdClient {
-  readonly #endpoints: readonly string[];
+  #endpoints: readonly string[] = [];
   readonly #connections: EtcdConnections;
   readonly #avoidUntil = new Map<string, number>();
   #closed = false;
 
   constructor(options: EtcdClientOptions) {
-    this.#endpoints = options.endpoints.map((url) => url.replace(/\/+$/, ""));
-    if (this.#endpoints.length === 0) throw new Error("etcd has no endpoints");
+    this.useEndpoints(options.endpoints);
     this.#connections = new EtcdConnections(options.tls, options.warn, options.lookEveryMs);
+  }
+
+  /** Other members from now on; requests under way end with those before. */
+  useEndpoints(endpoints: readonly string[]): void {
+    if (endpoints.length === 0) throw new Error("etcd has no endpoints");
+    this.#endpoints = endpoints.map((url) => url.replace(/\/+$/, ""));
   }
 
   /**

@@ -1,5 +1,6 @@
 import { bootClock, type Clock } from "../clock.ts";
 import { LEASE } from "../contract.ts";
+import { StoresFile } from "../stores-file.ts";
 import { EtcdClient } from "./etcd-client.ts";
 import { Keys, type Row, readHistory, type StoredLease, storeIdOf, viewOf } from "./etcd-rows.ts";
 import { type Decision, EtcdTransactions } from "./etcd-transactions.ts";
@@ -25,7 +26,7 @@ export interface EtcdStoreParts extends Omit<EtcdLeaseStoreOptions, "kind"> {
   clock?: Clock;
   /** Longest wait, per operation. @default LEASE.renewTimeoutMs */
   timeoutMs?: number;
-  /** How often the certificates' files are looked at, ms. @default 10000 */
+  /** How often the certificates' files, and the one with the endpoints, are looked at, ms. @default 10000 */
   lookEveryMs?: number;
 }
 
@@ -44,6 +45,7 @@ export class EtcdLeaseStore implements LeaseStore {
   readonly #clock: Clock;
   readonly #timeoutMs: number;
   readonly #transactions: EtcdTransactions;
+  readonly #stores: StoresFile | null;
 
   constructor(parts: EtcdStoreParts) {
     const { endpoints, tls, lookEveryMs } = parts;
@@ -58,6 +60,11 @@ export class EtcdLeaseStore implements LeaseStore {
       warn,
     });
     this.#transactions = new EtcdTransactions(this.#client, this.#keys, this.#timeoutMs, warn);
+    this.#stores =
+      parts.follow === undefined
+        ? null
+        : new StoresFile(parts.follow, { warn, ...(lookEveryMs ? { everyMs: lookEveryMs } : {}) });
+    this.#stores?.watch(({ etcd }) => etcd && this.#client.useEndpoints(etcd));
   }
 
   async read(): Promise<StoreView> {
@@ -241,6 +248,7 @@ export class EtcdLeaseStore implements LeaseStore {
   }
 
   async close(): Promise<void> {
+    this.#stores?.close();
     this.#client.close();
   }
 

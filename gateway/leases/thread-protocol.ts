@@ -16,6 +16,8 @@ export interface EtcdLeaseStoreOptions {
   kind: "etcd";
   /** Client URLs of all members, `https://address:2379`; the nearest first. At least one. */
   endpoints: string[];
+  /** A `stores.json` whose `etcd` replaces them while it runs. @default they stay */
+  follow?: string;
   /** Paths of PEM files: the authority of both sides, and this client's certificate and key. Null: plain HTTP. */
   tls: { ca: string; cert: string; key: string } | null;
   /** Keys of this fleet begin with it: `/openclaw-fleet/<fleet>`. Without a slash at the end. */

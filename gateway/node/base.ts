@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { bootId } from "../clock.ts";
 import type { FleetConfig, NodeConfig } from "../config.ts";
@@ -10,11 +11,14 @@ import { COMPILE_CACHE_DIR, openCompileCache } from "../openclaw/compile-cache.t
 import { FleetTls } from "../router/fleet-tls.ts";
 import { openSessionStore } from "../sessions/open.ts";
 import type { SessionStore } from "../sessions/store.ts";
+import { StoresFile } from "../stores-file.ts";
 import { FleetConfigFile } from "../supervisor/config-file.ts";
 import { ReleaseShelf } from "../supervisor/releases.ts";
 import { noteIncarnation } from "./incarnations.ts";
 import { type Place, placeOf } from "./place.ts";
 import { HistoryWriter } from "./reporting.ts";
+
+const STORES_FILE = "stores.json";
 
 /** What a node stands on: its files, its stores, its log. Knows nothing of shards and requests. */
 export class NodeBase {
@@ -22,6 +26,8 @@ export class NodeBase {
   readonly incarnation = randomBytes(8).toString("hex");
   readonly boot = bootId();
   readonly place: Place;
+  /** Null where the stores are files of this machine. */
+  readonly stores: StoresFile | null;
   /** Incarnations that were started in this directory; null where all nodes are on this machine. */
   readonly startedHere: ReadonlySet<string> | null;
   /** Null on one machine, where nodes talk plainly. */
@@ -45,7 +51,9 @@ export class NodeBase {
       warn: (message: string) => this.log.warn(message),
       error: (message: string) => this.log.error(message),
     };
-    this.place = placeOf(node);
+    const stores = join(dataDir, "nodes", id, STORES_FILE);
+    this.stores = existsSync(stores) ? new StoresFile(stores, { warn: log.warn }) : null;
+    this.place = placeOf(node, this.stores);
     this.startedHere = this.place.sameMachine
       ? null
       : noteIncarnation(join(dataDir, "nodes", id), this.incarnation);
@@ -61,6 +69,7 @@ export class NodeBase {
     });
     this.sessions = openSessionStore({
       redisUrl: process.env.OPENCLAW_REDIS_URL || node.redisUrl,
+      redisAddresses: () => this.stores?.current.redis ?? [],
       fleet: this.file.current.fleet,
       dataDir,
       log,

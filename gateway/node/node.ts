@@ -16,6 +16,7 @@ import { waitForCompany } from "./company.ts";
 import { Condition } from "./condition.ts";
 import { DiskWatch } from "./disk-watch.ts";
 import { DnsDirectory } from "./dns-directory.ts";
+import { FormerNodes } from "./former-nodes.ts";
 import { followLeases } from "./lease-events.ts";
 import { killPortHolder } from "./port-holder.ts";
 import { nodeReport } from "./reporting.ts";
@@ -23,7 +24,7 @@ import { SettingsFollower } from "./settings-follower.ts";
 import { NodeShards } from "./shards.ts";
 import { stateControl } from "./state-control.ts";
 
-/** Sessions are counted in the store, for people who look. */
+/** Sessions are counted in the store, for people who look, and removed nodes are looked for. */
 const COUNT_EVERY_MS = 2_000;
 
 /** One node: everything that is wired together here is made elsewhere and knows nothing of the rest. */
@@ -36,6 +37,7 @@ export class Node {
   readonly #disk: DiskWatch;
   readonly #channels: ChannelWatch;
   readonly #condition: Condition;
+  readonly #former: FormerNodes;
   readonly #directory: DnsDirectory | null;
   readonly #changes = new EventEmitter();
   #model: DemoModel | null = null;
@@ -69,6 +71,13 @@ export class Node {
         ),
       timers: systemTimers,
       log: base.logWith,
+    });
+    this.#former = new FormerNodes({
+      members: () => base.fleet.members,
+      view: () => this.#shards.state.view,
+      isLost: (id) => nodeState(this.#shards.state, id) === "lost",
+      forget: (id) => base.leases.forgetNode(id),
+      log: (message) => base.log.info(message),
     });
     this.#directory = this.#makeDirectory();
     this.#view = this.#makeView();
@@ -120,7 +129,7 @@ export class Node {
       node: node.id,
       incarnation,
       storeKind: place.leases.kind,
-      ...(place.leases.kind === "etcd" ? { voters: place.leases.endpoints } : {}),
+      voters: () => (place.leases.kind === "etcd" ? this.#base.stores?.current.etcd : undefined),
       clock: bootClock,
       config: () => this.#base.fleet,
       here: (shard) => {
@@ -166,7 +175,7 @@ export class Node {
     const seen = await waitForCompany({
       read: () => leases.read(),
       clock: bootClock,
-      expected: sameMachine ? null : (this.#base.fleet.nodes ?? 1),
+      expected: sameMachine ? null : (this.#base.fleet.members?.length ?? 1),
       stopping: () => this.#stopped !== null,
     });
     if (this.#stopped !== null) return;
@@ -176,8 +185,12 @@ export class Node {
     replicas?.start();
     this.#shards.updates.start();
     this.#base.file.watch();
+    this.#base.stores?.watch();
     this.#disk.start();
-    this.#timer = setInterval(() => void this.#countSessions(), COUNT_EVERY_MS);
+    this.#timer = setInterval(() => {
+      void this.#countSessions();
+      void this.#former.look();
+    }, COUNT_EVERY_MS);
     log.info({ incarnation, release: node.release.id }, `node ${node.id} is up`);
   }
 
@@ -220,7 +233,7 @@ export class Node {
   }
 
   async #stop(): Promise<void> {
-    const { log, tls, history, file, leases, sessions } = this.#base;
+    const { log, tls, history, file, stores, leases, sessions } = this.#base;
     const { supervisor, replicas } = this.#shards;
     const begun = bootClock.now();
     log.info("stopping: draining all shards");
@@ -240,6 +253,7 @@ export class Node {
     supervisor.close();
     await replicas?.stop();
     file.close();
+    stores?.close();
     this.#disk.close();
     await leases.stop();
     await sessions.close();

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import type { NodeConfig } from "../config.ts";
 import type { LeaseStoreOptions } from "../leases/thread-protocol.ts";
+import type { StoresFile } from "../stores-file.ts";
 
 /** The file in the data directory that decides who owns what, on one machine. */
 export const LEASES_FILE = "leases.sqlite";
@@ -20,7 +21,8 @@ export interface Place {
   viewEveryMs?: number;
 }
 
-export function placeOf(node: NodeConfig): Place {
+/** @param stores of a node whose leases are in etcd. Throws when it names none of etcd's members */
+export function placeOf(node: NodeConfig, stores: StoresFile | null): Place {
   if (node.leases === undefined || node.leases.kind === "sqlite") {
     return {
       sameMachine: true,
@@ -28,5 +30,7 @@ export function placeOf(node: NodeConfig): Place {
       viewEveryMs: LOCAL_VIEW_EVERY_MS,
     };
   }
-  return { sameMachine: false, leases: node.leases };
+  const endpoints = stores?.current.etcd;
+  if (!stores || !endpoints) throw new Error("stores.json beside node.json names no etcd");
+  return { sameMachine: false, leases: { ...node.leases, endpoints, follow: stores.path } };
 }

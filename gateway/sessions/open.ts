@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { StoreLog } from "../leases/sqlite-file.ts";
 import { RedisSessionStore } from "./redis.ts";
-import { parseRedisUrl } from "./redis-url.ts";
+import { parseRedisUrl, type RedisTarget } from "./redis-url.ts";
 import { SqliteSessionStore } from "./sqlite.ts";
 import type { SessionStore } from "./store.ts";
 
@@ -11,6 +11,8 @@ export const SESSIONS_FILE = "sessions.sqlite";
 export interface SessionStoreChoice {
   /** Address of a Redis; without one, a file in the data directory serves the nodes of this machine. */
   redisUrl: string | undefined;
+  /** What `{redis}` in the address stands for, asked at each new connection. @default nothing */
+  redisAddresses?: () => readonly string[];
   /** Name of the fleet: its part of the Redis. */
   fleet: string;
   dataDir: string;
@@ -20,10 +22,18 @@ export interface SessionStoreChoice {
 /** The session store of a node. Throws RedisUrlError when the address cannot be used. */
 export function openSessionStore({
   redisUrl,
+  redisAddresses = () => [],
   fleet,
   dataDir,
   log,
 }: SessionStoreChoice): SessionStore {
   if (!redisUrl) return new SqliteSessionStore({ path: join(dataDir, SESSIONS_FILE), log });
-  return new RedisSessionStore({ target: parseRedisUrl(redisUrl), fleet, log });
+  const read = () => parseRedisUrl(redisUrl.replace("{redis}", redisAddresses().join(",")));
+  const target: RedisTarget = {
+    ...read(),
+    get nodes() {
+      return read().nodes;
+    },
+  };
+  return new RedisSessionStore({ target, fleet, log });
 }

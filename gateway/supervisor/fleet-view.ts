@@ -20,8 +20,8 @@ export interface FleetViewDeps {
   node: NodeId;
   incarnation: string;
   storeKind: string;
-  /** URLs of the lease store's members, where they decide by majority. @default no majority decides */
-  voters?: readonly string[];
+  /** URLs of the lease store's members now, where they decide by majority. @default no majority decides */
+  voters?: () => readonly string[] | undefined;
   clock: Clock;
   config: () => FleetConfig;
   here: (shard: ShardId) => ShardHere | undefined;
@@ -209,7 +209,7 @@ export class LiveFleetView implements FleetView {
         seenMsAgo: self ? 0 : Math.max(0, Math.round(now - seenAt)),
       };
     });
-    const voters = votersOf(this.#deps.voters, nodes);
+    const voters = votersOf(this.#deps.voters?.(), nodes);
     return {
       fleet: config.fleet,
       nodes,

@@ -14,7 +14,7 @@ import { planNginx } from "../../components/nginx/plan.ts";
 import { planNode } from "../../components/node/plan.ts";
 import { planNodeExporter, planPrometheus } from "../../components/prometheus/plan.ts";
 import { redisLayout } from "../../components/redis/layout.ts";
-import { planRedis, redisUrl } from "../../components/redis/plan.ts";
+import { planRedis, redisAddresses, redisUrl } from "../../components/redis/plan.ts";
 import { bucketReplication, planBucketAccess } from "../../components/replica-target/bucket.ts";
 import { planReplicaTarget, replicationOf } from "../../components/replica-target/plan.ts";
 import type { MonitoringSettings } from "../../components/watch/settings.ts";
@@ -106,6 +106,7 @@ function node(context: HostContext, input: HostsInput): HostPart {
     behindBalancer: input.cloud?.balancer ?? false,
     memoryMaxMiB: input.memoryMaxMiB,
     redisUrl: url,
+    redisAddresses: plan.redis && !input.ownRedis ? redisAddresses(context, plan.redis) : undefined,
     discovery: plan.discovery ? { kind: "dns", name: plan.discovery } : undefined,
   });
 }

@@ -7,7 +7,7 @@ import { mergeParts } from "../../../components/host/merge.ts";
 import { HOST_PATHS, HOST_PORTS, type HostContext } from "../../../components/host/types.ts";
 import { type NodePlanInput, planNode } from "../../../components/node/plan.ts";
 import { FAILED_UNIT, NODE_UNIT } from "../../../components/node/unit.ts";
-import { fleetConfig, nodeConfig } from "../../../gateway/config.ts";
+import { fleetConfig, nodeConfig, storesConfig } from "../../../gateway/config.ts";
 import { DRAIN } from "../../../gateway/contract.ts";
 
 const host = (name: string, address: string, witness = false) => ({ name, address, witness });
@@ -50,7 +50,7 @@ const withSecrets = (text: string) =>
 const textOf = (path: string, name = "a", over = {}) =>
   planNode(context(name), { ...input, ...over }).files?.[path]?.content as string;
 
-test("with the secrets put in, the runtime understands both files", () => {
+test("with the secrets put in, the runtime understands its files", () => {
   const node = nodeConfig.parse(withSecrets(textOf(`${HOST_PATHS.data}/nodes/a/node.json`)));
   const fleet = fleetConfig.parse(withSecrets(textOf(`${HOST_PATHS.data}/fleet.json`)));
   expect(node).toMatchObject({
@@ -60,7 +60,7 @@ test("with the secrets put in, the runtime understands both files", () => {
     leases: { kind: "etcd", prefix: "/openclaw-fleet/prod" },
   });
   // The witness runs no shards; what is not on loopback has certificates.
-  expect(fleet).toMatchObject({ nodes: 2, host: "127.0.0.1", port: 18_789 });
+  expect(fleet).toMatchObject({ members: ["a", "b"], host: "127.0.0.1", port: 18_789 });
 });
 
 test("a host with an IPv6 address listens on IPv6, one host alone keeps its leases in a file", () => {
@@ -75,7 +75,7 @@ test("a host with an IPv6 address listens on IPv6, one host alone keeps its leas
 test("no secret is in the plan, and what holds one is for the fleet's user alone", () => {
   const plan = mergeParts([planNode(context(), input)]);
   for (const [path, file] of Object.entries(plan.files)) {
-    expect(file.content.includes("{{secret "), path).toBe(true);
+    expect(file.content.includes("{{secret "), path).toBe(!path.endsWith("/stores.json"));
     expect(Number.parseInt(file.mode, 8) & 0o007, path).toBe(0);
   }
 });
@@ -83,6 +83,25 @@ test("no secret is in the plan, and what holds one is for the fleet's user alone
 test("a change of the fleet's settings restarts nothing; the node's own does, after a drain", () => {
   const unit = planNode(context(), input).units?.[NODE_UNIT];
   expect(unit).toMatchObject({ drains: true, restartOn: [`${HOST_PATHS.data}/nodes/a/node.json`] });
+});
+
+test("stores whose members come and go are in a file of their own, which restarts nothing", () => {
+  const dir = `${HOST_PATHS.data}/nodes/a`;
+  const redisUrl = "rediss+sentinel://fleet:{{secret redis.fleet}}@{redis}/fleet";
+  const over = (last: number) => ({
+    redisUrl,
+    etcdEndpoints: [`https://192.0.2.${last}:2379`],
+    redisAddresses: [`192.0.2.${last}:26379`],
+  });
+  expect(textOf(`${dir}/node.json`, "a", over(1))).toBe(textOf(`${dir}/node.json`, "a", over(2)));
+  const stores = storesConfig.parse(JSON.parse(textOf(`${dir}/stores.json`, "a", over(2))));
+  expect(stores).toEqual({
+    version: 1,
+    etcd: ["https://192.0.2.2:2379"],
+    redis: ["192.0.2.2:26379"],
+  });
+  const units = Object.values(planNode(context(), input).units ?? {});
+  expect(units.flatMap(({ restartOn = [] }) => restartOn)).not.toContain(`${dir}/stores.json`);
 });
 
 test("a node that was given up says who serves its shards: the others, or nobody", () => {

@@ -2,7 +2,13 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { HOST_PATHS, HOST_PORTS } from "../../../components/host/types.ts";
 import { CLUSTER, type RedisMode, redisLayout } from "../../../components/redis/layout.ts";
-import { planRedis, redisPasswords, redisUnit, redisUrl } from "../../../components/redis/plan.ts";
+import {
+  planRedis,
+  redisAddresses,
+  redisPasswords,
+  redisUnit,
+  redisUrl,
+} from "../../../components/redis/plan.ts";
 import { parseRedisUrl } from "../../../gateway/sessions/redis-url.ts";
 
 const hostsOf = (count: number, witnesses = 0) =>
@@ -78,7 +84,8 @@ test("in a cluster the copies of a part are on different hosts, the load is even
 test.each(MODES)(
   "the address of mode %s is one that nodes read, without a secret in it",
   (mode) => {
-    const url = redisUrl(context(hostsOf(3)), mode);
+    const at = redisAddresses(context(hostsOf(3)), mode)?.join(",") ?? "";
+    const url = redisUrl(context(hostsOf(3)), mode).replace("{redis}", at);
     const plain = url.replace(/\?ca=[^&]*&?/, "?").replace(/\{\{secret redis\.fleet\}\}/g, "pw_-1");
     expect(url.match(/\{\{secret redis\.fleet\}\}/g)?.length).toBe(mode === "sentinel" ? 2 : 1);
     const target = parseRedisUrl(plain.replace(/\?$/, ""));

@@ -92,7 +92,7 @@ describe("behind a balancer a fleet on EC2", () => {
 describe("a single machine", () => {
   test("has its own front, a file for leases, and replicas all the same", async () => {
     const { fleet, node, put, outputs, one } = await deployed({ preset: "solo" });
-    expect(fleet("a")).toMatchObject({ host: "127.0.0.1", nodes: 1 });
+    expect(fleet("a")).toMatchObject({ host: "127.0.0.1", members: ["a"] });
     expect(node("a").leases).toEqual({ kind: "sqlite" });
     expect(node("a").replication.target.kind).toBe("s3");
     expect(Object.keys(put("a").inputs.plan.units)).toContain("nginx.service");

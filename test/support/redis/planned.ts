@@ -5,7 +5,12 @@ import { connect } from "node:net";
 import { delimiter, dirname } from "node:path";
 import { redisData, redisEtc } from "../../../components/redis/config.ts";
 import type { RedisMode } from "../../../components/redis/layout.ts";
-import { planRedis, redisPasswords, redisUrl } from "../../../components/redis/plan.ts";
+import {
+  planRedis,
+  redisAddresses,
+  redisPasswords,
+  redisUrl,
+} from "../../../components/redis/plan.ts";
 import { clusterFile, mendCluster } from "../../../gateway/redis-cluster/main.ts";
 import { eventually } from "../eventually.ts";
 import { HostWorld } from "../host-world.ts";
@@ -56,7 +61,9 @@ export class PlannedRedis {
   /** The address of the fleet's sessions, as node.json has it. */
   get url(): string {
     const name = this.hosts.hosts[0]?.name ?? "";
-    return this.hosts.revealed(redisUrl(this.hosts.context(name), this.mode));
+    const context = this.hosts.context(name);
+    const at = redisAddresses(context, this.mode)?.join(",") ?? "";
+    return this.hosts.revealed(redisUrl(context, this.mode).replace("{redis}", at));
   }
 
   plan(name: string) {

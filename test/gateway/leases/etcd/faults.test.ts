@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -120,6 +120,33 @@ describe("one member fails", () => {
     follower.pause();
     expect((await asksIt.renew({ node, held: [heldBy(1)] })).kept).toEqual(["s1"]);
     follower.resume();
+  });
+
+  it("finds members that are told to it while it runs, when all that it knew are gone", async () => {
+    const [first, ...rest] = cluster.members as [Member, ...Member[]];
+    const dir = mkdtempSync(join(tmpdir(), "fleet-stores-"));
+    try {
+      const follow = join(dir, "stores.json");
+      const says = (members: Member[]) =>
+        writeFileSync(
+          follow,
+          JSON.stringify({ version: 1, etcd: members.map(({ clientUrl }) => clientUrl) }),
+        );
+      says([first]);
+      const store = new EtcdLeaseStore({
+        ...{ endpoints: [first.clientUrl], tls: cluster.tls, prefix: "/fleet", log, follow },
+        lookEveryMs: 20,
+      });
+      stores.push(store);
+      await store.renew({ node, held: [] });
+      await first.kill();
+      await expect(store.read()).rejects.toThrow(StoreUnavailable);
+      says(rest);
+      const seen = await soon(() => store.read());
+      expect(Object.keys(seen.nodes)).toEqual([node.id]);
+    } finally {
+      rmSync(dir, { recursive: true, force: true });
+    }
   });
 });
 

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { ETCD_UNIT } from "../../components/etcd/plan.ts";
 import { FLEET_USER, HOST_PATHS } from "../../components/host/types.ts";
 import { NODE_UNIT } from "../../components/node/unit.ts";
@@ -54,8 +54,12 @@ describe.skipIf(!FULL || !PULUMI || !process.env.OPENCLAW_FLEET_OPENCLAW || whyN
       fleet = new TypedFleet(lab, { preset: "medium", shards: SHARDS.length, monitoring });
       fleet.hosts(["a", "b", "c"]);
     }, CHANGE_MS);
-    afterAll(async () => {
+    // Of a test that failed; while there is a fleet to answer what they asked.
+    afterEach(async () => {
       await people?.leave();
+      people = null;
+    }, CHANGE_MS);
+    afterAll(async () => {
       fleet?.remove();
       await lab?.close();
       rmSync(folder, { recursive: true, force: true });

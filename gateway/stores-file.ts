@@ -7,7 +7,7 @@ import { type StoresConfig, storesConfig } from "./config.ts";
 const LOOK_EVERY_MS = 10_000;
 
 export interface StoresFileOptions {
-  /** Told once of a file that cannot be used; the last good one stays in force. */
+  /** Told of a file that cannot be used, once; the last good one stays in force. */
   warn: (message: string) => void;
   /** @default 10000 */
   everyMs?: number;
@@ -22,6 +22,7 @@ export class StoresFile {
   readonly #options: StoresFileOptions;
   #text: string;
   #current: StoresConfig;
+  #fault = "";
   #timer: NodeJS.Timeout | undefined;
 
   /** Throws when there is no good file to begin with. */
@@ -55,8 +56,11 @@ export class StoresFile {
       if (text === this.#text) return;
       this.#text = text;
       this.#current = this.#parse(text);
+      this.#fault = "";
     } catch (error) {
-      this.#options.warn((error as Error).message);
+      const { message } = error as Error;
+      if (message !== this.#fault) this.#options.warn(message);
+      this.#fault = message;
       return;
     }
     onChange(this.#current);

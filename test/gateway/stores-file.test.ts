@@ -36,10 +36,12 @@ test("a change is in force soon after, once; a file that is no good leaves what 
   put("{");
   await eventually(() => expect(told[1]).toContain("cannot be read as JSON"));
   expect(file.current.etcd).toEqual(["https://b:2379"]);
+  rmSync(path());
+  await eventually(() => expect(told[2]).toContain("ENOENT"));
   put(stores("https://c:2379"));
   await eventually(() => expect(file?.current.etcd).toEqual(["https://c:2379"]));
   expect(changes.map(({ etcd }) => etcd?.[0])).toEqual(["https://b:2379", "https://c:2379"]);
-  expect(told).toHaveLength(2);
+  expect(told).toHaveLength(3);
 });
 
 test("without a good file there is nothing to begin with", () => {

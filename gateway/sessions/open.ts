@@ -28,12 +28,16 @@ export function openSessionStore({
   log,
 }: SessionStoreChoice): SessionStore {
   if (!redisUrl) return new SqliteSessionStore({ path: join(dataDir, SESSIONS_FILE), log });
-  const read = () => parseRedisUrl(redisUrl.replace("{redis}", redisAddresses().join(",")));
-  const target: RedisTarget = {
+  return new RedisSessionStore({ target: targetOf(redisUrl, redisAddresses), fleet, log });
+}
+
+/** What an address names; its `nodes` are those that `{redis}` stands for when they are asked for. */
+export function targetOf(redisUrl: string, addresses: () => readonly string[]): RedisTarget {
+  const read = () => parseRedisUrl(redisUrl.replace("{redis}", addresses().join(",")));
+  return {
     ...read(),
     get nodes() {
       return read().nodes;
     },
   };
-  return new RedisSessionStore({ target, fleet, log });
 }

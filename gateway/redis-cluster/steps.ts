@@ -198,12 +198,19 @@ function replicate(seen: Seen): Step[] {
   });
 }
 
-/** A server that failed, holds nothing, and whose place another has or nobody plans. */
+/**
+ * Flags of a server that is gone. One whose address another took before the masters agreed that it failed has none any
+ * more; they do not talk of it, so they never will.
+ */
+const GONE = ["fail", "noaddr"];
+
+/** A server that is gone, holds nothing, and whose place another has or nobody plans. */
 function forget({ own, servers, views, ids }: Seen): Step[] {
   const alive = new Set(ids);
   return own.flatMap((on) =>
     (views[on] ?? []).flatMap(({ id, host, port, flags, slots }): Step[] => {
-      if (!flags.includes("fail") || slots.length > 0 || alive.has(id)) return [];
+      if (!flags.some((flag) => GONE.includes(flag)) || slots.length > 0 || alive.has(id))
+        return [];
       const place = servers.findIndex((server) => server.host === host && server.port === port);
       const taken = place < 0 || ids[place] !== null;
       return taken ? [{ kind: "forget", on, id }] : [];

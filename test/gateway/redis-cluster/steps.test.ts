@@ -161,6 +161,33 @@ test("an empty server in the place of a lost one becomes a copy of what lacks on
   );
   const [step] = nextSteps("a", SERVERS, copied);
   expect(step).toMatchObject({ kind: "forget", id: "id3" });
+  // As Redis said of one whose address was taken before it counted as failed, and went on to say for good.
+  const [nameless] = parseNodes("id3 :0@0 slave,fail?,noaddr id0 0 1795337318000 3 disconnected");
+  const stuck = copied.map((view) =>
+    view.map((node) => (node.id === "id3" ? (nameless as ClusterNode) : node)),
+  );
+  for (const host of HOSTS) {
+    const own = SERVERS.flatMap((server, on) => (server.host === host && on !== 3 ? [on] : []));
+    expect(nextSteps(host, SERVERS, stuck)).toEqual(
+      own.map((on) => ({ kind: "forget", on, id: "id3" })),
+    );
+  }
+});
+
+test("a living server that others know no address of is not forgotten", () => {
+  const cluster = new Cluster();
+  cluster.settle();
+  const views = cluster
+    .views()
+    .map((view, n) =>
+      (view as ClusterNode[]).map((node) =>
+        node.id === "id3" && n !== 3
+          ? { ...node, host: "", port: 0, flags: ["slave", "noaddr"] }
+          : node,
+      ),
+    );
+  const steps = HOSTS.flatMap((host) => nextSteps(host, SERVERS, views));
+  expect(steps.filter(({ kind }) => kind === "forget")).toEqual([]);
 });
 
 const plain = (node: ClusterNode): ClusterNode => ({

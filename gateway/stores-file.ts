@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { z } from "zod";
 import { type StoresConfig, storesConfig } from "./config.ts";
+import { parseConfig } from "./supervisor/config-file.ts";
 
 /** A change of the file is seen after this, ms. A host's place among the stores changes in minutes. */
 const LOOK_EVERY_MS = 10_000;
@@ -67,16 +67,6 @@ export class StoresFile {
   }
 
   #parse(text: string): StoresConfig {
-    let raw: unknown;
-    try {
-      raw = JSON.parse(text);
-    } catch (error) {
-      throw new Error(`${this.path} cannot be read as JSON: ${(error as Error).message}`);
-    }
-    const parsed = storesConfig.safeParse(raw);
-    if (parsed.success) return parsed.data;
-    throw new Error(
-      `${this.path} is not what this runtime understands:\n${z.prettifyError(parsed.error)}`,
-    );
+    return parseConfig(this.path, storesConfig, () => text);
   }
 }

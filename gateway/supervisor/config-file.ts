@@ -8,10 +8,11 @@ export class ConfigFileError extends Error {
   override readonly name = "ConfigFileError";
 }
 
-function parse<T>(path: string, schema: z.ZodType<T>): T {
+/** What a file of the deployment says; `read` gives its text. Throws {@link ConfigFileError}. */
+export function parseConfig<T>(path: string, schema: z.ZodType<T>, read: () => string): T {
   let raw: unknown;
   try {
-    raw = JSON.parse(readFileSync(path, "utf8"));
+    raw = JSON.parse(read());
   } catch (cause) {
     throw new ConfigFileError(
       `${path} cannot be read as JSON: ${(cause as Error).message}. It is written by the deployment; run the deployment again.`,
@@ -26,6 +27,9 @@ function parse<T>(path: string, schema: z.ZodType<T>): T {
   }
   return parsed.data;
 }
+
+const parse = <T>(path: string, schema: z.ZodType<T>): T =>
+  parseConfig(path, schema, () => readFileSync(path, "utf8"));
 
 export const readNodeConfig = (nodeDir: string): NodeConfig =>
   parse(join(nodeDir, "node.json"), nodeConfig);

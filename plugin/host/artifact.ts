@@ -19,7 +19,7 @@ import { HostReleases, type PartMark } from "./artifact-host.ts";
 import { hostConnection, pinned, type Seen } from "./connection.ts";
 import { howToForget, isForgotten } from "./forget.ts";
 import { anotherMachine, untilStarted, whileItBoots } from "./machine.ts";
-import { faultsText, hostNeeds, judgeHost } from "./preflight.ts";
+import { faultsText, hostNeeds, isOf, judgeHost } from "./preflight.ts";
 import { surveyHost } from "./preflight-facts.ts";
 import {
   type HostConnection,
@@ -155,9 +155,16 @@ export class ArtifactHandler implements Handler {
       return;
     }
     try {
-      await this.#with({ host: whole.host, seen: whole }, (shell) =>
-        new HostReleases(shell, op.signal).removeAll(),
-      );
+      await this.#with({ host: whole.host, seen: whole }, async (shell) => {
+        const { fleet } = await surveyHost(shell, { signal: op.signal });
+        if (fleet && !isOf(fleet, whole.needs)) {
+          op.say(
+            `releases stay: ${name} (${address}) carries node ${fleet.node} of fleet ${fleet.name} now`,
+          );
+          return;
+        }
+        await new HostReleases(shell, op.signal).removeAll();
+      });
     } catch (error) {
       if (op.signal.aborted) throw new Interrupted(`removing the releases of host ${name}`);
       if (!(error instanceof HostUnreachable)) throw inContext(name, error);

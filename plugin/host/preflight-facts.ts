@@ -1,5 +1,6 @@
 import { HOST_PATHS } from "../../components/host/types.ts";
 import { AGENT_PLACES } from "./agent/protocol.ts";
+import type { HostRecord } from "./agent/record.ts";
 import type { HostShell } from "./shell.ts";
 
 /** What a host is and has, as it says itself. */
@@ -26,7 +27,12 @@ export interface HostSurvey {
   /** True when control groups of the second version are there alone, as units with limits need. */
   readonly cgroup2: boolean;
   /** The fleet that was put there before; null: none. */
-  readonly fleet: { readonly name: string; readonly node: string } | null;
+  readonly fleet: {
+    readonly name: string;
+    readonly node: string;
+    /** Folders with its data, when that is all that is left of it; none while more of it is there. */
+    readonly keeps: readonly string[];
+  } | null;
 }
 
 /** Who listens at a port for TCP. */
@@ -141,10 +147,17 @@ function listener(rest: string): Listener[] {
 function fleetOf(record: string): HostSurvey["fleet"] {
   if (record === "") return null;
   try {
-    const { fleet, node } = JSON.parse(record) as { fleet?: unknown; node?: unknown };
-    return { name: String(fleet ?? "unknown"), node: String(node ?? "unknown") };
+    const made = JSON.parse(record) as Partial<HostRecord>;
+    const { fleet, node, complete, units = {}, files = {}, directories = {} } = made;
+    // What is just being put there, or taken away, is not complete.
+    const left = complete === true && Object.keys({ ...units, ...files }).length === 0;
+    return {
+      name: String(fleet ?? "unknown"),
+      node: String(node ?? "unknown"),
+      keeps: left ? Object.keys(directories).sort() : [],
+    };
   } catch {
     // Cut short or changed by hand: somebody's fleet all the same.
-    return { name: "unknown", node: "unknown" };
+    return { name: "unknown", node: "unknown", keeps: [] };
   }
 }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { AGENT_PLACES } from "./agent/protocol.ts";
 import { DISK_PATHS, type HostSurvey, type Listener } from "./preflight-facts.ts";
 
 /** What a plan wants of a host before anything is changed there. */
@@ -45,9 +46,17 @@ const MEMORY_TOLERANCE = 0.08;
 /** Two releases unpacked (this one and the one before), and one on its way. Measured: 640 MiB and 200 MiB. */
 export const RELEASES_MIB = 1_600;
 
+/** Whether what was put on a host before is this node of this fleet. */
+export function isOf(
+  { name, node }: NonNullable<HostSurvey["fleet"]>,
+  needs: Pick<HostNeeds, "fleet" | "node">,
+): boolean {
+  return name === needs.fleet && node === needs.node;
+}
+
 /** Everything that stands against a host, in the order in which a person would mend it. Empty: nothing. */
 export function judgeHost(survey: HostSurvey, needs: HostNeeds): HostFault[] {
-  const known = survey.fleet?.name === needs.fleet && survey.fleet.node === needs.node;
+  const known = survey.fleet !== null && isOf(survey.fleet, needs);
   return [
     ...judgeSystem(survey),
     ...judgeArch(survey, needs),
@@ -105,10 +114,24 @@ function judgeArch({ machine }: HostSurvey, { arch }: HostNeeds): HostFault[] {
 
 function judgeFleet({ fleet }: HostSurvey, needs: HostNeeds, known: boolean): HostFault[] {
   if (fleet === null || known) return [];
+  const { name, node, keeps } = fleet;
+  const whose = `node ${node} of fleet ${name}`;
+  const asked = `this is node ${needs.node} of ${needs.fleet}`;
+  if (keeps.length > 0) {
+    return [
+      {
+        what: `it keeps the data of ${whose} (${keeps.join(", ")}), and ${asked}`,
+        fix: `move it away, then remove ${AGENT_PLACES.folder}`,
+      },
+    ];
+  }
   return [
     {
-      what: `it is node ${fleet.node} of fleet ${fleet.name} already, and this is node ${needs.node} of ${needs.fleet}`,
-      fix: "name another host, or take the other fleet off it first (fleet destroy on its stack)",
+      what: `it is ${whose} already, and ${asked}`,
+      fix:
+        name === needs.fleet
+          ? `name it ${node} again, or leave it out of hosts and run ./fleet up --stack ${name}, which takes node ${node} off it; then add it as ${needs.node}`
+          : "name another host, or take the other fleet off it first (fleet destroy on its stack)",
     },
   ];
 }

@@ -25,6 +25,21 @@ const APT = [
   "-o",
   "Dpkg::Options::=--force-confold",
 ];
+/**
+ * Folders that a purge of a package removes whole, also what came from elsewhere: certificates of a certbot from snap,
+ * data of a server that somebody built. Source: the postrm scripts of Debian 12.
+ */
+const PURGED_WHOLE: Readonly<Record<string, readonly string[]>> = {
+  caddy: ["/etc/caddy", "/var/lib/caddy"],
+  certbot: ["/etc/letsencrypt"],
+  "nginx-common": ["/etc/nginx"],
+  prometheus: ["/var/lib/prometheus/metrics2"],
+  "prometheus-alertmanager": ["/var/lib/prometheus/alertmanager"],
+  "redis-tools": ["/etc/redis", "/var/lib/redis"],
+};
+/** Of a package that was removed without its configuration. */
+const CONFIG_FILES = "config-files";
+
 /** dpkg's own placeholders. */
 const STATUS_AND_NAME = "$" + "{db:Status-Status} $" + "{Package}\\n";
 const ENVIRONMENT = { DEBIAN_FRONTEND: "noninteractive", NEEDRESTART_SUSPEND: "1" };
@@ -39,18 +54,10 @@ export class Packages {
     this.#files = files;
   }
 
-  /** Names of everything installed. */
-  async installed(): Promise<Set<string>> {
-    const query = ["dpkg-query", "--show", `--showformat=${STATUS_AND_NAME}`];
-    const { stdout } = await this.#system.run(query);
-    const lines = stdout.split("\n").map((line) => line.split(" "));
-    return new Set(lines.filter(([status]) => status === "installed").map(([, name = ""]) => name));
-  }
-
   async missing(wanted: readonly string[]): Promise<string[]> {
     if (wanted.length === 0) return [];
-    const there = await this.installed();
-    return wanted.filter((name) => !there.has(name));
+    const statuses = await this.#statuses();
+    return wanted.filter((name) => statuses.get(name) !== "installed");
   }
 
   /** Installs what is missing, with services held back. `note` writes the record. */
@@ -62,17 +69,14 @@ export class Packages {
     await this.tidy(record, note);
     const missing = await this.missing(wanted);
     if (missing.length === 0) return [];
-    record.packages.before = [...(await this.installed())].sort();
-    note();
     this.#holdServices();
     try {
       this.#system.say(`installing ${missing.join(", ")}`);
-      const install = ["install", "--no-install-recommends", ...missing];
-      let ran = await this.#apt(install);
+      let ran = await this.#install(missing, record, note);
       if (ran.code !== 0) {
         // Its lists may be old, or never fetched.
         await this.#apt(["update"]);
-        ran = await this.#apt(install);
+        ran = await this.#install(missing, record, note);
       }
       if (ran.code !== 0) {
         throw new Error(
@@ -86,38 +90,96 @@ export class Packages {
     return missing.map((name) => `package ${name} installed`);
   }
 
+  /** Notes what the installation will bring, then does it. */
+  async #install(names: readonly string[], record: HostRecord, note: () => void): Promise<Ran> {
+    const command = ["install", "--no-install-recommends", ...names];
+    const asked = await this.#apt(["--simulate", ...command]);
+    if (asked.code !== 0) return asked;
+    const { ours, unpurged = [], coming = [] } = record.packages;
+    const known = new Set([...ours, ...coming]);
+    // What is there already has its version in brackets before the new one.
+    const fresh = [...asked.stdout.matchAll(/^Inst (\S+) \(/gm)]
+      .map(([, name]) => name as string)
+      .filter((name) => !known.has(name));
+    const statuses = await this.#statuses();
+    const foreign = (name: string) =>
+      statuses.get(name) === CONFIG_FILES ||
+      PURGED_WHOLE[name]?.some((path) => this.#files.look(path).kind !== "none");
+    record.packages = {
+      ours,
+      unpurged: [...unpurged, ...fresh.filter(foreign)].sort(),
+      coming: [...coming, ...fresh].sort(),
+    };
+    note();
+    return await this.#apt(command);
+  }
+
   /** Ends what an installation left, also one that was killed: its hold on services, its note. */
   async tidy(record: HostRecord, note: () => void): Promise<void> {
     this.#releaseServices();
-    const { before } = record.packages;
-    if (!before) return;
+    const { ours, coming = [], before } = record.packages;
+    if (!record.packages.coming && !before) return;
     await this.#repair();
-    const known = new Set([...before, ...record.packages.ours]);
-    const fresh = [...(await this.installed())].filter((name) => !known.has(name));
-    record.packages = { ours: [...record.packages.ours, ...fresh].sort(), before: null };
+    const statuses = await this.#statuses();
+    const arrived = coming.filter((name) => isThere(statuses.get(name)));
+    this.#own([...ours, ...arrived].sort(), record);
     note();
   }
 
   /**
    * Purges what the agent installed and nobody needs: never a package of somebody else's, nor one that
-   * such a package, or one that is still wanted, depends on.
+   * such a package, or one that is still wanted, depends on. Where a purge would take along what was there before, the
+   * package is only removed.
    */
   async removeUnneeded(
     wanted: readonly string[],
     record: HostRecord,
     note: () => void,
   ): Promise<string[]> {
-    const there = await this.installed();
-    const ours = record.packages.ours.filter((name) => there.has(name));
+    const statuses = await this.#statuses();
+    const { unpurged = [] } = record.packages;
+    const ours = record.packages.ours.filter((name) => {
+      const status = statuses.get(name);
+      // Removed and not purged: a run was cut off between the two.
+      return isThere(status) || (status === CONFIG_FILES && !unpurged.includes(name));
+    });
     const gone = await this.#removable(ours.filter((name) => !wanted.includes(name)));
-    if (gone.length > 0) {
-      this.#system.say(`removing ${gone.join(", ")}`);
-      const ran = await this.#apt(["purge", ...gone]);
-      if (ran.code !== 0) throw new Error(`removing ${gone.join(", ")} failed: ${said(ran)}`);
+    if (gone.length > 0) this.#system.say(`removing ${gone.join(", ")}`);
+    // In this order: a purge would also purge whatever depends on what is purged.
+    const steps = {
+      remove: gone.filter((name) => unpurged.includes(name)),
+      purge: gone.filter((name) => !unpurged.includes(name)),
+    };
+    for (const [verb, names] of Object.entries(steps)) {
+      if (names.length === 0) continue;
+      const ran = await this.#apt([verb, ...names]);
+      if (ran.code !== 0) throw new Error(`removing ${names.join(", ")} failed: ${said(ran)}`);
     }
-    record.packages.ours = ours.filter((name) => !gone.includes(name));
+    this.#own(
+      ours.filter((name) => !gone.includes(name)),
+      record,
+    );
     note();
     return gone.map((name) => `package ${name} removed`);
+  }
+
+  /** With no installation under way. */
+  #own(ours: string[], record: HostRecord): void {
+    const unpurged = record.packages.unpurged?.filter((name) => ours.includes(name)) ?? [];
+    record.packages = { ours, ...(unpurged.length > 0 ? { unpurged } : {}) };
+  }
+
+  /** By name, of every package that dpkg knows. */
+  async #statuses(): Promise<Map<string, string>> {
+    const query = ["dpkg-query", "--show", `--showformat=${STATUS_AND_NAME}`];
+    const { stdout } = await this.#system.run(query);
+    const found = new Map<string, string>();
+    for (const line of stdout.split("\n").filter(Boolean)) {
+      const [status = "", name = ""] = line.split(" ");
+      // Of two architectures the installed one counts.
+      if (found.get(name) !== "installed") found.set(name, status);
+    }
+    return found;
   }
 
   async #removable(candidates: readonly string[]): Promise<string[]> {
@@ -181,4 +243,9 @@ export class Packages {
   #apt(args: readonly string[]): Promise<Ran> {
     return this.#system.run([...APT, ...args], { env: ENVIRONMENT });
   }
+}
+
+/** Wholly, or as far as a killed dpkg came. */
+function isThere(status: string | undefined): boolean {
+  return status !== undefined && status !== "not-installed" && status !== CONFIG_FILES;
 }

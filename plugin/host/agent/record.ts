@@ -15,8 +15,15 @@ export interface HostRecord {
   packages: {
     /** Installed by the agent: what plans asked for and what that needed. */
     ours: string[];
-    /** While one is under way: what was installed when it began. */
-    before: string[] | null;
+    /**
+     * Those of them that are removed and never purged: what a purge takes along was there before them. Missing: none,
+     * or not known, in the record of an agent that did not ask.
+     */
+    unpurged?: string[];
+    /** While an installation is under way: what apt said that it would bring. Missing: none is. */
+    coming?: string[];
+    /** While an older agent installed: what was there when it began. What is there beyond that may be anybody's. */
+    before?: string[] | null;
   };
   users: Record<string, RecordedUser>;
   directories: Record<string, RecordedDirectory>;
@@ -24,6 +31,8 @@ export interface HostRecord {
   units: Record<string, RecordedUnit>;
   /** What units have still to be told of files that were already written. */
   pending: Record<string, "restart" | "reload">;
+  /** Files that are written again whatever they hold, since a `leave` undid what they said; missing: none. */
+  anew?: readonly string[];
   /** The agent drained the node and has not let it go on yet. */
   drained: boolean;
   /** The last change came to its end. */
@@ -144,7 +153,7 @@ export function newRecord(fleet: string, node: string): HostRecord {
     version: 1,
     fleet,
     node,
-    packages: { ours: [], before: null },
+    packages: { ours: [] },
     users: {},
     directories: {},
     files: {},
@@ -154,6 +163,9 @@ export function newRecord(fleet: string, node: string): HostRecord {
     complete: false,
   };
 }
+
+/** Whether the last change was cut off, or could not go back. */
+export const isUnfinished = ({ complete, drained }: HostRecord): boolean => !complete || drained;
 
 /** @throws Error when the host carries another fleet, or this one under another name */
 export function refuseOthers(record: HostRecord | null, fleet: string, node: string): void {

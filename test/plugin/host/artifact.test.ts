@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { ArtifactHandler } from "../../../plugin/host/artifact.ts";
-import { HostUnreachable } from "../../../plugin/host/shell.ts";
+import { type HostShell, HostUnreachable } from "../../../plugin/host/shell.ts";
 import { UNKNOWN } from "../../../plugin/values.ts";
 
 const inputs = {
@@ -88,6 +88,45 @@ describe("what a change of it means", () => {
       changes: [{ path: "condition", kind: "update" }],
       replaces: [],
       outputOnly: ["condition"],
+    });
+  });
+});
+
+describe("releases that nobody names any more", () => {
+  /** Whether they were removed from a host with this record, and what was said. */
+  async function deleted(record: object | string | null) {
+    const text = typeof record === "string" ? record : JSON.stringify(record);
+    const asked: string[] = [];
+    const shell: HostShell = {
+      async exec(argv) {
+        asked.push(argv.join(" "));
+        const survey = argv[1] === "-s" && record !== null;
+        return { code: 0, stdout: survey ? `record ${text}\n` : "", stderr: "" };
+      },
+      put: () => Promise.reject(new Error("nothing is put")),
+      close: async () => {},
+    };
+    const said: string[] = [];
+    const handler = new ArtifactHandler({ open: () => shell, env: {} });
+    await handler.delete("prod/a", state, { ...operation, say: (line) => void said.push(line) });
+    return { removed: asked.some((line) => line.includes("rm -rf")), said };
+  }
+
+  test.each([
+    ["nothing of a fleet", null],
+    ["the same node's kept data", { fleet: "prod", node: "a", complete: true }],
+  ])("go from a host with %s", async (_, record) => {
+    expect(await deleted(record)).toEqual({ removed: true, said: [] });
+  });
+
+  test.each([
+    ["another node of the fleet", { fleet: "prod", node: "fra1" }, "node fra1 of fleet prod"],
+    ["another fleet", { fleet: "second", node: "a" }, "node a of fleet second"],
+    ["a fleet that cannot be read", '{"fleet": "se', "node unknown of fleet unknown"],
+  ])("stay on a host that carries %s by now", async (_, record, whose) => {
+    expect(await deleted(record)).toEqual({
+      removed: false,
+      said: [`releases stay: a (203.0.113.5) carries ${whose} now`],
     });
   });
 });

@@ -36,7 +36,7 @@ const needs: HostNeeds = {
   ports: { "443": "the front", "18790": "the router" },
   units: ["openclaw-fleet-node.service", "nginx.service"],
 };
-const own = { name: "prod", node: "a" };
+const own = { name: "prod", node: "a", keeps: [] };
 const disk = (opt: number, data: number, two = false): HostSurvey["disks"] => ({
   "/opt/openclaw-fleet": { device: "/dev/vda1", freeMiB: opt },
   "/var/lib/openclaw-fleet": { device: two ? "/dev/vdb" : "/dev/vda1", freeMiB: data },
@@ -139,8 +139,35 @@ describe("a host is judged", () => {
 
   test("unfit when another fleet, or another node of this one, has it", () => {
     expect(faults({ fleet: own })).toEqual([]);
-    expect(faults({ fleet: { name: "prod", node: "b" } })[0]).toContain("node b of fleet prod");
-    expect(faults({ fleet: { name: "dev", node: "a" } })[0]).toContain("node a of fleet dev");
+    expect(judgeHost({ ...survey, fleet: { ...own, name: "dev" } }, needs)).toEqual([
+      {
+        what: "it is node a of fleet dev already, and this is node a of prod",
+        fix: "name another host, or take the other fleet off it first (fleet destroy on its stack)",
+      },
+    ]);
+    // Its own stack is the one that must not be destroyed.
+    expect(judgeHost({ ...survey, fleet: { ...own, node: "b" } }, needs)).toEqual([
+      {
+        what: "it is node b of fleet prod already, and this is node a of prod",
+        fix: "name it b again, or leave it out of hosts and run ./fleet up --stack prod, which takes node b off it; then add it as a",
+      },
+    ]);
+  });
+
+  test("unfit with the data of a fleet that is gone, where no stack can take it off", () => {
+    const keeps = ["/var/lib/openclaw-fleet"];
+    expect(faults({ fleet: { ...own, keeps } })).toEqual([]);
+    for (const fleet of [
+      { name: "dev", node: "a", keeps },
+      { name: "prod", node: "b", keeps },
+    ]) {
+      expect(judgeHost({ ...survey, fleet }, needs)).toEqual([
+        {
+          what: `it keeps the data of node ${fleet.node} of fleet ${fleet.name} (/var/lib/openclaw-fleet), and this is node a of prod`,
+          fix: "move it away, then remove /var/lib/openclaw-fleet-host",
+        },
+      ]);
+    }
   });
 
   test("all faults are told at once", () => {
@@ -201,7 +228,7 @@ record {"fleet":"prod","node":"a","files":{}}
       },
       systemd: 257,
       cgroup2: true,
-      fleet: { name: "prod", node: "a" },
+      fleet: { name: "prod", node: "a", keeps: [] },
     });
     expect(read.clockAheadSeconds).toBeCloseTo(0.4, 6);
     expect(read.clockErrorSeconds).toBeCloseTo(0.1, 6);
@@ -222,6 +249,22 @@ record {"fleet":"prod","node":"a","files":{}}
     const read = parseSurvey("", 0, 0);
     expect(read).toMatchObject({ system: "", systemd: null, cgroup2: false, fleet: null });
     expect(judgeHost(read, needs).length).toBeGreaterThan(3);
+  });
+
+  test.each([
+    ["runs", [], { units: { "toy.service": {} }, files: {} }],
+    ["has only files there", [], { units: {}, files: { "/etc/issue": {} } }],
+    ["is just being put there", [], { complete: false }],
+    ["left only its data", ["/srv/a", "/srv/b"], {}],
+  ])("a fleet that %s keeps %j", (_, keeps, change) => {
+    const left = {
+      complete: true,
+      units: {},
+      files: {},
+      directories: { "/srv/b": {}, "/srv/a": {} },
+    };
+    const text = JSON.stringify({ fleet: "prod", node: "a", ...left, ...change });
+    expect(parseSurvey(`record ${text}\n`, 0, 0).fleet).toEqual({ ...own, keeps });
   });
 
   test("a record that cannot be read is somebody's fleet", () => {

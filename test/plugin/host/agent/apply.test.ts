@@ -1,4 +1,4 @@
-import { symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { HostPlan } from "../../../../components/host/types.ts";
 import { ApplyFailed, apply } from "../../../../plugin/host/agent/apply.ts";
@@ -239,6 +239,117 @@ describe("a host", () => {
     host.installed.add("theirs");
     await takeAway();
     expect([...host.installed].sort()).toEqual(["base", "front", "lib", "theirs"]);
+  });
+
+  describe("loses no package's configuration that was there before", () => {
+    const RECORD = "/var/lib/openclaw-fleet-host/record.json";
+    const withCertbot = () => ({ ...plan(), packages: ["certbot", "front"] });
+    const letsencrypt = (on: FakeHost) => {
+      on.mirror.set("certbot", { needs: ["acme"], folder: "/etc/letsencrypt" });
+      on.mirror.set("acme", { needs: [] });
+    };
+    /** Somebody else's, of a package that was removed once. */
+    const left = (on: FakeHost) => {
+      mkdirSync(on.path("/etc/lib"));
+      writeFileSync(on.path("/etc/lib/settings"), "theirs\n");
+      on.mirror.set("lib", { needs: [], folder: "/etc/lib" });
+      on.removed.add("lib");
+    };
+
+    test.each([
+      ["made again and taken away", true],
+      ["taken away", false],
+    ])("of one that was removed and not purged, killed anywhere and %s", async (_, again) => {
+      for (const late of [false, true]) {
+        let over = false;
+        for (let at = 1; !over; at++) {
+          const each = fresh();
+          try {
+            left(each);
+            before = each.listing();
+            each.killAt = at;
+            each.killLate = late;
+            const life = () => make({}, each).then(() => takeAway(false, each));
+            over = await life().then(
+              () => true,
+              () => false,
+            );
+            each.killAt = Number.POSITIVE_INFINITY;
+            await (again ? life() : takeAway(false, each));
+            expect(each.listing(), `${late ? "after" : "before"} ${at}`).toEqual(before);
+          } finally {
+            each.remove();
+          }
+        }
+      }
+    });
+
+    test("in a folder that was there before and that a purge removes whole", async () => {
+      letsencrypt(host);
+      mkdirSync(host.path("/etc/letsencrypt"));
+      writeFileSync(host.path("/etc/letsencrypt/key"), "from snap\n");
+      await make({ plan: withCertbot() });
+      await takeAway();
+      expect(host.read("/etc/letsencrypt/key")).toBe("from snap\n");
+      expect([[...host.installed], [...host.removed]]).toEqual([["base"], ["certbot"]]);
+    });
+
+    test("while a folder that the package brought goes with it, also in two attempts", async () => {
+      letsencrypt(host);
+      before = host.listing();
+      await make();
+      const real = host.run.bind(host);
+      let failed = false;
+      host.run = async (argv) => {
+        const ran = await real(argv);
+        // It came as far as certbot, then something broke.
+        if (failed || !argv.includes("install") || argv.includes("--simulate")) return ran;
+        failed = true;
+        host.installed.delete("certbot");
+        return { code: 100, stdout: "", stderr: "E: broke" };
+      };
+      await change(withCertbot());
+      expect(failed).toBe(true);
+      await takeAway();
+      expect(host.listing()).toEqual(before);
+    });
+
+    test("and no package that came by hand while an installation was cut off", async () => {
+      for (let at = 1; at < 12; at++) {
+        const each = fresh();
+        try {
+          each.killAt = at;
+          await expect(make({}, each)).rejects.toThrow();
+          each.killAt = Number.POSITIVE_INFINITY;
+          each.installed.add("theirs");
+          await make({}, each);
+          await takeAway(false, each);
+          expect([...each.installed], `killed at ${at}`).toEqual(["base", "theirs"]);
+        } finally {
+          each.remove();
+        }
+      }
+    });
+
+    test("and goes by the record of an older agent", async () => {
+      await make();
+      const rewrite = (packages: object) => {
+        const record = JSON.parse(host.read(RECORD) ?? "");
+        writeFileSync(host.path(RECORD), JSON.stringify({ ...record, packages }));
+      };
+      // What that one was installing is nobody's for sure.
+      rewrite({ ours: [], before: ["base"] });
+      host.installed.add("theirs");
+      host.commands.length = 0;
+      await make({ first: false });
+      expect(host.commands).toContain("dpkg");
+      expect(JSON.parse(host.read(RECORD) ?? "").packages).toEqual({ ours: [] });
+      rewrite({ ours: ["front", "lib"], before: null });
+      await takeAway();
+      expect([...host.installed]).toEqual(["base", "theirs"]);
+      host.installed.delete("theirs");
+      expect(host.listing()).toEqual(before);
+    });
   });
 
   test("takes away what the next plan does not name", async () => {

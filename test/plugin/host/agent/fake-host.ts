@@ -39,10 +39,13 @@ export class FakeHost implements System {
   readonly commands: string[] = [];
   readonly users = new Map<string, { home: string; shell: string; groups: string[] }>();
   readonly installed = new Set(["base"]);
+  /** Packages that were removed and not purged. */
+  readonly removed = new Set<string>();
   readonly units = new Map<string, FakeUnit>();
-  /** Packages that can be had, and what each brings: a unit, and what it needs. */
-  readonly mirror = new Map<string, { unit?: string; needs: string[] }>();
-  readonly gone = new AbortController();
+  /** Packages that can be had, and what each brings: a unit, what it needs, a folder that a purge removes whole. */
+  readonly mirror = new Map<string, { unit?: string; needs: string[]; folder?: string }>();
+  /** Fires when whoever ordered it is gone; a later order has another one. */
+  gone = new AbortController();
   /** Kills the agent instead of this many-th command from now. */
   killAt = Number.POSITIVE_INFINITY;
   /** Kills it after the command's effect, before its answer. */
@@ -103,6 +106,7 @@ export class FakeHost implements System {
       files,
       users: [...this.users.keys()],
       installed: [...this.installed].sort(),
+      removed: [...this.removed].sort(),
       units: units.map(([name, { enabled, active }]) => `${name} ${enabled} ${active}`).sort(),
     };
   }
@@ -133,8 +137,9 @@ export class FakeHost implements System {
     }
     if (program === "userdel") return this.users.delete(last) ? OK : no("no such user");
     if (program === "dpkg-query") {
-      const lines = [...this.installed].map((name) => `installed ${name}\n`);
-      return { ...OK, stdout: lines.join("") };
+      const there = [...this.installed].map((name) => `installed ${name}\n`);
+      const left = [...this.removed].map((name) => `config-files ${name}\n`);
+      return { ...OK, stdout: [...there, ...left].join("") };
     }
     if (program === "dpkg") return OK;
     if (program === "apt-get") return this.#apt(args);
@@ -156,32 +161,49 @@ export class FakeHost implements System {
   }
 
   #apt(args: readonly string[]): Ran {
-    const at = args.findIndex((word) => ["install", "purge", "update"].includes(word));
+    const verbs = ["install", "purge", "remove", "update"];
+    const at = args.findIndex((word) => verbs.includes(word));
     const names = args.slice(at + 1).filter((word) => !word.startsWith("-"));
     if (args[at] === "update") return OK;
-    if (args[at] === "purge") {
-      const needy = [...this.installed].filter((name) =>
-        this.mirror.get(name)?.needs.some((need) => names.includes(need)),
-      );
-      const all = [...new Set([...names, ...needy])].filter((name) => this.installed.has(name));
-      if (args.includes("--simulate")) {
-        return { ...OK, stdout: all.map((name) => `Purg ${name} [1.0]\n`).join("") };
-      }
-      for (const name of all) {
-        this.installed.delete(name);
-        this.units.delete(this.mirror.get(name)?.unit ?? "");
-      }
-      return OK;
-    }
+    if (args[at] !== "install") return this.#takeOff(names, args[at] === "purge", args);
     const held = this.read("/usr/sbin/policy-rc.d") !== null;
     for (const name of names) {
-      const found = this.mirror.get(name);
-      if (!found) return no(`E: Unable to locate package ${name}`, 100);
-      for (const each of [...found.needs, name]) {
-        this.installed.add(each);
-        const unit = this.mirror.get(each)?.unit;
-        if (unit) this.units.set(unit, { ...OFF, enabled: true, active: !held });
-      }
+      if (!this.mirror.has(name)) return no(`E: Unable to locate package ${name}`, 100);
+    }
+    const all = names.flatMap((name) => [...(this.mirror.get(name)?.needs ?? []), name]);
+    const fresh = [...new Set(all)].filter((name) => !this.installed.has(name));
+    if (args.includes("--simulate")) {
+      const lines = fresh.map((name) => `Inst ${name} (1.0 Debian:12 [all])\n`);
+      return { ...OK, stdout: `Inst base [0.9] (1.0 Debian:12 [all])\n${lines.join("")}` };
+    }
+    for (const name of fresh) {
+      const { unit, folder } = this.mirror.get(name) ?? {};
+      this.installed.add(name);
+      this.removed.delete(name);
+      if (folder) mkdirSync(this.path(folder), { recursive: true });
+      if (unit) this.units.set(unit, { ...OFF, enabled: true, active: !held });
+    }
+    return OK;
+  }
+
+  /** Whatever needs one of them goes as they go. */
+  #takeOff(names: readonly string[], purge: boolean, args: readonly string[]): Ran {
+    const needy = [...this.installed].filter((name) =>
+      this.mirror.get(name)?.needs.some((need) => names.includes(need)),
+    );
+    const all = [...new Set([...names, ...needy])].filter(
+      (name) => this.installed.has(name) || (purge && this.removed.has(name)),
+    );
+    if (args.includes("--simulate")) {
+      return { ...OK, stdout: all.map((name) => `Purg ${name} [1.0]\n`).join("") };
+    }
+    for (const name of all) {
+      const { unit, folder } = this.mirror.get(name) ?? {};
+      this.installed.delete(name);
+      this.units.delete(unit ?? "");
+      if (purge) this.removed.delete(name);
+      else this.removed.add(name);
+      if (purge && folder) rmSync(this.path(folder), { recursive: true, force: true });
     }
     return OK;
   }

@@ -65,7 +65,7 @@ export async function prepare(file: MemberFile, options: PrepareOptions): Promis
   const left = leftAtMs(file);
   if (left !== null && left >= deployedAtMs) {
     throw new Error(
-      `${file.self} was told to leave its cluster, and joins again only when a deployment plans it anew (or ${leftMark(file)} is removed)`,
+      `${file.self} was told to leave its cluster, and joins again only when a deployment plans it anew (or ${leftMark(file)} is removed). If its host is one of the fleet's: ./fleet refresh, then ./fleet up`,
     );
   }
   const begun = performance.now();

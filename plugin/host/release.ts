@@ -3,7 +3,12 @@ import { refuseIfProtected } from "../faults.ts";
 import { type Diff, type Handler, Interrupted, type Operation, PartlyDone } from "../handler.ts";
 import { type Props, reveal, UNKNOWN } from "../values.ts";
 import { OneByOne } from "../wait.ts";
-import type { AgentRequest, AgentResult, NodeApiAccess } from "./agent/protocol.ts";
+import {
+  type AgentRequest,
+  type AgentResult,
+  type NodeApiAccess,
+  UNFINISHED,
+} from "./agent/protocol.ts";
 import { AgentError, AgentMissing, callAgent } from "./agent-call.ts";
 import { pinned } from "./connection.ts";
 import { howToForget, isForgotten } from "./forget.ts";
@@ -29,7 +34,7 @@ import {
 interface Made {
   /** `incomplete`: its creation did not end well. */
   readonly state: "ready" | "incomplete";
-  /** What refresh found to be another than planned, by what it is. */
+  /** What is another than planned, by what it is: as refresh found it, or a change did not end well. */
   readonly drift: Readonly<Record<string, string>>;
   /** Another one after each change of the host. */
   readonly revision: string;
@@ -41,9 +46,15 @@ interface Made {
 interface Reached {
   /** The host's key; null: it was not reached, so nothing was done there. */
   hostKey: string | null;
+  /** Something may have been done there, and not undone. */
+  unfinished: boolean;
 }
 
 type Whole = ReleaseInputs & Partial<Made>;
+
+/** Pulumi keeps the state of what it could not delete: by that, a host that is put back is as it was. */
+const TO_STAY =
+  " (if it is to stay after all: put it back, then ./fleet refresh before the next up)";
 
 export interface ReleaseOptions {
   readonly open: OpenShell;
@@ -90,7 +101,7 @@ export class ReleaseHandler implements Handler {
     if (op.preview) return { id: "", state: stateOf(news, { revision: UNKNOWN }) };
     const inputs = releaseInputs.parse(reveal(news));
     const id = `${inputs.fleet}/${inputs.node}`;
-    const reached: Reached = { hostKey: null };
+    const reached: Reached = { hostKey: null, unfinished: false };
     try {
       await this.#apply(inputs, null, op, reached);
     } catch (error) {
@@ -126,7 +137,7 @@ export class ReleaseHandler implements Handler {
   }
 
   async update(
-    _id: string,
+    id: string,
     state: Props,
     news: Props,
     op: Operation & { preview: boolean },
@@ -138,8 +149,17 @@ export class ReleaseHandler implements Handler {
     if (!drifted && !concernsHost(changes)) return stateOf(news, kept);
     if (op.preview) return stateOf(news, { ...kept, revision: UNKNOWN });
     const inputs = releaseInputs.parse(reveal(news));
-    const reached: Reached = { hostKey: null };
-    const work = () => this.#apply(inputs, olds, op, reached);
+    const reached: Reached = { hostKey: null, unfinished: false };
+    const work = async () => {
+      try {
+        await this.#apply(inputs, olds, op, reached);
+      } catch (error) {
+        if (!reached.unfinished) throw error;
+        // Pulumi keeps the old inputs. Without this the way back to them would be no change.
+        const drift = { ...olds.drift, ...UNFINISHED };
+        throw new PartlyDone(id, { ...state, drift }, (error as Error).message);
+      }
+    };
     // What does not run may be what the others wait for: a store needs most of its members to start.
     const stands = changes.length === 0 && someUnitIsDown(olds);
     if (olds.state === "incomplete" || stands) await work();
@@ -180,14 +200,17 @@ export class ReleaseHandler implements Handler {
       if (kept.length > 0) op.say(`kept: ${kept.join(", ")}`);
     } catch (error) {
       if (error instanceof AgentMissing && !error.recorded) return;
-      if (op.signal.aborted) throw new Interrupted(`taking the fleet off host ${host.name}`);
+      const toStay = op.programRuns ? TO_STAY : "";
+      if (op.signal.aborted) {
+        throw new Interrupted(`taking the fleet off host ${host.name}${toStay}`);
+      }
       const { message } = error as Error;
       if (error instanceof HostUnreachable || error instanceof AgentMissing) {
         throw new Error(
           `${message}\nNothing was removed there. ${howToForget(host.name)}, and there stays: ${leftBehind(whole)}`,
         );
       }
-      throw new Error(`host ${host.name}: ${message}`);
+      throw new Error(`host ${host.name}: ${message}${toStay}`);
     }
   }
 
@@ -232,6 +255,9 @@ export class ReleaseHandler implements Handler {
         await callAgent(shell, inputs.artifact, request, op);
       });
     } catch (error) {
+      const undone =
+        error instanceof AgentMissing || (error instanceof AgentError && error.restored);
+      reached.unfinished = reached.hostKey !== null && !undone;
       if (op.signal.aborted) throw new Interrupted(`changing host ${host.name}`);
       if (error instanceof HostUnreachable) throw error;
       throw new Error(`host ${host.name}: ${(error as Error).message}`);

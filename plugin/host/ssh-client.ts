@@ -45,7 +45,10 @@ export async function resolveSsh(
   if (code !== 0) throw noClient(connection, output.stderr());
   const value = (name: string) =>
     new RegExp(`^${name} (.*)$`, "m").exec(output.stdout())?.[1]?.trim() ?? "";
-  const files = value("userknownhostsfile").split(" ").filter(Boolean);
+  // Printed without the quotes that kept blanks in a path together: each begins at the root, or at home.
+  const files = value("userknownhostsfile")
+    .split(/ (?=[/~])/)
+    .filter(Boolean);
   return {
     user: value("user"),
     port: value("port"),

@@ -242,6 +242,33 @@ describe.skipIf(whyNoHosts() !== null)("a host as its plan says", () => {
     expect(await listing()).toBe(before);
   });
 
+  test("a change that was interrupted is in the state, and the plan before it brings everything back", async () => {
+    const { news, state } = await create(toyPlan());
+    const mark = "/run/openclaw-toy-is-checked";
+    const argv = ["sh", "-c", `touch ${mark}; exit 1`];
+    const never = { argv, deadlineSeconds: 600, remedy: "Wait." };
+    const stop = new AbortController();
+    const second = inputs({ ...toyPlan("second"), checks: { never } });
+    const work = failure(deployment().update("lab/a", state, second, op({ signal: stop.signal })));
+    await eventually(async () => expect(await host.readFile(mark)).toBe(""), SLOW_MS);
+    stop.abort();
+    const error = await work;
+    expect(error).toBeInstanceOf(PartlyDone);
+    const partly = (error as PartlyDone).state;
+    expect(deployment().diff(partly, news, news).changes).toEqual([
+      { path: "drift", kind: "update" },
+    ]);
+    const back = await deployment().update("lab/a", partly, news, op());
+    expect(await drift(back, news)).toEqual({});
+    expect(deployment().diff(back, news, news).changes).toEqual([]);
+    await eventually(async () => {
+      expect(await runsWith()).toBe(`first ${SECRETS["toy.password"]}\n`);
+    });
+    await deployment().delete("lab/a", back, op());
+    await host.run(["rm", mark]);
+    expect(await listing()).toBe(before);
+  });
+
   test("data is kept with the user it belongs to, and found again", async () => {
     const { state } = await create(toyPlan(), { keepData: true });
     await host.run(`su -s /bin/sh openclaw-toy -c 'echo precious > ${TOY.data}/note'`);

@@ -88,17 +88,19 @@ describe("ports", () => {
   });
 });
 
-test("a node gets none of the deployer's keys", () => {
+test("a node gets none of the deployer's keys, and what only one of several nodes could have", () => {
   const env = {
     PATH: "/bin",
     HOME: "/h",
     https_proxy: "p",
     OPENCLAW_SKIP_CRON: "1",
+    OPENCLAW_FLEET_LOG_LEVEL: "debug",
+    OPENCLAW_INSTANCE_ID: "x",
     PULUMI_CONFIG_PASSPHRASE: "x",
     AWS_SECRET_ACCESS_KEY: "x",
     OPENAI_API_KEY: "x",
   };
   expect(Object.keys(nodeEnvironment(env)).sort()).toEqual(
-    ["HOME", "OPENCLAW_SKIP_CRON", "PATH", "https_proxy"].sort(),
+    ["HOME", "OPENCLAW_FLEET_LOG_LEVEL", "OPENCLAW_SKIP_CRON", "PATH", "https_proxy"].sort(),
   );
 });

@@ -66,7 +66,9 @@ export function changesOfFiles(
   for (const [path, file] of wanted) {
     const found = files.look(path);
     const difference = fileDifference(file, found, record.files[path]?.planned);
-    if (difference) write.set(path, { wanted: file, found, kind: difference.kind });
+    // No unit is told of what is written for its time alone.
+    const kind = difference?.kind ?? (record.anew?.includes(path) ? "access" : null);
+    if (kind) write.set(path, { wanted: file, found, kind });
   }
   const remove = Object.keys(record.files).filter((path) => !wanted.has(path));
   const content = [...write].filter(([, { kind }]) => kind === "content").map(([path]) => path);
@@ -108,6 +110,7 @@ export class FileChanges {
       record.files[path] = { ...entry, planned: digest(wanted.content) };
       this.said.push(`file ${path} ${found.kind === "none" ? "made" : "changed"}`);
     }
+    delete record.anew;
     // What was there and right is the plan's from now on as well.
     note();
   }

@@ -86,7 +86,7 @@ export async function unitsPlanned(
         );
       }
       // Last: what is refused before it leaves everything as it was.
-      for (const [name, unit] of gone) await leaveOthers(system, name, unit);
+      for (const [name, unit] of gone) await leaveOthers(host, name, unit);
     },
     async undo() {
       Object.assign(record, before);

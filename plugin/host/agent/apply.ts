@@ -6,6 +6,7 @@ import { type Host, openHost, wantedFiles } from "./host.ts";
 import { NodeApi, type Serving } from "./node-api.ts";
 import { NodeInHand } from "./node-in-hand.ts";
 import type { AgentFailure, AgentResult, ApplyRequest } from "./protocol.ts";
+import { isUnfinished } from "./record.ts";
 import { Abandoned, type System, stillWanted } from "./system.ts";
 import { clearAway } from "./take-away.ts";
 import { unitStatuses } from "./units.ts";
@@ -55,7 +56,8 @@ export async function apply(request: ApplyRequest, system: System): Promise<Agen
   } catch (error) {
     if (error instanceof Abandoned) throw error;
     const { message } = error as Error;
-    if (!progress.settled) throw new ApplyFailed(message, true);
+    // Not so: a node that was emptied and would not go on, or what a run before had left.
+    if (!progress.settled) throw new ApplyFailed(message, !isUnfinished(host.record));
     if (!request.previous) {
       throw new ApplyFailed(
         `${message}\nIt was left as it is; the next run goes on from there.`,

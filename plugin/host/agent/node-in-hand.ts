@@ -21,7 +21,7 @@ export class NodeInHand {
    */
   async drain(): Promise<boolean> {
     const { record, note } = this.#host;
-    if (!record.drained && (await this.#api.resting())) return false;
+    if (await this.#isSetAside()) return false;
     record.drained = true;
     note();
     try {
@@ -33,6 +33,12 @@ export class NodeInHand {
     record.drained = false;
     note();
     return false;
+  }
+
+  /** Empties a node that is to go: of one that somebody set aside, shards may still be on their way. */
+  async drainForGood(): Promise<void> {
+    if (await this.#isSetAside()) await this.#api.drain();
+    else await this.drain();
   }
 
   /** Waits until the node is as well as that. @throws Error with what is missing */
@@ -47,5 +53,10 @@ export class NodeInHand {
     await this.#api.resume();
     record.drained = false;
     note();
+  }
+
+  /** By somebody, not from here. */
+  async #isSetAside(): Promise<boolean> {
+    return !this.#host.record.drained && (await this.#api.resting());
   }
 }

@@ -1,5 +1,6 @@
 import { accessDifference, accessOf, fileDifference, openHost, wantedFiles } from "./host.ts";
-import type { AgentResult, ObserveRequest } from "./protocol.ts";
+import { type AgentResult, type ObserveRequest, UNFINISHED } from "./protocol.ts";
+import { isUnfinished } from "./record.ts";
 import type { System } from "./system.ts";
 import { type UnitStatus, unitDifference, unitStatuses } from "./units.ts";
 
@@ -13,7 +14,7 @@ export async function observe(request: ObserveRequest, system: System): Promise<
   const { plan } = request;
   const found: Record<string, string> = {};
   if (!recorded) found.host = "carries nothing of this fleet";
-  else if (!record.complete || record.drained) found.change = "was begun and not finished";
+  else if (isUnfinished(record)) Object.assign(found, UNFINISHED);
   for (const name of await packages.missing(plan.packages)) found[`package ${name}`] = "is missing";
   for (const [name, user] of Object.entries(plan.users)) {
     const text = await accounts.difference(name, user, record.users[name]?.ours === true);

@@ -95,6 +95,9 @@ export interface AgentResult {
   readonly drained?: boolean;
 }
 
+/** The difference of a host whose last change was cut off, or could not go back. */
+export const UNFINISHED = { change: "was begun and not finished" } as const;
+
 export interface AgentFailure {
   /** What, why, what to do. */
   readonly message: string;

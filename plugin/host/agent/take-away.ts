@@ -2,7 +2,7 @@ import { HOST_PATHS, type HostPlan } from "../../../components/host/types.ts";
 import { inPathOrder } from "./apply-files.ts";
 import { asBefore } from "./apply-units.ts";
 import { foldersAbove, type Host, openHost, type WantedFile } from "./host.ts";
-import { NodeApi } from "./node-api.ts";
+import { NodeInHand } from "./node-in-hand.ts";
 import { AGENT_PLACES, type AgentResult, type RemoveRequest } from "./protocol.ts";
 import { type System, stillWanted } from "./system.ts";
 import { leaveOthers, reloadSystemd, stopUnit } from "./unit-steps.ts";
@@ -51,12 +51,10 @@ export async function remove(request: RemoveRequest, system: System): Promise<Ag
   if (!host.recorded) return { changed: [], kept: [] };
   const changed: string[] = [];
   const units = inOrder(record.units).reverse();
-  // Before anything is touched: where it is refused, the host goes on as it was.
-  if (request.drain) for (const [name, unit] of units) await leaveOthers(system, name, unit);
+  if (request.drain) await leaveFleet(request, host);
   record.complete = false;
   note();
   await packages.tidy(record, note);
-  if (request.drain) await drained(request, host);
   for (const [name] of units) {
     stillWanted(system);
     if (await stopUnit(system, name)) changed.push(`unit ${name} stopped`);
@@ -74,6 +72,7 @@ export async function remove(request: RemoveRequest, system: System): Promise<Ag
     delete record.units[name];
   }
   record.pending = {};
+  delete record.anew;
   note();
   stillWanted(system);
   const kept = removeFolders(host, request.keepData);
@@ -125,13 +124,21 @@ function removeFolders(host: Host, keepData: boolean) {
 const dataFolders = ({ record }: Host): string[] =>
   Object.entries(record.directories).flatMap(([path, { data }]) => (data ? [path] : []));
 
-async function drained(request: RemoveRequest, { system, record, note }: Host): Promise<void> {
-  const nodes = Object.entries(record.units).flatMap(([name, { drains }]) =>
-    drains ? [name] : [],
-  );
+/**
+ * Takes the host out of a fleet that goes on: first the node's shards, which takes minutes and leaves no trace where it
+ * is cut off, then the host's part in what it shares. Where either is refused, the host goes on as it was.
+ */
+async function leaveFleet({ api, node }: RemoveRequest, host: Host): Promise<void> {
+  const { system, record } = host;
+  const units = Object.entries(record.units);
+  const nodes = units.flatMap(([name, { drains }]) => (drains ? [name] : []));
   const running = Object.values(await unitStatuses(system, nodes)).some(({ active }) => active);
-  if (!running || !request.api) return;
-  record.drained = true;
-  note();
-  await new NodeApi(system, request.api, request.node).drain();
+  const emptied = running && api ? new NodeInHand(api, node, host) : null;
+  await emptied?.drainForGood();
+  try {
+    for (const [name, unit] of units) await leaveOthers(host, name, unit);
+  } catch (error) {
+    await emptied?.resume().catch(() => {});
+    throw error;
+  }
 }

@@ -1,3 +1,4 @@
+import type { Host } from "./host.ts";
 import type { RecordedUnit } from "./record.ts";
 import { must, type Ran, type System, said, stillWanted } from "./system.ts";
 import { type UnitAction, type UnitStatus, unitStatuses } from "./units.ts";
@@ -32,17 +33,28 @@ export async function act(system: System, { name, action, enable }: UnitAction):
   return `unit ${name} ${{ start: "started", restart: "restarted", reload: "reloaded" }[action]}`;
 }
 
-/** Takes what a unit runs out of what it shares with other hosts. @throws Error when that is refused */
+/**
+ * Takes what a unit runs out of what it shares with other hosts. A plan that has the unit after all writes the files
+ * that the command was given once more: by their time it is known that the unit is wanted again.
+ * @throws Error when that is refused
+ */
 export async function leaveOthers(
-  system: System,
+  { system, record, note }: Host,
   name: string,
   { leave }: Pick<RecordedUnit, "leave">,
 ): Promise<void> {
   if (!leave) return;
   stillWanted(system);
   system.say(`taking ${name} out of what it shares with other hosts`);
+  const before = { anew: record.anew, complete: record.complete };
+  record.anew = [...(record.anew ?? []), ...leave.filter((word) => record.files[word])];
+  record.complete = false;
+  note();
   const ran = await system.run(leave);
-  if (ran.code !== 0) throw new Error(`${name} cannot be taken away: ${said(ran, 5)}`);
+  if (ran.code === 0) return;
+  Object.assign(record, before);
+  note();
+  throw new Error(`${name} cannot be taken away: ${said(ran, 5)}`);
 }
 
 /** Stops a unit and keeps it from starting at boot. False: there was nothing to do. */

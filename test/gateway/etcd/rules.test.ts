@@ -1,9 +1,13 @@
+import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Presence } from "../../../gateway/etcd/ask.ts";
 import { forgetFault } from "../../../gateway/etcd/forget-shard.ts";
 import { leaveFault } from "../../../gateway/etcd/leave.ts";
-import { judgeOthers, REFUSED_MS } from "../../../gateway/etcd/prepare.ts";
+import type { MemberFile } from "../../../gateway/etcd/member-file.ts";
+import { judgeOthers, markLeft, prepare, REFUSED_MS } from "../../../gateway/etcd/prepare.ts";
 import { isTurn, surplus, wasteful } from "../../../gateway/etcd/tend.ts";
 
 test.each<[Presence[], number, string]>([
@@ -18,6 +22,27 @@ test.each<[Presence[], number, string]>([
   [["waiting", "established"], 0, "join"],
 ])("a member without data whose others are %j after %i ms: %s", (others, waited, verdict) => {
   expect(judgeOthers(others, waited)).toBe(verdict);
+});
+
+test("a member that left stays away until its file is newer, and says how it becomes so", async () => {
+  const home = mkdtempSync(join(tmpdir(), "etcd-left-"));
+  try {
+    const tls = { ca: "", cert: "", key: "" };
+    const own = { name: "a", peerUrl: "https://a:2380", clientUrl: "https://a:2379" };
+    const [config, startConfig] = [join(home, "etcd.json"), join(home, "start.json")];
+    const file: MemberFile = {
+      ...{ self: "a", members: [own], tls, home, config, startConfig },
+      ...{ etcdctl: "", snapshots: 0 },
+    };
+    writeFileSync(config, "{}");
+    markLeft(file);
+    const { mtimeMs } = statSync(join(home, "left"));
+    const at = (deployedAtMs: number) => prepare(file, { say: () => {}, deployedAtMs });
+    await expect(at(mtimeMs)).rejects.toThrow("./fleet refresh, then ./fleet up");
+    expect((await at(mtimeMs + 1)).state).toBe("new");
+  } finally {
+    rmSync(home, { recursive: true });
+  }
 });
 
 test("no second cluster is begun while anybody may know of one", () => {

@@ -1,6 +1,6 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { HostPlan } from "../../../components/host/types.ts";
-import { PartlyDone } from "../../../plugin/handler.ts";
+import { type Operation, PartlyDone } from "../../../plugin/handler.ts";
 import type { AgentLine, AgentRequest } from "../../../plugin/host/agent/protocol.ts";
 import { ReleaseHandler } from "../../../plugin/host/release.ts";
 import {
@@ -262,6 +262,83 @@ test("a creation that failed on the host is kept in the state and made again; on
   await expect(release.create(inputs, OP)).rejects.toBeInstanceOf(HostUnreachable);
 });
 
+describe("a change that did not end well", () => {
+  const next = { ...INPUTS, plan: { ...PLAN, packages: ["more"] } };
+  /** One that ended so on the host, and what Pulumi has of it then. */
+  const changed = async (answer: () => AgentLine | null, op: Partial<Operation> = {}) => {
+    let ends: () => AgentLine | null = fine;
+    const host = fakeHost(() => ends());
+    const [before, after] = [host.checked(INPUTS), host.checked(next)];
+    const { state } = await host.release.create(before, OP);
+    ends = answer;
+    const work = host.release.update("vps/n1", state, after, { ...OP, ...op });
+    const error = await work.then(
+      () => new Error("it worked"),
+      (reason: unknown) => reason as Error,
+    );
+    ends = fine;
+    // As the engine starts the next time.
+    const release = new ReleaseHandler({ open: host.open, env: {} });
+    return { ...host, release, before, after, error, state: (error as PartlyDone).state };
+  };
+  const failed = (restored: boolean) => () => ({ failed: { message: "no", restored } });
+
+  test("calls the host again for whatever comes next, the plan before it included", async () => {
+    const { release, requests, before, after, error, state } = await changed(failed(false));
+    expect(error).toBeInstanceOf(PartlyDone);
+    expect(error.message).toBe("host n1: no");
+    expect(isSecret(state.secrets)).toBe(true);
+    for (const news of [before, after]) {
+      const { changes, outputOnly } = release.diff(state, before, news);
+      expect(changes).toContainEqual({ path: "drift", kind: "update" });
+      expect(outputOnly).toEqual(["drift"]);
+      const mended = await release.update("vps/n1", state, news, OP);
+      const wanted = (reveal(news) as typeof INPUTS).plan;
+      expect(requests.at(-1)).toMatchObject({ plan: wanted, first: false });
+      expect(requests.at(-1)).toMatchObject({ previous: { plan: PLAN } });
+      expect(mended).toMatchObject({ drift: {}, state: "ready" });
+      expect(release.diff(mended, news, news).changes).toEqual([]);
+    }
+  });
+
+  test("is one that was interrupted, or lost its connection or its agent", async () => {
+    const stop = new AbortController();
+    const say = (line: string) => {
+      if (line === "looking at the host") stop.abort();
+    };
+    const killed = () => null;
+    const { error } = await changed(killed, { say, signal: stop.signal });
+    expect(error).toBeInstanceOf(PartlyDone);
+    expect(error.message).toContain("interrupted while changing host n1");
+    expect((await changed(killed)).error).toBeInstanceOf(PartlyDone);
+    const lost = await changed(() => {
+      throw new HostUnreachable("host n1: the connection ended");
+    });
+    expect(lost.error).toBeInstanceOf(PartlyDone);
+    expect(lost.error.message).toBe("host n1: the connection ended");
+  });
+
+  test("is none where the host is as it was: the state stays as it is", async () => {
+    const { error } = await changed(failed(true));
+    expect(error).not.toBeInstanceOf(PartlyDone);
+    expect(error.message).toBe("host n1: no");
+    const { there, release, checked } = fakeHost(fine);
+    const { state } = await release.create(checked(INPUTS), OP);
+    there.agent = false;
+    const work = release.update("vps/n1", state, checked(next), OP);
+    await expect(work).rejects.not.toBeInstanceOf(PartlyDone);
+  });
+
+  test("keeps what refresh had found: a unit that does not run is started beside the others", async () => {
+    const down = { "unit toy.service": "is failed (failed)" };
+    const { release, checked } = fakeHost(() => null);
+    const inputs = checked(INPUTS);
+    const state = { ...inputs, drift: down, state: "ready", revision: "1", hostKey: "" };
+    const error = await release.update("vps/n1", state, inputs, OP).catch((each: unknown) => each);
+    expect(reveal((error as PartlyDone).state.drift)).toMatchObject(down);
+  });
+});
+
 test("deleting drains while the fleet goes on, and not at its end; a protected one stays", async () => {
   const { release, requests, checked } = fakeHost(fine);
   const { state } = await release.create(checked(INPUTS), OP);
@@ -275,6 +352,23 @@ test("deleting drains while the fleet goes on, and not at its end; a protected o
   await expect(release.delete("vps/n1", safe, { ...OP, programRuns: false })).rejects.toThrow(
     "environment prod",
   );
+});
+
+test("a removal that failed says how the host stays, since the state knows nothing of what was done", async () => {
+  const stop = new AbortController();
+  const { release, checked } = fakeHost(({ verb }) =>
+    verb === "remove" ? { failed: { message: "no room", restored: false } } : fine(),
+  );
+  const { state } = await release.create(checked(INPUTS), OP);
+  const stays = "put it back, then ./fleet refresh before the next up";
+  await expect(release.delete("vps/n1", state, OP)).rejects.toThrow(`n1: no room (if`);
+  await expect(release.delete("vps/n1", state, OP)).rejects.toThrow("because host n1 failed");
+  const other = fakeHost(() => {
+    stop.abort();
+    return null;
+  }).release;
+  const work = other.delete("vps/n1", state, { ...OP, signal: stop.signal });
+  await expect(work).rejects.toThrow(stays);
 });
 
 test("a host that does not answer: refresh goes on, delete names the way out", async () => {

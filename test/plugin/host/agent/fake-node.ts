@@ -11,6 +11,10 @@ export class FakeNode {
   /** The only shard's owner. A drain gives it to `b`. */
   owner = "a";
   others = ["b"];
+  /** Nobody takes its shard, whatever it is told. */
+  keeps = false;
+  /** The route, by its last word, that it refuses. */
+  refuses = "";
   store = true;
   readonly #server;
 
@@ -18,11 +22,15 @@ export class FakeNode {
     this.#server = createServer(async (request, response) => {
       for await (const _ of request);
       const { url = "", method, headers } = request;
-      if (method === "POST") {
+      if (method === "POST" && up()) {
         expect(headers.authorization).toBe("Bearer the-token");
         this.calls.push(url.split("/").at(-1) as string);
+        if (this.refuses !== "" && url.endsWith(this.refuses)) {
+          response.writeHead(409, { connection: "close" }).end("not now");
+          return;
+        }
         this.state = url.endsWith("drain") ? "maintenance" : "active";
-        if (url.endsWith("drain")) this.owner = "b";
+        if (url.endsWith("drain") && !this.keeps) this.owner = "b";
       }
       response.writeHead(up() ? 200 : 503, { connection: "close" }).end(
         JSON.stringify({

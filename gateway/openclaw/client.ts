@@ -42,7 +42,12 @@ class GatewayClient implements GatewayPort {
   readonly #usage = new UsageCounter();
   readonly #listeners = new Set<(usage: UsageEvent) => void>();
   readonly #problem: (message: string) => void;
-  #suspension: { requestId: string; id: string } | null = null;
+  /** Names all suspensions of this client: asked again under it, OpenClaw renews, and says the id again. */
+  readonly #requestId = randomUUID();
+  /** OpenClaw is to be suspended. It may be to run again before it has answered. */
+  #closing = false;
+  /** What OpenClaw calls the present suspension; null: there is none that is known of. */
+  #suspensionId: string | null = null;
   #renewal: NodeJS.Timeout | null = null;
   /** An account said so; once it was started it says so no more, but later ones are kept down too. */
   #breakerTripped = false;
@@ -79,7 +84,7 @@ class GatewayClient implements GatewayPort {
 
   async turns(): Promise<{ active: number; queued: number }> {
     // A suspended gateway answers no question about lanes; it only tells whether it is empty.
-    if (this.#suspension) return { active: (await this.suspended()) ? 0 : 1, queued: 0 };
+    if (this.#suspensionId !== null) return { active: (await this.suspended()) ? 0 : 1, queued: 0 };
     const { lanes = [] } = await this.#admin.call<{
       lanes?: { lane: string; activeCount?: number; queuedCount?: number }[];
     }>("diagnostics.lanes");
@@ -98,41 +103,44 @@ class GatewayClient implements GatewayPort {
   }
 
   async suspend(): Promise<void> {
-    const requestId = this.#suspension?.requestId ?? randomUUID();
-    this.#suspension = { requestId, id: await this.#prepare(requestId) };
+    this.#closing = true;
+    await this.#prepare();
+    if (!this.#closing) return;
     this.#renewal ??= setInterval(() => {
-      this.#prepare(requestId).then(
-        (id) => {
-          if (this.#suspension?.requestId === requestId) this.#suspension.id = id;
-        },
-        (error: Error) => this.#problem(`could not renew the suspension: ${error.message}`),
+      this.#prepare().catch((error: Error) =>
+        this.#problem(`could not renew the suspension: ${error.message}`),
       );
     }, RENEW_MS);
   }
 
-  /** The same request id again renews the suspension. */
-  async #prepare(requestId: string): Promise<string> {
+  async #prepare(): Promise<void> {
     const answer = await this.#admin.call<{ status: string; suspensionId?: string }>(
       "gateway.suspend.prepare",
-      { requestId, drain: true, terminalPolicy: "terminate" },
+      { requestId: this.#requestId, drain: true, terminalPolicy: "terminate" },
     );
-    if (answer.suspensionId) return answer.suspensionId;
-    throw new Error(`OpenClaw did not close its admission: ${answer.status}`);
+    const { status, suspensionId } = answer;
+    if (!suspensionId) throw new Error(`OpenClaw did not close its admission: ${status}`);
+    if (this.#closing) this.#suspensionId = suspensionId;
+    // Nobody knew its id when it was to run again.
+    else await this.#reopen(suspensionId);
   }
 
   async suspended(): Promise<boolean> {
-    if (!this.#suspension) return false;
+    if (this.#suspensionId === null) return false;
     const answer = await this.#admin.call<{ status: string }>("gateway.suspend.status", {
-      suspensionId: this.#suspension.id,
+      suspensionId: this.#suspensionId,
     });
     return answer.status === "ready";
   }
 
   async resume(): Promise<void> {
-    const suspension = this.#suspension;
-    this.#endRenewal();
-    if (!suspension) return;
-    await this.#admin.call("gateway.suspend.resume", { suspensionId: suspension.id });
+    const suspensionId = this.#suspensionId;
+    this.#endSuspension();
+    if (suspensionId !== null) await this.#reopen(suspensionId);
+  }
+
+  async #reopen(suspensionId: string): Promise<void> {
+    await this.#admin.call("gateway.suspend.resume", { suspensionId });
   }
 
   async sessions(): Promise<{ agent: string; session: string }[]> {
@@ -190,7 +198,7 @@ class GatewayClient implements GatewayPort {
   }
 
   close(): void {
-    this.#endRenewal();
+    this.#endSuspension();
     this.#client.close();
     this.#admin.close();
   }
@@ -202,9 +210,10 @@ class GatewayClient implements GatewayPort {
     if (usage) for (const listener of this.#listeners) listener(usage);
   }
 
-  #endRenewal(): void {
+  #endSuspension(): void {
     if (this.#renewal) clearInterval(this.#renewal);
     this.#renewal = null;
-    this.#suspension = null;
+    this.#closing = false;
+    this.#suspensionId = null;
   }
 }

@@ -1,10 +1,12 @@
 import type { Clock } from "../clock.ts";
 import { Drain, type DrainDeps } from "./drain.ts";
 import type { Timers } from "./timers.ts";
+import type { RunnerDeps } from "./types.ts";
 
 export interface AdmissionDeps {
   readonly clock: Clock;
   readonly timers: Timers;
+  readonly log: RunnerDeps["log"];
   /** A drain opened or closed it. */
   readonly onChange: () => void;
 }
@@ -13,7 +15,7 @@ export interface AdmissionDeps {
 export class Admission {
   readonly #deps: AdmissionDeps;
   #open = false;
-  #drain: { cancel(reopen: boolean): void } | null = null;
+  #drain: { cancel(): void } | null = null;
 
   constructor(deps: AdmissionDeps) {
     this.#deps = deps;
@@ -23,13 +25,18 @@ export class Admission {
     return this.#open;
   }
 
-  open(): void {
+  /** No drain goes on. One may have left the gateway itself closed, also when it is long over. */
+  open(gateway: DrainDeps["gateway"]): void {
+    this.callOff();
     this.#open = true;
+    gateway.resume().catch((error: Error) => {
+      this.#deps.log("warn", `OpenClaw may refuse new work for 2 min: ${error.message}`);
+    });
   }
 
   /** At once, and no drain goes on. */
   close(): void {
-    this.callOff(false);
+    this.callOff();
     this.#open = false;
   }
 
@@ -62,9 +69,9 @@ export class Admission {
     this.#drain = drain;
   }
 
-  /** Ends a drain without a word; with `reopen`, new work is let in again where it had closed that. */
-  callOff(reopen: boolean): void {
-    this.#drain?.cancel(reopen);
+  /** Ends a drain without a word; what it had closed stays closed. */
+  callOff(): void {
+    this.#drain?.cancel();
     this.#drain = null;
   }
 }

@@ -55,7 +55,6 @@ export class Drain {
   readonly #startedAt: number;
   /** A bot's newest message, and when it was first seen here. */
   #inbound: { at: number; seenAt: number } | null = null;
-  #closed = false;
   #over = false;
 
   constructor(deps: DrainDeps) {
@@ -64,11 +63,9 @@ export class Drain {
     void this.#run();
   }
 
-  /** Ends it without `onDrained`; with `reopen`, opens admission again where it was closed. */
-  cancel(reopen: boolean): void {
-    if (this.#over) return;
+  /** Ends it without `onDrained`. Admission stays as it is. */
+  cancel(): void {
     this.#over = true;
-    if (this.#closed && reopen) void this.#open();
   }
 
   get #leftMs(): number {
@@ -110,7 +107,6 @@ export class Drain {
   /** True once it is closed and empty. False when its time for that is over. */
   async #closeAndEmpty(): Promise<boolean> {
     const { gateway, clock } = this.#deps;
-    this.#closed = true;
     // Ours first: nothing is to reach a gateway that refuses.
     this.#deps.onAdmission(false);
     const last = this.#leftMs <= DRAIN.closeMs;
@@ -135,10 +131,8 @@ export class Drain {
   }
 
   async #open(): Promise<void> {
-    this.#closed = false;
     await this.#ask(this.#deps.gateway.resume(), undefined);
-    // Closed again meanwhile, or done: then it is not ours to open.
-    if (!this.#closed) this.#deps.onAdmission(true);
+    if (!this.#over) this.#deps.onAdmission(true);
   }
 
   async #running(): Promise<number> {

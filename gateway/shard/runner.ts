@@ -66,8 +66,8 @@ export class ShardRunner implements Runner {
         deps.onTransition?.(this.shard, from, event, to);
       },
     });
-    const { clock, timers } = deps;
-    this.#admission = new Admission({ clock, timers, onChange: () => this.#changed() });
+    const { clock, timers, log } = deps;
+    this.#admission = new Admission({ clock, timers, log, onChange: () => this.#changed() });
     this.#policy = new RestartPolicy(deps.clock, deps.random);
     this.#recycle = new RecycleWatch({
       shard: this.shard,
@@ -120,18 +120,18 @@ export class ShardRunner implements Runner {
     if (this.#machine.state === "draining") {
       // A drain for a restart becomes one for good, under the new time limit.
       this.#restart = null;
-      this.#admission.callOff(false);
+      this.#admission.callOff();
     } else if (!this.#machine.apply("drain")) return;
     this.#beginDrain(why, giveUpMs);
   }
 
   undrain(): void {
     if (this.#machine.state !== "draining") return;
-    this.#admission.callOff(true);
+    this.#admission.callOff();
     this.#restart = null;
     this.#recycle.over();
     if (this.#endpoint) {
-      this.#admit("undrain");
+      this.#admit("undrain", this.#endpoint);
     } else {
       this.#machine.apply("reboot");
       if (!this.#process) this.#boot(0);
@@ -165,7 +165,7 @@ export class ShardRunner implements Runner {
     this.#cancelBoot();
     this.#cancelStop();
     this.#recycle.over();
-    this.#admission.callOff(false);
+    this.#admission.callOff();
     this.#process?.close();
     this.#endpoint?.gateway.close();
   }
@@ -206,25 +206,25 @@ export class ShardRunner implements Runner {
     this.#recycle.over();
     const { mayServe } = this.#deps;
     if (!mayServe) {
-      this.#show();
+      this.#show(endpoint);
       return;
     }
     void mayServe(this.shard).then(() => {
       // It may have ended meanwhile, and another one have taken its place.
-      if (this.#endpoint === endpoint) this.#show();
+      if (this.#endpoint === endpoint) this.#show(endpoint);
     });
     this.#changed();
   }
 
-  #show(): void {
+  #show(endpoint: Endpoint): void {
     // A drain that came while it booted keeps admission closed until it is called off.
-    if (this.#machine.state === "starting") this.#admit("ready");
+    if (this.#machine.state === "starting") this.#admit("ready", endpoint);
     this.#changed();
   }
 
-  #admit(event: "ready" | "undrain"): void {
+  #admit(event: "ready" | "undrain", { gateway }: Endpoint): void {
     this.#machine.apply(event);
-    this.#admission.open();
+    this.#admission.open(gateway);
     if (!this.#served) this.#emit({ type: "serving", epoch: this.#epoch });
     this.#served = true;
   }

@@ -35,6 +35,7 @@ export async function keepState(
   wanted: () => boolean,
 ): Promise<void> {
   const folder = dirname(stateDir);
+  refuseUnwanted(wanted);
   await forgetKept(stateDir);
   for (const name of await readdir(folder)) {
     if (name.startsWith(FAILED)) await rm(join(folder, name), { recursive: true, force: true });
@@ -102,6 +103,7 @@ export async function forgetKept(stateDir: string): Promise<void> {
   }
 }
 
-function refuseUnwanted(wanted: () => boolean): void {
+/** Somebody else may have the shard by now: nothing of it is to be touched any more. */
+export function refuseUnwanted(wanted: () => boolean): void {
   if (!wanted()) throw new Error("the shard was given up meanwhile");
 }

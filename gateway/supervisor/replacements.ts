@@ -1,8 +1,9 @@
-import { rename } from "node:fs/promises";
+import { rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { ShardId } from "../contract.ts";
 import { copyState } from "../replication/adopt.ts";
 import type { GoBack, ReplicaPort } from "../replication/port.ts";
+import { refuseUnwanted } from "./kept-state.ts";
 
 /** What is to take the place of a shard's state, at its next start. */
 export type Replacement = ({ kind: "moment" } & GoBack) | { kind: "directory"; path: string };
@@ -31,15 +32,19 @@ export class Replacements {
     this.#asked.set(shard, replacement);
   }
 
-  /** The shard ends here: what was asked for is not done. */
-  forget(shard: ShardId): void {
-    this.#asked.delete(shard);
+  /** The shard is to drain for another reason, or has ended here: what was asked for is not done, now or later. */
+  callOff(shard: ShardId, why: string): void {
+    if (this.#asked.delete(shard)) this.#failed(shard, why);
   }
 
-  /** Does what was asked for, if anything was; what came of it is remembered as `replaced` or `not replaced`. */
+  /**
+   * Does what was asked for, if anything was; what came of it is remembered as `replaced` or `not replaced`.
+   * @param wanted false: somebody else has the shard
+   */
   async carryOut(
     shard: ShardId,
     { epoch, stateDir }: { epoch: number; stateDir: string },
+    wanted: () => boolean,
   ): Promise<void> {
     const replacement = this.#asked.get(shard);
     if (!replacement) return;
@@ -51,14 +56,18 @@ export class Replacements {
         if (!replica) throw new Error("it has no replica");
         await replica.goBack(shard, epoch, replacement);
       } else if (replica) await replica.adopt(shard, epoch, replacement.path);
-      else await adoptHere(replacement.path, stateDir, epoch);
+      else await adoptHere(replacement.path, stateDir, epoch, wanted);
       log("warn", `the state of ${shard} was replaced by ${words}`, { shard, epoch });
       remember("replaced", shard, words);
     } catch (error) {
-      const reason = (error as Error).message;
-      log("error", `the state of ${shard} stays as it is: ${reason}`, { shard, epoch });
-      remember("not replaced", shard, reason);
+      this.#failed(shard, (error as Error).message);
     }
+  }
+
+  #failed(shard: ShardId, why: string): void {
+    const { log, remember } = this.#deps;
+    log("error", `the state of ${shard} stays as it is: ${why}`, { shard });
+    remember("not replaced", shard, why);
   }
 }
 
@@ -69,10 +78,22 @@ export function wordsOf(replacement: Replacement): string {
 }
 
 /** Without a replica what was there stays beside it, for good. */
-async function adoptHere(from: string, stateDir: string, epoch: number): Promise<void> {
+async function adoptHere(
+  from: string,
+  stateDir: string,
+  epoch: number,
+  wanted: () => boolean,
+): Promise<void> {
   const folder = dirname(stateDir);
   const building = join(folder, `restoring-${epoch}`);
-  await copyState(from, building);
+  try {
+    await copyState(from, building);
+    // A large one takes longer than a lease lasts.
+    refuseUnwanted(wanted);
+  } catch (error) {
+    await rm(building, { recursive: true, force: true });
+    throw error;
+  }
   await rename(stateDir, join(folder, `aside-${epoch}-${Date.now()}`));
   await rename(building, stateDir);
 }

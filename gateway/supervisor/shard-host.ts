@@ -1,18 +1,18 @@
 import { bootClock, type Clock } from "../clock.ts";
-import type { Release, ShardConfig } from "../config.ts";
+import type { ShardConfig } from "../config.ts";
 import { DRAIN, type NodeId, type ShardId } from "../contract.ts";
 import type { KeeperPort } from "../keeper/port.ts";
 import type { HistoryLost } from "../replication/manifest.ts";
 import type { Known, ReplicaPort } from "../replication/port.ts";
 import type { Launch, Runner, RunnerEvent, RunnerReport } from "../shard/types.ts";
 import type { StateStore } from "../state/store.ts";
+import { prepareStart, type StartDeps } from "./prepare-start.ts";
 import { clearProcessesOn } from "./processes.ts";
-import type { ReleaseShelf } from "./releases.ts";
 import { type Replacement, Replacements, wordsOf } from "./replacements.ts";
 import { ReplicaWait } from "./replica-wait.ts";
 import { type TrialDeps, type TrialEnd, type TrialState, Trials } from "./trials.ts";
 
-export interface ShardHostDeps {
+export interface ShardHostDeps extends Pick<StartDeps, "shelf" | "launch"> {
   fleet: string;
   node: NodeId;
   incarnation: string;
@@ -26,7 +26,6 @@ export interface ShardHostDeps {
   remember?: (event: string, shard: ShardId, detail: string) => void;
   clock?: Clock;
   keeper: KeeperPort;
-  shelf: ReleaseShelf;
   /** How another OpenClaw is judged, and said to be what runs. */
   trials: Pick<TrialDeps, "ask" | "publish">;
   /** Makes the runner of one shard; its events go to `heard`. */
@@ -35,8 +34,6 @@ export interface ShardHostDeps {
     launch: () => Promise<Launch>;
     heard: (event: RunnerEvent) => void;
   }) => Runner;
-  /** Writes the gateway's configuration and says how it is started. */
-  launch: (shard: ShardId, release: Release, stateDir: string) => Promise<Launch>;
   heard: (shard: ShardId, event: RunnerEvent) => void;
   log: (level: "info" | "warn" | "error", msg: string, fields?: Record<string, unknown>) => void;
 }
@@ -181,6 +178,7 @@ export class ShardHost {
   drain(shard: ShardId, epoch: number, why: string): void {
     this.#wait.callOff(shard);
     this.#trials.callOff(shard, why);
+    this.#replacements.callOff(shard, `the shard is to leave this node (${why})`);
     // A node that must stop has less time than one that is emptied at leisure.
     const giveUpMs = why === "stop" ? DRAIN.termTurnsMs : DRAIN.giveUpMs;
     if (!this.#runs(shard, epoch)) {
@@ -241,13 +239,13 @@ export class ShardHost {
   }
 
   stop(shard: ShardId, epoch: number): void {
-    this.#end(shard, epoch);
+    this.#end(shard, epoch, "the shard was handed over");
     if (this.#runs(shard, epoch)) this.runner(shard).stop("handed over");
     else this.#tell(shard, { type: "emptied", epoch, fenced: false, clean: true });
   }
 
   async kill(shard: ShardId, epoch: number, why: string): Promise<void> {
-    this.#end(shard, epoch);
+    this.#end(shard, epoch, why);
     if (this.#runs(shard, epoch)) {
       this.runner(shard).kill(why);
       return;
@@ -264,6 +262,8 @@ export class ShardHost {
   async finish(shard: ShardId, epoch: number): Promise<string | null | undefined> {
     const opened = this.#opened.get(shard);
     if (opened?.epoch !== epoch) return undefined;
+    // A keeper that fenced it did so before anybody was told to end it.
+    this.#replacements.callOff(shard, "the shard was given up");
     await this.#trials.settle(shard, opened);
     const position = await this.#deps.state.finish(shard, epoch);
     this.#opened.delete(shard);
@@ -308,9 +308,9 @@ export class ShardHost {
     return () => this.#opened.get(shard) === opened && !this.#isOver(shard, opened.epoch);
   }
 
-  #end(shard: ShardId, epoch: number): void {
+  #end(shard: ShardId, epoch: number, why: string): void {
     this.#wait.callOff(shard);
-    this.#replacements.forget(shard);
+    this.#replacements.callOff(shard, why);
     this.#over.set(shard, Math.max(epoch, this.#over.get(shard) ?? 0));
   }
 
@@ -330,15 +330,9 @@ export class ShardHost {
   async #launch(shard: ShardId): Promise<Launch> {
     const opened = this.#opened.get(shard);
     if (!opened) throw new Error(`the state of ${shard} is not open on this node`);
-    await this.#replacements.carryOut(shard, opened);
-    const id = await this.#trials.prepare(shard, opened, this.#wanted(shard, opened));
-    const release = this.#deps.shelf.find(id);
-    if (!release) {
-      throw new Error(
-        `${shard} ran under release ${id}, which is not on this machine; bring it back or move the shard to a node that has it`,
-      );
-    }
-    return this.#deps.launch(shard, release, opened.stateDir);
+    const { shelf, launch } = this.#deps;
+    const changes = { replacements: this.#replacements, trials: this.#trials };
+    return prepareStart({ ...changes, shelf, launch }, shard, opened, this.#wanted(shard, opened));
   }
 
   #heard(shard: ShardId, event: RunnerEvent): void {

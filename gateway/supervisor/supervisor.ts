@@ -109,8 +109,8 @@ export class Supervisor {
   /** What the rules hold no longer is renewed no longer. What is on its way to them still is. */
   #dropUnheld(): void {
     const wanted = new Map([
-      ...held(this.#state).map(({ shard, epoch }) => [shard, epoch] as const),
       ...this.#arriving,
+      ...held(this.#state).map(({ shard, epoch }) => [shard, epoch] as const),
       ...this.#deps.alsoHeld(),
     ]);
     for (const { shard, epoch } of this.#deps.leases.held()) {
@@ -177,6 +177,8 @@ export class Supervisor {
   async #acquire(effect: Extract<OwnershipEffect, { do: "acquire" }>): Promise<void> {
     const { leases, host, self, clock, log, remember } = this.#deps;
     const { shard, expected } = effect;
+    // Asked for again while the one before was slow: that one has brought it.
+    if (this.#state.holds[shard]) return;
     let known: number;
     try {
       known = await host.highestEpoch(shard);

@@ -522,6 +522,27 @@ describe("the rest of the port", () => {
     });
   });
 
+  test("resumed before OpenClaw has said that it is suspended, it is resumed when it says so", async () => {
+    const answer = Promise.withResolvers<object>();
+    const { fake, gateway } = await start({
+      "gateway.suspend.prepare": () => answer.promise,
+      "gateway.suspend.status": () => ({ status: "ready" }),
+    });
+    await gateway.ready();
+    const suspending = gateway.suspend();
+    await gateway.resume();
+    answer.resolve({ status: "ready", suspensionId: "s-1" });
+    await suspending;
+    expect(fake.calls.map(({ method, params }) => [method, params.suspensionId])).toEqual([
+      ["sessions.subscribe", undefined],
+      ["gateway.suspend.prepare", undefined],
+      ["gateway.suspend.resume", "s-1"],
+    ]);
+    expect(await gateway.suspended()).toBe(false);
+    await gateway.suspend();
+    expect(await gateway.suspended()).toBe(true);
+  });
+
   test("turns are those of all lanes", async () => {
     const { gateway } = await start({
       "diagnostics.lanes": () => ({

@@ -92,6 +92,8 @@ test("whoever lost the shard meanwhile changes nothing that others see", async (
   await expect(keepState(state, record, lost)).rejects.toThrow(/given up/);
   expect(await readKept(state)).toBeNull();
   await keepState(state, record, mine);
+  await expect(keepState(state, { ...record, epoch: 2 }, lost)).rejects.toThrow(/given up/);
+  expect(await readKept(state)).toEqual(record);
   writeFileSync(join(state, "note"), "new");
   await expect(putBack(state, 4, lost)).rejects.toThrow(/given up/);
   expect(note()).toBe("new");

@@ -28,6 +28,8 @@ export interface RouterParts {
   runner: TurnRunner;
   tokens: Tokens;
   limiter: Limiter;
+  /** How often something moves on a turn or WebSocket between two nodes, ms. */
+  aliveMs: number;
   /** Proxies and scrapers of the settings in force now. */
   addresses(): { trusted: AddressSet; scrapers: AddressSet };
   /** Settings of an agent; throws `unknown_agent`. */

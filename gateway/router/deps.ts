@@ -44,4 +44,6 @@ export interface RouterDeps {
   frontIntervalMs?: number;
   /** Wait for running requests when closing, ms; longer where a peer goes on. @default 30000 */
   closeBudgetMs?: number;
+  /** How often something moves on a turn or WebSocket between two nodes, ms. @default 15000 */
+  aliveMs?: number;
 }

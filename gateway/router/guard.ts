@@ -32,6 +32,11 @@ export interface GuardOptions {
    * @default false
    */
   behindFront?: boolean;
+  /**
+   * The kernel asks a caller that was silent for this long whether it is there, and cuts it 10 s later, ms.
+   * @default callers may be out of reach for as long as they like
+   */
+  askAfterMs?: number;
   /** Talks TLS 1.3 with certificates on both sides; a caller without one of the fleet's is cut. */
   tls?: FleetTls | null;
 }
@@ -52,6 +57,9 @@ export function guardedServer(handlers: GuardedHandlers, options: GuardOptions):
     requireHostHeader: false,
     insecureHTTPParser: false,
     noDelay: true,
+    ...(options.askAfterMs === undefined
+      ? {}
+      : { keepAlive: true, keepAliveInitialDelay: options.askAfterMs }),
     shouldUpgradeCallback: (req: IncomingMessage) =>
       req.headers.upgrade?.toLowerCase() === "websocket",
   };

@@ -4,33 +4,38 @@ import type { FleetView } from "./view.ts";
 /**
  * Ends what waits for an owner that has a successor. A peer that sleeps, or whose host is gone without
  * a word, neither answers nor breaks its connections; but once a later epoch of the shard is known,
- * nothing that it might still say counts.
+ * nothing that it might still say counts. Where the peer has promised to say something now and then, it
+ * also ends what waits on a path that is dead while both ends live and no later epoch ever comes.
  */
 export class OwnerWatch {
-  /** Fires when the owner has a successor, or with `signal`. */
+  /** Fires when the owner has a successor or was silent for too long, or with `signal`. */
   readonly signal: AbortSignal;
   readonly #abort = new AbortController();
   readonly #client: AbortSignal;
   readonly #off: () => void;
   readonly #graceMs: number;
   #timer: NodeJS.Timeout | null = null;
+  readonly #silence: NodeJS.Timeout | null;
   #succeeded = false;
   #spoke = false;
   #held = false;
 
   /**
    * `graceMs`: how long an answer that is on its way may go on after the successor is known, counted
-   * from its last byte. 0 ends it at once.
+   * from its last byte. 0 ends it at once. `silentMs`: silence that ends it without any successor;
+   * null for an owner that may say nothing for as long as it works.
    */
   constructor(
     view: Pick<FleetView, "route" | "onRoute">,
     owner: { shard: ShardId; epoch: number },
     signal: AbortSignal,
     graceMs: number,
+    silentMs: number | null = null,
   ) {
     this.signal = this.#abort.signal;
     this.#client = signal;
     this.#graceMs = graceMs;
+    this.#silence = silentMs === null ? null : setTimeout(() => this.#end(), silentMs);
     const look = () => {
       if (view.route(owner.shard).epoch > owner.epoch) this.#succeed();
     };
@@ -42,7 +47,7 @@ export class OwnerWatch {
     else look();
   }
 
-  /** It ended because of the successor, not by the client's wish. */
+  /** It ended because of the owner, not by the client's wish. */
   get lost(): boolean {
     return this.signal.aborted && !this.#client.aborted;
   }
@@ -50,6 +55,7 @@ export class OwnerWatch {
   /** A part of the answer came. */
   heard(): void {
     this.#spoke = true;
+    this.#silence?.refresh();
   }
 
   /** The client is slow: that nothing comes is not the owner's silence. */
@@ -63,6 +69,7 @@ export class OwnerWatch {
     this.#client.removeEventListener("abort", this.#gone);
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
+    if (this.#silence) clearTimeout(this.#silence);
   }
 
   readonly #gone = () => this.#abort.abort(this.#client.reason);
@@ -83,6 +90,6 @@ export class OwnerWatch {
   }
 
   #end(): void {
-    this.#abort.abort(new Error("the shard has another owner"));
+    this.#abort.abort(new Error("the owner is lost"));
   }
 }

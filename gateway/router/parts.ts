@@ -7,6 +7,7 @@ import { findAgent, type RouterParts } from "./context.ts";
 import type { RouterDeps } from "./deps.ts";
 import { Gate } from "./gate.ts";
 import { FLEET, peerHeaders } from "./headers.ts";
+import { ALIVE_MS } from "./peer-silence.ts";
 import { Placing } from "./placing.ts";
 import { SessionMap } from "./session-map.ts";
 import type { TurnDeps } from "./turn.ts";
@@ -33,7 +34,8 @@ export function assemble(
   const runner = new TurnRunner();
   const tokens = new Tokens(() => view.config());
   const peerToken = () => tokens.peerToken;
-  const turns: TurnDeps = { view, gate, upstreams, runner, clock, log, peerToken };
+  const aliveMs = deps.aliveMs ?? ALIVE_MS;
+  const turns: TurnDeps = { view, gate, upstreams, runner, clock, log, peerToken, aliveMs };
   const listSessions = async (shard: string) => {
     const route = view.route(shard);
     if (route.at === "here") return route.gateway.sessions();
@@ -65,6 +67,7 @@ export function assemble(
       own: new MemoryRates(quickClock),
       log,
     }),
+    aliveMs,
     turns,
     sessionMap,
     listSessions,

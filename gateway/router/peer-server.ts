@@ -17,8 +17,6 @@ import { encodeLine, errorLine } from "./turn-wire.ts";
 
 /** A message of the largest size, each of its characters escaped, bytes. */
 const MAX_BODY = 6 * HOLD.maxBodyBytes + 65_536;
-/** Says on a peer's long turn that the connection lives, ms. */
-const ALIVE_MS = 15_000;
 
 /** Everything that arrives on the peers' listener. Never waits for an owner: the sender does that. */
 export async function handlePeer(
@@ -132,7 +130,7 @@ async function serveTurn(
   };
   res.writeHead(200, { "content-type": "application/x-ndjson" });
   write({ t: "alive" });
-  const timer = setInterval(() => write({ t: "alive" }), ALIVE_MS);
+  const timer = setInterval(() => write({ t: "alive" }), parts.aliveMs);
   try {
     const result = await parts.runner.run(
       route,

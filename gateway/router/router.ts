@@ -7,6 +7,7 @@ import { guardedServer } from "./guard.ts";
 import { handlePublic } from "./handler.ts";
 import { assemble } from "./parts.ts";
 import { handlePeer } from "./peer-server.ts";
+import { ALIVE_MS } from "./peer-silence.ts";
 import { type PortTimings, type Probe, PublicPort } from "./port.ts";
 import { findHeir } from "./port-heir.ts";
 import { shut } from "./shut.ts";
@@ -79,7 +80,7 @@ export async function startRouter(
       request: (req, res) => handlePeer(deps, parts, req, res),
       upgrade: (req, socket, head) => upgradePeer(deps, parts, req, socket, head),
     },
-    { node: view.node, log, tls },
+    { node: view.node, log, tls, askAfterMs: ALIVE_MS },
   );
   await listen(peerServer, deps.peer.host, deps.peer.port);
   if (frontServer && deps.front) await listen(frontServer, deps.front.host, deps.front.port);

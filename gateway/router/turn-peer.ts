@@ -3,6 +3,7 @@ import { TurnError, type TurnResult } from "../openclaw/port.ts";
 import type { LiveRoute } from "./gate.ts";
 import { FLEET, peerHeaders } from "./headers.ts";
 import { OwnerWatch } from "./owner-watch.ts";
+import { silentAfter } from "./peer-silence.ts";
 import type { TurnDeps } from "./turn.ts";
 import type { TurnListener, TurnOrder } from "./turn-runner.ts";
 import { LineReader } from "./turn-wire.ts";
@@ -37,7 +38,7 @@ export async function onPeer(
   throw new TurnError("refused", `node ${route.node} cannot be reached from here`, false);
 }
 
-/** Asks a peer to run the turn. "unreachable": no connection, so nothing was asked. */
+/** Asks a peer to run the turn. "unreachable": nothing was asked, since no connection leads there this way. */
 async function ask(
   deps: TurnDeps,
   order: TurnOrder,
@@ -61,6 +62,7 @@ async function ask(
     headers: [...mark, "x-request-id", requestId],
   };
   const lines = new LineReader();
+  let sent = false;
   let unreached = false;
   let result: TurnResult | null = null;
   let failure: TurnError | null = null;
@@ -78,8 +80,17 @@ async function ask(
       .catch(() => undefined);
   };
   signal.addEventListener("abort", cancel, { once: true });
-  // Whatever it did, its successor knows from the history.
-  const watch = new OwnerWatch(deps.view, { shard: order.shard, epoch: route.epoch }, signal, 0);
+  // Whatever it did, it or its successor knows from the history.
+  const watch = new OwnerWatch(
+    deps.view,
+    { shard: order.shard, epoch: route.epoch },
+    signal,
+    0,
+    silentAfter(deps.aliveMs),
+  );
+  // The owner counts the same time and says so; this is for one that nothing is heard of.
+  const budget = new AbortController();
+  const timer = setTimeout(() => budget.abort(), order.budgetMs);
   try {
     const ending = await deps.upstreams.send(
       {
@@ -91,10 +102,15 @@ async function ask(
         live: () => true,
       },
       {
+        onSent: () => {
+          sent = true;
+        },
         onHead: (status, headers) => {
+          watch.heard();
           unreached = status !== 200 || headers[FLEET.unreached] !== undefined;
         },
         onData: (chunk) => {
+          watch.heard();
           if (unreached) return true;
           for (const line of lines.push(chunk)) {
             if (line.t === "reached") listener.onReached();
@@ -107,19 +123,24 @@ async function ask(
           return true;
         },
       },
-      watch.signal,
+      AbortSignal.any([watch.signal, budget.signal]),
     );
     if (result) return result;
     if (failure) throw failure;
+    // A relay that refuses may know no way either, or be gone itself: another one is asked.
+    if (relay !== null && (unreached || ending.ending === "unreached")) return "unreachable";
     if (unreached) throw new TurnError("refused", `node ${route.node} is not the owner`, false);
     if (ending.ending === "unreached") {
       if (!ending.refused) return "unreachable";
       throw new TurnError("refused", ending.why, false);
     }
+    if (!sent) throw new TurnError("refused", "nothing was sent in time", false);
+    if (budget.signal.aborted) throw new TurnError("timeout", "no answer in its time", true);
     const why = watch.lost ? "the owner is silent" : "the connection to the owner broke";
     throw new TurnError("lost", why, true);
   } finally {
     watch.close();
+    clearTimeout(timer);
     signal.removeEventListener("abort", cancel);
   }
 }

@@ -17,6 +17,8 @@ export interface TurnDeps {
   clock: Clock;
   log: Log;
   peerToken: () => string;
+  /** How often a peer that runs a turn says so, ms. */
+  aliveMs: number;
 }
 
 export interface Turn {

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { type Dispatcher, Pool } from "undici";
 import type { FleetTls } from "./fleet-tls.ts";
+import { ALIVE_MS } from "./peer-silence.ts";
 
 /** OpenClaw closes an idle connection after 5 s; whoever writes at that moment loses the request. */
 export const IDLE_MS = 4_000;
@@ -189,7 +190,12 @@ export class Upstreams {
         keepAliveTimeout: IDLE_MS,
         keepAliveMaxTimeout: IDLE_MS,
         keepAliveTimeoutThreshold: 1_000,
-        connect: { timeout: CONNECT_MS, ...secure?.credentials },
+        // A model may be silent for minutes: only the kernel can tell that from a path that is dead.
+        connect: {
+          timeout: CONNECT_MS,
+          keepAliveInitialDelay: ALIVE_MS,
+          ...secure?.credentials,
+        },
         allowH2: false,
       });
       held = { pool, usedAt: performance.now(), busy: 0, generation };

@@ -21,19 +21,24 @@ export function closeWithin(socket: WebSocket, code: number, reason: string): vo
   socket.once("close", () => clearTimeout(timer));
 }
 
-/** A client that answered no ping for two rounds is gone, whatever its kernel says. */
-export function keepAlive(socket: WebSocket): () => void {
+/**
+ * Who answered no ping for two rounds is gone, whatever the kernel says. What is not read now, because who
+ * shall have it is slow, cannot be heard either: it is no silence.
+ */
+export function keepAlive(socket: WebSocket, everyMs: number = FRONT.pingMs): void {
   let missed = 0;
   socket.on("pong", () => {
     missed = 0;
   });
   const timer = setInterval(() => {
+    if (socket.isPaused) missed = 0;
     if (missed >= 2) {
+      clearInterval(timer);
       socket.terminate();
       return;
     }
     missed += 1;
     if (socket.readyState === socket.OPEN) socket.ping();
-  }, FRONT.pingMs);
-  return () => clearInterval(timer);
+  }, everyMs);
+  socket.once("close", () => clearInterval(timer));
 }

@@ -1,12 +1,14 @@
 import type { ShardId } from "../contract.ts";
+import type { RouterParts } from "./context.ts";
 import type { RouterDeps } from "./deps.ts";
 import { type LiveRoute, sameOwner } from "./gate.ts";
-import { closeWithin } from "./ws-close.ts";
+import { closeWithin, keepAlive } from "./ws-close.ts";
 import { type Link, passedCode, pump } from "./ws-link.ts";
 
 /** Both ways until one side ends, or the shard changes hands: then 1012, and the client comes again. */
 export function join(
   deps: RouterDeps,
+  router: Pick<RouterParts, "aliveMs">,
   shard: ShardId,
   route: LiveRoute,
   client: Link,
@@ -15,6 +17,7 @@ export function join(
   const off = deps.view.onRoute((changed) => {
     if (changed === shard && !sameOwner(deps.view.route(shard), route)) upstream.socket.terminate();
   });
+  if (route.at === "peer") keepAlive(upstream.socket, router.aliveMs);
   pump(upstream, client.socket);
   pump(client, upstream.socket);
   const end = (code: number, reason: string) => {
@@ -33,8 +36,9 @@ export function join(
   if (client.socket.readyState !== client.socket.OPEN) upstream.socket.terminate();
 }
 
-/** Two connections live and die together. */
-export function tie(one: Link, other: Link): void {
+/** Two connections live and die together; the second leads to another peer. */
+export function tie(one: Link, other: Link, aliveMs: number): void {
+  keepAlive(other.socket, aliveMs);
   pump(one, other.socket);
   pump(other, one.socket);
   one.socket.once("close", () => closeWithin(other.socket, 1000, ""));

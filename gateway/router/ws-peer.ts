@@ -26,7 +26,10 @@ export async function upgradePeer(
   socket.once("close", () => gone.abort());
   try {
     const mark = readMark(router, req);
-    const relayTo = mark.relay !== null && mark.relay !== deps.view.node ? mark.relay : null;
+    const { shard, epoch } = mark;
+    const { node } = deps.view;
+    const relayTo = mark.relay !== null && mark.relay !== node ? mark.relay : null;
+    const answer = { shard, epoch, instance: relayTo ?? node, requestId, node };
     if (relayTo !== null) {
       const address = deps.view.peers().find((peer) => peer.node === relayTo)?.address;
       if (mark.hop > 1 || address === undefined) throw notOwner(deps, mark.shard);
@@ -42,12 +45,12 @@ export async function upgradePeer(
         requestId,
         gone.signal,
       );
-      tie(linkOf(await accept(req, socket, head)), onward);
+      tie(linkOf(await accept(req, socket, head, answer)), onward, router.aliveMs);
       return;
     }
     const route = ownRoute(deps, mark);
     if (!route) throw notOwner(deps, mark.shard);
-    const peer = linkOf(await accept(req, socket, head));
+    const peer = linkOf(await accept(req, socket, head, answer));
     const closing = closeHandle(peer.socket);
     router.sockets.add(closing);
     peer.socket.once("close", () => router.sockets.delete(closing));
@@ -60,7 +63,7 @@ export async function upgradePeer(
     });
     if (!greeting) return;
     try {
-      join(deps, mark.shard, route, peer, await linkGateway(route, greeting, gone.signal));
+      join(deps, router, mark.shard, route, peer, await linkGateway(route, greeting, gone.signal));
     } catch {
       // Closed before the first frame: the sender knows that no gateway took it.
       closeWithin(peer.socket, 1013, "the gateway was not reached");

@@ -19,7 +19,7 @@ import { peerHeaders } from "./headers.ts";
 import { requestKey } from "./key.ts";
 import { requestIdOf } from "./request-id.ts";
 import { patternOf, resolveTarget } from "./routes.ts";
-import { accept } from "./ws-accept.ts";
+import { type Answering, accept } from "./ws-accept.ts";
 import { closeHandle, closeWithin, keepAlive } from "./ws-close.ts";
 import { join } from "./ws-join.ts";
 import { limited } from "./ws-limit.ts";
@@ -71,7 +71,7 @@ export async function upgradePublic(
     await serveClient(
       deps,
       router,
-      await acceptGuarded(req, socket, head),
+      await acceptGuarded(req, socket, head, answeringFor(deps, shard, requestId)),
       { shard, agent: agent.name },
       early,
       requestId,
@@ -89,6 +89,20 @@ export async function upgradePublic(
   }
 }
 
+/** The owner is named as known now; it is asked only once the client has introduced itself. */
+function answeringFor({ view }: RouterDeps, shard: ShardId, requestId: string): Answering {
+  const { node } = view;
+  const route = view.route(shard);
+  const owned = route.at === "here" || route.at === "peer";
+  return {
+    shard,
+    epoch: owned ? route.epoch : 0,
+    instance: route.at === "peer" ? route.node : node,
+    requestId,
+    node,
+  };
+}
+
 interface Accepted {
   socket: WebSocket;
   /** Called once the client has proven itself: until then only little is read from it. */
@@ -96,7 +110,12 @@ interface Accepted {
 }
 
 /** A stranger gets 64 KiB to introduce itself, as with OpenClaw; then the connection is cut. */
-async function acceptGuarded(req: IncomingMessage, raw: Socket, head: Buffer): Promise<Accepted> {
+async function acceptGuarded(
+  req: IncomingMessage,
+  raw: Socket,
+  head: Buffer,
+  answer: Answering,
+): Promise<Accepted> {
   let bytes = head.length;
   const onData = (chunk: Buffer) => {
     bytes += chunk.length;
@@ -104,7 +123,7 @@ async function acceptGuarded(req: IncomingMessage, raw: Socket, head: Buffer): P
   };
   raw.on("data", onData);
   return {
-    socket: await accept(req, raw, head),
+    socket: await accept(req, raw, head, answer),
     trust: () => raw.off("data", onData),
   };
 }
@@ -122,11 +141,8 @@ async function serveClient(
   client.socket.on("close", () => gone.abort());
   const closing = closeHandle(client.socket);
   router.sockets.add(closing);
-  const stopPings = keepAlive(client.socket);
-  client.socket.once("close", () => {
-    router.sockets.delete(closing);
-    stopPings();
-  });
+  keepAlive(client.socket);
+  client.socket.once("close", () => router.sockets.delete(closing));
   client.socket.send(
     JSON.stringify({
       type: "event",
@@ -167,7 +183,7 @@ async function serveClient(
       }
       slot.reached();
       accepted.trust();
-      join(deps, shard, route, counted, upstream);
+      join(deps, router, shard, route, counted, upstream);
       return;
     }
   } catch (error) {

@@ -60,21 +60,43 @@ test("a silent event stream moves once a ping interval", async () => {
   expect(written.filter((text) => text === ": alive\n\n")).toHaveLength(2);
 });
 
-test("an open WebSocket is pinged once a ping interval", async () => {
+/** Both ends of a WebSocket, and what ends it. */
+async function pair(options: { autoPong?: boolean } = {}) {
   const http = createServer();
   const sockets = new WebSocketServer({ server: http });
   await new Promise<void>((resolve) => http.listen(0, "127.0.0.1", () => resolve()));
   const accepted = new Promise<WebSocket>((resolve) => sockets.once("connection", resolve));
-  const client = new WebSocket(`ws://127.0.0.1:${(http.address() as AddressInfo).port}`);
-  const socket = await accepted;
+  const url = `ws://127.0.0.1:${(http.address() as AddressInfo).port}`;
+  const client = new WebSocket(url, options);
+  await new Promise((resolve) => client.once("open", resolve));
+  const end = async () => {
+    client.terminate();
+    sockets.close();
+    http.closeAllConnections();
+    await new Promise((resolve) => http.close(resolve));
+  };
+  return { client, socket: await accepted, end };
+}
+
+test("an open WebSocket is pinged once a ping interval", async () => {
+  const { client, socket, end } = await pair();
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
-  const stop = keepAlive(socket);
+  keepAlive(socket);
   const pinged = new Promise((resolve) => client.once("ping", resolve));
   vi.advanceTimersByTime(FRONT.pingMs);
   await pinged;
-  stop();
-  client.terminate();
-  sockets.close();
-  http.closeAllConnections();
-  await new Promise((resolve) => http.close(resolve));
+  await end();
+});
+
+test("a WebSocket that answers no ping is cut, but not while nobody reads it", async () => {
+  const { socket, end } = await pair({ autoPong: false });
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+  keepAlive(socket);
+  socket.pause();
+  vi.advanceTimersByTime(10 * FRONT.pingMs);
+  expect(socket.readyState).toBe(socket.OPEN);
+  socket.resume();
+  vi.advanceTimersByTime(3 * FRONT.pingMs);
+  expect(socket.readyState).not.toBe(socket.OPEN);
+  await end();
 });

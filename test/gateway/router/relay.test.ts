@@ -1,3 +1,4 @@
+import type { IncomingMessage } from "node:http";
 import { afterEach, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import type { FakeGateway } from "./fakes.ts";
@@ -63,6 +64,15 @@ test("so does a WebSocket", async () => {
   socket.terminate();
 });
 
+test("a chat that one relay refuses goes over another", async () => {
+  const gateway = await cutOff();
+  await world.add("d");
+  world.fleet.addresses.set("b", "127.0.0.1:1");
+  const body = { agent: "helper", session: "s", message: "hi" };
+  expect((await ask(world.node("a").port, "/api/v1/chat", { body })).json.reply).toBe("echo hi");
+  expect(gateway.turnsSent).toHaveLength(1);
+});
+
 test("a relay passes on once: a second hop is refused as not_owner", async () => {
   await cutOff();
   const b = Number(world.node("b").router.peerAddress.split(":")[1]);
@@ -80,4 +90,28 @@ test("a relay passes on once: a second hop is refused as not_owner", async () =>
   expect(answer.status).toBe(421);
   expect(answer.json.error.code).toBe("not_owner");
   expect(answer.headers["x-openclaw-fleet-unreached"]).toBe("1");
+});
+
+test("a relay's answer to an upgrade names the owner", async () => {
+  await cutOff();
+  const { fleet } = world;
+  const socket = new WebSocket(`ws://${world.node("b").router.peerAddress}/internal/ws`, {
+    headers: {
+      "x-openclaw-fleet-peer": fleet.config.tokens.peer,
+      "x-openclaw-fleet-shard": "s1",
+      "x-openclaw-epoch": "1",
+      "x-openclaw-fleet-incarnation": "inc-c",
+      "x-openclaw-fleet-relay": "c",
+      "x-request-id": "r-1",
+    },
+  });
+  const answered = new Promise<IncomingMessage>((resolve) => socket.once("upgrade", resolve));
+  await new Promise((resolve) => socket.once("open", resolve));
+  expect((await answered).headers).toMatchObject({
+    "x-openclaw-shard": "s1",
+    "x-openclaw-epoch": "1",
+    "x-openclaw-instance": "c",
+    "x-request-id": "r-1",
+  });
+  socket.terminate();
 });

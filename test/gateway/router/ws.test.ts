@@ -1,7 +1,8 @@
+import type { IncomingHttpHeaders } from "node:http";
 import { afterEach, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { ADMIN_TOKEN, CLIENT_TOKEN } from "./fakes.ts";
-import { until, World } from "./world.ts";
+import { ask, until, World } from "./world.ts";
 
 let world: World;
 const open: WebSocket[] = [];
@@ -16,17 +17,22 @@ interface Client {
   frames: any[];
   closed: number | null;
   status: number | null;
+  headers: IncomingHttpHeaders;
 }
 
 function connect(port: number, path: string, headers: Record<string, string> = {}): Client {
   const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`, { headers });
   open.push(socket);
-  const client: Client = { socket, frames: [], closed: null, status: null };
+  const client: Client = { socket, frames: [], closed: null, status: null, headers: {} };
   socket.on("message", (data) => client.frames.push(JSON.parse(String(data))));
   socket.on("close", (code) => {
     client.closed = code;
   });
+  socket.on("upgrade", (res) => {
+    client.headers = res.headers;
+  });
   socket.on("unexpected-response", (_req, res) => {
+    client.headers = res.headers;
     client.status = res.statusCode ?? 0;
     client.closed = 0;
   });
@@ -73,6 +79,50 @@ test.each(["a", "b"])(
     expect(JSON.stringify(headers)).not.toContain("peer-token");
   },
 );
+
+test.each(["a", "b"])("its first answer names the owner, on node %s", async (owner) => {
+  world = await World.start(["a", "b"]);
+  await world.fleet.own("s1", "b");
+  await world.fleet.own("s1", owner);
+  const client = connect(world.node("a").port, "/agents/helper/", { "x-request-id": "r-1" });
+  await until(() => client.frames.length > 0);
+  expect(client.headers).toMatchObject({
+    "x-openclaw-shard": "s1",
+    "x-openclaw-epoch": "2",
+    "x-openclaw-instance": owner,
+    "x-request-id": "r-1",
+  });
+});
+
+test("while nobody owns the shard its first answer names this router", async () => {
+  world = await World.start(["a", "b"]);
+  await world.fleet.own("s1", "b");
+  await world.fleet.lose("s1");
+  const client = connect(world.node("a").port, "/agents/helper/");
+  await until(() => client.frames.length > 0);
+  expect(client.headers).toMatchObject({
+    "x-openclaw-shard": "s1",
+    "x-openclaw-epoch": "0",
+    "x-openclaw-instance": "a",
+  });
+  expect(client.headers["x-request-id"]).toMatch(/^[0-9a-f-]{36}$/);
+});
+
+test("an upgrade that is none is refused in our form", async () => {
+  world = await World.start(["a"]);
+  const { status, headers, json } = await ask(world.node("a").port, "/", {
+    headers: { connection: "Upgrade", upgrade: "websocket", "x-request-id": "r-2" },
+  });
+  expect(status).toBe(400);
+  expect(json.error).toMatchObject({ code: "bad_request", requestId: "r-2" });
+  expect(headers).toMatchObject({
+    "x-openclaw-shard": "none",
+    "x-openclaw-epoch": "0",
+    "x-openclaw-instance": "a",
+    "x-request-id": "r-2",
+    "sec-websocket-version": "13, 8",
+  });
+});
 
 test("scopes: a client's token never gives admin, the admin's does", async () => {
   world = await World.start(["a"]);

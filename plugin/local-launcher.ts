@@ -14,7 +14,7 @@ const TAIL_LINES = 12;
  * tools in it: cloud keys and passphrases of whoever deploys are none of theirs.
  */
 const PASSED =
-  /^(HOME|PATH|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|XDG_\w+|(https?|no|all)_proxy|NODE_EXTRA_CA_CERTS|SSL_CERT_(FILE|DIR)|OPENCLAW_(PORT|SKIP_CRON|SKIP_CHANNELS|REDIS_URL))$/i;
+  /^(HOME|PATH|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|XDG_\w+|(https?|no|all)_proxy|NODE_EXTRA_CA_CERTS|SSL_CERT_(FILE|DIR)|OPENCLAW_(SKIP_CRON|REDIS_URL|FLEET_LOG_LEVEL))$/i;
 
 /** The environment of a node. */
 export function nodeEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {

@@ -19,7 +19,7 @@ export interface SettingsSource {
   config: Readonly<Record<string, string>>;
   /** For places in errors. */
   file?: StackFile | undefined;
-  /** Environment that `env:NAME` reads. */
+  /** Environment that `env:NAME` and the default of `port` are read from. */
   env: Readonly<Record<string, string | undefined>>;
 }
 
@@ -34,6 +34,7 @@ export interface LoadedSettings {
 export function loadSettings(source: SettingsSource): LoadedSettings {
   const raw = readRaw(source.config);
   const faults: Fault[] = [];
+  takePort(raw, source.env, faults);
   const fromEnv: PropertyKey[][] = [];
   const resolved = resolveEnv(raw, [], source.env, fromEnv, faults);
   const parsed = settingsSchema.safeParse(resolved);
@@ -63,6 +64,24 @@ function readRaw(config: Readonly<Record<string, string>>): Record<string, unkno
     raw[name] = kind === "string" || kind === "enum" ? text : parseJson(text);
   }
   return raw;
+}
+
+/** A fleet on this machine whose settings name no port has the one of `OPENCLAW_PORT`. */
+function takePort(
+  raw: Record<string, unknown>,
+  { OPENCLAW_PORT: given }: SettingsSource["env"],
+  faults: Fault[],
+): void {
+  if (!given || raw.port !== undefined || (raw.target ?? "local") !== "local") return;
+  const port = settingsSchema.shape.port.safeParse(Number(given));
+  if (port.success) raw.port = port.data;
+  else {
+    faults.push({
+      setting: "port",
+      problem: `is ${show(given)} by OPENCLAW_PORT, which is no port`,
+      remedy: "Set that variable to a number from 1 to 65535, or unset it",
+    });
+  }
 }
 
 function parseJson(text: string): unknown {

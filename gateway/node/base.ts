@@ -68,7 +68,7 @@ export class NodeBase {
       ...(viewEveryMs === undefined ? {} : { timings: { viewEveryMs } }),
     });
     this.sessions = openSessionStore({
-      redisUrl: process.env.OPENCLAW_REDIS_URL || node.redisUrl,
+      redisUrl: node.redisUrl,
       redisAddresses: () => this.stores?.current.redis ?? [],
       fleet: this.file.current.fleet,
       dataDir,

@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import { readNodeConfig } from "../supervisor/config-file.ts";
+import { withEnvironment } from "./environment.ts";
 import { Node } from "./node.ts";
 
 /** The supervisor of a node, started by its keeper: `node node.js --node-dir DIR`. */
@@ -10,7 +11,7 @@ if (!nodeDir) {
   process.exit(2);
 }
 
-const node = new Node(readNodeConfig(nodeDir));
+const node = new Node(withEnvironment(readNodeConfig(nodeDir), process.env));
 // A shell's Ctrl-C reaches the keeper too, which then asks for the stop over its own channel.
 process.on("SIGINT", () => {});
 process.on("SIGTERM", () => void node.stopAndExit());

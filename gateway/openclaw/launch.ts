@@ -30,8 +30,19 @@ export interface Launch {
   env: Record<string, string>;
 }
 
-/** Taken from the node's own environment: where programs, words and certificates are; no secrets. */
-const INHERITED = ["PATH", "LANG", "LC_ALL", "TZ", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"] as const;
+/**
+ * Taken from the node's own environment: where programs, words and certificates are, and whether jobs run
+ * by themselves; no secrets.
+ */
+const INHERITED = [
+  "PATH",
+  "LANG",
+  "LC_ALL",
+  "TZ",
+  "NODE_EXTRA_CA_CERTS",
+  "SSL_CERT_FILE",
+  "OPENCLAW_SKIP_CRON",
+] as const;
 
 export function configPath(stateDir: string): string {
   return join(stateDir, "openclaw.json");

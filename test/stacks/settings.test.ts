@@ -39,6 +39,19 @@ describe("settings", () => {
     });
   });
 
+  test("OPENCLAW_PORT is the port of a fleet on this machine whose settings name none", () => {
+    const env = { OPENCLAW_PORT: "18999" };
+    expect(load({}, env).settings.port).toBe(18_999);
+    expect(load({ port: 19_001 }, env).settings.port).toBe(19_001);
+    expect(load({ target: "eks" }, env).settings.port).toBe(18_789);
+    expect(load({}, { OPENCLAW_PORT: "" }).settings.port).toBe(18_789);
+    for (const given of ["0", "65536", "http", "1.5"]) {
+      expect(complaint({}, { OPENCLAW_PORT: given })).toContain(
+        `openclaw-fleet:port is ${given} by OPENCLAW_PORT, which is no port`,
+      );
+    }
+  });
+
   test("text of numbers and booleans becomes numbers and booleans, names stay text", () => {
     const { settings } = load({ nodes: "3", keepData: "true", domain: "123" });
     expect(settings).toMatchObject({ nodes: 3, keepData: true, domain: "123" });

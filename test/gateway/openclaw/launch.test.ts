@@ -26,7 +26,13 @@ describe("the command", () => {
     stateDir: "/data/s1",
     port: 19_120,
     env: { MY_KEY: "k", OPENCLAW_STATE_DIR: "/elsewhere" },
-    inherit: { PATH: "/usr/bin", TZ: "UTC", AWS_SECRET_ACCESS_KEY: "s", NODE_OPTIONS: "--inspect" },
+    inherit: {
+      PATH: "/usr/bin",
+      TZ: "UTC",
+      OPENCLAW_SKIP_CRON: "1",
+      AWS_SECRET_ACCESS_KEY: "s",
+      NODE_OPTIONS: "--inspect",
+    },
   });
 
   test("has an environment of its own: no secrets of the node, no way around what we set", () => {
@@ -40,6 +46,10 @@ describe("the command", () => {
     });
     expect(launch.env.AWS_SECRET_ACCESS_KEY).toBeUndefined();
     expect(launch.env.NODE_OPTIONS).toBeUndefined();
+  });
+
+  test("runs no jobs by itself where the node was told so", () => {
+    expect(launch.env.OPENCLAW_SKIP_CRON).toBe("1");
   });
 
   test("shows no secret in its arguments", () => {

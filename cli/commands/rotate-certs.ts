@@ -4,9 +4,10 @@ import { AUTHORITY_STEPS } from "../../plugin/host/credentials.ts";
 import { CommandFailed } from "../lib/errors.ts";
 import { withStack, withWait } from "../lib/options.ts";
 import { spliceSetting } from "../lib/splice-setting.ts";
+import { outputsOf } from "../lib/stack-outputs.ts";
 import { stackSettings } from "../lib/stack-settings.ts";
 import { say } from "../lib/terminal.ts";
-import { checkStackName, settingsFile } from "../pulumi.ts";
+import { checkStackName, preparePulumi, settingsFile, stackExists } from "../pulumi.ts";
 import { requireAnswer, type UpOptions, up } from "./up.ts";
 
 interface Options extends UpOptions {
@@ -29,16 +30,33 @@ async function rotate(options: Options): Promise<void> {
     say(`fleet: new certificates and keys for every host, one after another`);
     return await up([], options);
   }
-  // An exchange that was interrupted goes on where it stands.
-  for (let step = certificates.authorityStep + 1; ; step++) {
+  for (const step of stepsToGo(certificates.authorityStep, await stepTaken(stack))) {
     const phase = step % AUTHORITY_STEPS;
     write(stack, "authorityStep", step);
     say(
       `fleet: step ${phase === 0 ? AUTHORITY_STEPS : phase} of ${AUTHORITY_STEPS}: ${MEANING[phase]}`,
     );
     await up([], options);
-    if (phase === 0) return;
   }
+}
+
+/**
+ * Steps to the end of an exchange of the authority, or of the next one. The setting is written before its `up`, which
+ * may be refused, or end at the first of several hosts: what counts is the step that all of them took.
+ * @param taken what the stack says of that; undefined: nothing, and then a step is done again rather than left out
+ */
+export function stepsToGo(setting: number, taken: number | undefined): number[] {
+  const before = taken ?? (setting % AUTHORITY_STEPS === 0 ? setting : setting - 1);
+  const left = AUTHORITY_STEPS - (before % AUTHORITY_STEPS);
+  return Array.from({ length: left }, (_, i) => before + 1 + i);
+}
+
+/** The last step that every host took; undefined where no `up` wrote it down. */
+async function stepTaken(stack: string): Promise<number | undefined> {
+  const runner = await preparePulumi({ release: false });
+  if (!stackExists(runner, stack)) return undefined;
+  const { authorityStep } = outputsOf(runner, stack);
+  return typeof authorityStep === "number" ? authorityStep : undefined;
 }
 
 /** By the remainder of the step. */

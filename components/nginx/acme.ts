@@ -56,6 +56,8 @@ export function certbotPart(context: HostContext, plan: FrontPlan, nginxUnit: st
         content: `[Unit]
 Description=Certificate of the OpenClaw fleet's front
 After=${nginxUnit} network-online.target
+# What failed and waits for its next try starts anew with the timer.
+PartOf=${TIMER}
 
 [Service]
 Type=oneshot
@@ -70,6 +72,7 @@ RestartSec=20min
       [TIMER]: {
         content: `[Unit]
 Description=Asks for the certificate of the OpenClaw fleet's front
+# For ${plan.names.join(" ")}${directory ? ` by ${directory}` : ""}. Another text starts it anew, so that other names are asked for at once.
 
 [Timer]
 OnActiveSec=5s

@@ -165,8 +165,11 @@ export class Ec2Runtime {
   /** Waits until the fleet serves; what the stack then says of it. */
   finish(): { outputs: Partial<StackOutputs>; machines: pulumi.Output<MachinesRecord> } {
     const fleet = this.#known;
-    const { settings } = this.#args;
-    const { state } = fleet.prove(this.#args.front.endpoint);
+    const { settings, front } = this.#args;
+    const { state } = fleet.prove(front.endpoint);
+    // Known only once a real chat was answered, so that nobody is sent to a fleet that does not serve.
+    const whenServing = <T>(value: pulumi.Input<T>) =>
+      pulumi.all([value, state]).apply(([known]) => known);
     const hosts = [...fleet.on].map(([name, { connection, release }]) => ({
       name,
       host: pulumi
@@ -178,14 +181,15 @@ export class Ec2Runtime {
       Object.fromEntries(hosts.map(({ name, host, artifact }) => [name, { host, artifact }])),
     );
     const outputs = {
-      // Known only once a real chat was answered, so that nobody is sent to a fleet that does not serve.
-      endpoint: pulumi.all([this.#args.front.endpoint, state]).apply(([endpoint]) => endpoint),
+      endpoint: whenServing(front.endpoint),
       token: fleet.clientToken,
       adminToken: fleet.adminToken,
       caCertificate: ownAuthority(settings, this.#args.plan)
         ? fleet.credentials.caCertificate
         : null,
       certificatesExpire: fleet.credentials.expires,
+      // What every host took: rotate-certs goes on behind it.
+      authorityStep: whenServing(settings.certificates.authorityStep),
       hosts: hosts.map(({ host }) => host),
     };
     return { outputs, machines };

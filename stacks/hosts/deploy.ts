@@ -78,6 +78,8 @@ export async function deployHosts({ stack, settings, isSecret }: HostsArgs): Pro
     shards: sizing.shards.map(({ id }) => id),
     caCertificate: fleet.credentials.caCertificate,
     certificatesExpire: fleet.credentials.expires,
+    // What every host took: rotate-certs goes on behind it.
+    authorityStep: whenServing(settings.certificates.authorityStep),
     hosts: settings.hosts.map((host) => ({
       ...connectionOf(host),
       hostKey: fleet.on.get(host.name)?.release.hostKey,

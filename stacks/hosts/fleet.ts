@@ -5,6 +5,7 @@ import { etcdMembers, etcdProgram } from "../../components/etcd/plan.ts";
 import { HOST_PORTS } from "../../components/host/types.ts";
 import { leasePrefix } from "../../components/node/plan.ts";
 import { NODE_UNIT } from "../../components/node/unit.ts";
+import { pinned } from "../../plugin/host/connection.ts";
 import type { ReleaseInputs } from "../../plugin/host/release-inputs.ts";
 import type { HostConnection } from "../../plugin/host/shell.ts";
 import { Credentials, HostArtifact, HostFleet, HostRelease } from "../../plugin/resources.ts";
@@ -162,7 +163,12 @@ export class FleetOnHosts {
         shards: sizing.shards.map(({ id }) => id),
         adminToken: this.adminToken,
         clientToken: this.clientToken,
-        hosts: each(({ connection }) => connection),
+        // Its journal is read, and the fleet is founded, on the machine that was changed.
+        hosts: each(({ connection, release }) =>
+          pulumi
+            .all([connection, release.hostKey])
+            .apply(([host, hostKey]) => pinned(host, { hostKey })),
+        ),
         unit: NODE_UNIT,
         founding: this.#gathered.apply(({ input }) => foundingOf(input)),
         releases: each(({ release }) => release.revision),

@@ -9,6 +9,7 @@ import { HOST_PATHS, HOST_PORTS, type HostPart } from "../../../components/host/
 import { planNginx } from "../../../components/nginx/plan.ts";
 import type { RedisMode } from "../../../components/redis/layout.ts";
 import { planRedis } from "../../../components/redis/plan.ts";
+import { type UnitStatus, unitActions } from "../../../plugin/host/agent/units.ts";
 import { onPath } from "../../support/debian-package.ts";
 
 const HOSTS = ["a", "b", "c"].map((name, n) => ({ name, address: `10.0.0.${n + 1}` }));
@@ -93,4 +94,55 @@ test("Nginx starts with the fleet's own certificate until ACME gave one", () => 
   expect(part.units?.["openclaw-fleet-nginx.service"]?.verify?.join(" ")).toContain(script);
   expect(part.units?.["certbot.timer"]?.state).toBe("disabled");
   expect(part.units?.["openclaw-fleet-certificate.timer"]?.state).toBe("enabled");
+});
+
+describe("what an applied host is told when another certificate is to be asked for", () => {
+  const TIMER = "openclaw-fleet-certificate.timer";
+  const NGINX = "openclaw-fleet-nginx.service";
+  const running = { loaded: true, active: true, atBoot: true } as UnitStatus;
+  const told = (before: HostPart, after: HostPart) => {
+    const texts = ({ files = {}, units = {} }: HostPart) => ({
+      ...Object.fromEntries(Object.entries(files).map(([path, { content }]) => [path, content])),
+      ...Object.fromEntries(
+        Object.entries(units).map(([name, { content }]) => [
+          `/etc/systemd/system/${name}`,
+          content,
+        ]),
+      ),
+    });
+    const old: Record<string, unknown> = texts(before);
+    const changed = Object.entries(texts(after)).flatMap(([path, text]) =>
+      old[path] === text ? [] : [path],
+    );
+    const plan = { packages: [], users: {}, directories: {}, files: {}, checks: {}, ...after };
+    const statuses = { [NGINX]: running, [TIMER]: running };
+    return unitActions({ units: {}, ...plan }, new Set(changed), {}, statuses)
+      .filter(({ action }) => action !== "disable")
+      .map(({ name, action }) => `${action} ${name}`);
+  };
+  const acme = (over: Partial<FrontSettings> = {}) => planNginx(context(), front(over));
+
+  test("under another name the timer starts anew once Nginx knows the name, and asks at once", () => {
+    const other = acme({ names: ["chat.example.com"] });
+    expect(told(acme(), other)).toEqual([`reload ${NGINX}`, `restart ${TIMER}`]);
+    expect(other.units?.[TIMER]?.content).toContain("OnActiveSec=5s");
+  });
+
+  test("another directory is asked at once as well, and nothing without a change", () => {
+    const directory = "https://acme.example.com/directory";
+    const other = acme({ certificate: { kind: "acme", directory } });
+    expect(told(acme(), other)).toEqual([`restart ${TIMER}`]);
+    expect(told(acme(), acme())).toEqual([]);
+  });
+
+  test("a try that failed does not wait on for its next one when the timer starts anew", () => {
+    const { content } = acme().units?.["openclaw-fleet-certificate.service"] ?? {};
+    expect(content).toMatch(new RegExp(`^PartOf=${TIMER}$`, "m"));
+  });
+
+  test("Nginx goes on with the certificate that is there, under whatever name it was asked for", () => {
+    const script = (part: HostPart) =>
+      Object.entries(part.files ?? {}).find(([path]) => path.endsWith(".sh"))?.[1].content;
+    expect(script(acme({ names: ["chat.example.com"] }))).toBe(script(acme()));
+  });
 });

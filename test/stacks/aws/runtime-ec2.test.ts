@@ -130,6 +130,11 @@ describe("what the last run wrote down", () => {
     });
   });
 
+  test("says which step of the authority every host took", async () => {
+    const { outputs } = await deployed({ ...DOMAIN, certificates: { authorityStep: 2 } });
+    expect(await settled(outputs.authorityStep as never)).toBe(2);
+  });
+
   test("keeps what watches where its metrics are", async () => {
     const zones = ["euc1-az1", "euc1-az2"];
     const small = { preset: "small", environment: "staging", nodes: 3, ...DOMAIN };

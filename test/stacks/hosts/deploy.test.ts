@@ -19,6 +19,7 @@ const SETTINGS = {
   target: "hosts",
   preset: "small",
   environment: "staging",
+  certificates: { authorityStep: 4 },
   hosts: [
     { name: "a", address: "192.0.2.1" },
     { name: "b", address: "192.0.2.2", hostKey: GIVEN },
@@ -71,6 +72,16 @@ test("a host is changed only under the key that its artifact met, or the one tha
     return (host as { hostKey: string }).hostKey;
   });
   expect(keys).toEqual([SEEN, GIVEN, SEEN]);
+});
+
+test("the fleet is founded, and journals are read, under the same keys", () => {
+  const { hosts } = inputsOf("openclaw:host:Fleet", "fleet");
+  const each = Object.values(hosts as Record<string, { hostKey: string }>);
+  expect(each.map(({ hostKey }) => hostKey)).toEqual([SEEN, GIVEN, SEEN]);
+});
+
+test("the step of the authority that every host took is written down", async () => {
+  expect(await settled(outputs.authorityStep as never)).toBe(4);
 });
 
 test("an artifact meets a host under no key but the one that was given", () => {

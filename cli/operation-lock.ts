@@ -86,7 +86,8 @@ export function holderState(lock: OperationLock, self = hostname()): HolderState
   return command === null || /pulumi/i.test(command) ? "alive" : "dead";
 }
 
-function describe(lock: OperationLock): string {
+/** Who holds a stack, with what and since when, for people. */
+export function describe(lock: OperationLock): string {
   const command = lock.host === hostname() ? commandOf(lock.pid) : null;
   const what = command ? ` (${command})` : "";
   return `process ${lock.pid}${what} of ${lock.user} on ${lock.host}, since ${age(Date.now() - lock.since)}`;
@@ -119,9 +120,7 @@ export async function awaitFree(
   stack: string,
   waitMs: number,
 ): Promise<void> {
-  const until = performance.now() + waitMs;
-  let tellAt = Number.NEGATIVE_INFINITY;
-  for (;;) {
+  await awaitNobody(verb, stack, { waitMs, everyMs: LOOK_EVERY_MS }, () => {
     const locks = readLocks(folder);
     const dead = locks.filter((lock) => holderState(lock) === "dead");
     for (const lock of dead) {
@@ -129,7 +128,24 @@ export async function awaitFree(
       for (const path of [lock.path, `${lock.path}.attrs`]) rmSync(path, { force: true });
       say(`fleet: the run that held ${stack} has died (${describe(lock)}); its lock was removed`);
     }
-    const others = locks.filter((lock) => !dead.includes(lock));
+    return locks.filter((lock) => !dead.includes(lock));
+  });
+}
+
+/**
+ * Returns when `look` finds nobody who holds the stack; waits for `waitMs` at most.
+ * @throws CommandFailed that names the holder.
+ */
+export async function awaitNobody(
+  verb: string,
+  stack: string,
+  { waitMs, everyMs }: { waitMs: number; everyMs: number },
+  look: () => readonly OperationLock[],
+): Promise<void> {
+  const until = performance.now() + waitMs;
+  let tellAt = Number.NEGATIVE_INFINITY;
+  for (;;) {
+    const others = look();
     if (others.length === 0) return;
     const now = performance.now();
     if (now >= until) throw lockedBy(verb, stack, others);
@@ -137,6 +153,6 @@ export async function awaitFree(
       say(`fleet: waiting for ${others.map(describe).join("; ")}`);
       tellAt = now + TELL_EVERY_MS;
     }
-    await sleep(Math.min(LOOK_EVERY_MS, until - now));
+    await sleep(Math.min(everyMs, until - now));
   }
 }

@@ -8,8 +8,9 @@ import { PROJECT_ROOT } from "../toolchain/paths.ts";
 import { createProgress } from "../toolchain/progress.ts";
 import { ensurePulumi } from "../toolchain/pulumi.ts";
 import { findBackend, prepareBackend, pulumiVariables } from "../toolchain/pulumi-env.ts";
-import { CommandFailed, UsageError } from "./lib/errors.ts";
+import { CommandFailed, NotUpYet, UsageError } from "./lib/errors.ts";
 import { firstSettings } from "./lib/first-settings.ts";
+import { say } from "./lib/terminal.ts";
 import { awaitFree, lockedBy, lockFolder, readLocks } from "./operation-lock.ts";
 import { saltFirst, secretsProviderOf, withoutUnusedProvider } from "./stack-secrets.ts";
 
@@ -94,6 +95,32 @@ export async function runPulumi(
 /** Commands that change the stack, one run at a time. */
 const CHANGES: readonly string[] = ["up", "refresh", "destroy"];
 
+/** Pulumi Cloud, or a server of its kind: it has leases instead of locks, which end by themselves. */
+const isService = (backendUrl: string | null): boolean => /^https?:/.test(backendUrl ?? "");
+
+/** Waits up to `waitMs` for another run that changes the stack. */
+async function awaitTurn(
+  runner: PulumiRunner,
+  verb: string,
+  stack: string,
+  waitMs: number,
+): Promise<void> {
+  const { url } = findBackend(runner.env);
+  const locks = lockFolder(url, PROJECT, stack);
+  if (locks !== null) return awaitFree(locks, verb, stack, waitMs);
+  // Without --wait Pulumi itself refuses, and says why: looking first would cost each run seconds.
+  if (waitMs === 0) return;
+  if (isService(url)) {
+    say(
+      `fleet: --wait has no effect with ${url}, which says of no stack who holds it: a second run fails`,
+    );
+    return;
+  }
+  // Loaded late: it needs what is here.
+  const { awaitRelease } = await import("./lib/pipeline/locks.ts");
+  await awaitRelease(runner, verb, stack, waitMs);
+}
+
 /**
  * Runs one of Pulumi's own commands; anything but success throws, saying how to go on. One that
  * changes the stack waits up to `waitMs` for another run that does.
@@ -105,10 +132,8 @@ export async function runForStack(
   args: string[],
   waitMs = 0,
 ): Promise<void> {
-  const locks = CHANGES.includes(verb)
-    ? lockFolder(findBackend(runner.env).url, PROJECT, stack)
-    : null;
-  if (locks !== null) await awaitFree(locks, verb, stack, waitMs);
+  const changes = CHANGES.includes(verb);
+  if (changes) await awaitTurn(runner, verb, stack, waitMs);
   const code = await runPulumi(runner, [...verb.split(" "), "--stack", stack, ...args]);
   if (code === 0) return;
   if (code === "interrupted") {
@@ -119,6 +144,7 @@ export async function runForStack(
     );
   }
   // Two runs that began in the same moment: Pulumi let the other one have the stack.
+  const locks = changes ? lockFolder(findBackend(runner.env).url, PROJECT, stack) : null;
   const others = locks === null ? [] : readLocks(locks);
   if (others.length > 0) throw lockedBy(verb, stack, others);
   throw new CommandFailed(
@@ -129,19 +155,29 @@ export async function runForStack(
 }
 
 /** Output of a short Pulumi command, or null when it failed. */
-export function askPulumi(
+export function askPulumi(runner: PulumiRunner, args: string[], cwd = PROJECT_ROOT): string | null {
+  const asked = tryPulumi(runner, args, cwd);
+  return "out" in asked ? asked.out : null;
+}
+
+/** What a short Pulumi command printed, or why it failed, in its own last line. */
+export function tryPulumi(
   { pulumi, env }: PulumiRunner,
   args: string[],
   cwd = PROJECT_ROOT,
-): string | null {
-  const result = spawnSync(pulumi, [...args, "--non-interactive"], {
-    cwd,
-    env,
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "ignore"],
-    maxBuffer: 64 * 2 ** 20,
-  });
-  return result.status === 0 ? result.stdout : null;
+): { out: string } | { why: string } {
+  const { status, signal, stdout, stderr, error } = spawnSync(
+    pulumi,
+    [...args, "--non-interactive"],
+    { cwd, env, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], maxBuffer: 64 * 2 ** 20 },
+  );
+  if (status === 0) return { out: stdout };
+  const last = (stderr ?? "")
+    .trimEnd()
+    .split("\n")
+    .at(-1)
+    ?.replace(/^error: /, "");
+  return { why: last || error?.message || `Pulumi ended with ${signal ?? `exit code ${status}`}` };
 }
 
 /** Does the stack exist in the backend? Reads the file store directly, which takes no time. */
@@ -269,7 +305,7 @@ export function throwawayStack(
 /** Refuses a stack that is not there, for commands that read or remove. */
 export function requireStack(runner: PulumiRunner, stack: string): void {
   if (stackExists(runner, stack)) return;
-  throw new CommandFailed(
+  throw new NotUpYet(
     `Stack ${stack} does not exist`,
     "it was never brought up from here, or it lives in another backend",
     `./fleet up --stack ${stack} creates it; ./fleet pulumi stack ls lists what there is`,

@@ -5,6 +5,7 @@ import { readiness } from "../gateway/readiness.ts";
 import { callJson } from "./lib/api.ts";
 import { CommandFailed } from "./lib/errors.ts";
 import { type FleetAccess, fleetAccess } from "./lib/fleet.ts";
+import { verdict } from "./lib/verdict.ts";
 
 /** A first turn takes OpenClaw a few seconds, on a busy machine some tens. */
 const TURN_MS = 120_000;
@@ -15,13 +16,12 @@ const LOOK_MS = 5_000;
 /** What was just changed reaches every router's view within a renewal; longer is a fault. */
 const SETTLE_MS = 15_000;
 
-/** The fleet's readiness, looked at again while it is not there: a removed node is seen a moment longer. */
-async function settled(access: FleetAccess): Promise<ReturnType<typeof readiness>> {
+/** The fleet's status, asked for again while it is not ready: a removed node is seen a moment longer. */
+async function settled(access: FleetAccess): Promise<FleetStatus> {
   const until = performance.now() + SETTLE_MS;
   for (;;) {
     const status = await callJson<FleetStatus>(access, "/api/v1/fleet", { as: "admin" });
-    const judged = readiness(status);
-    if (judged.ready || performance.now() > until) return judged;
+    if (readiness(status).ready || performance.now() > until) return status;
     await sleep(250);
   }
 }
@@ -51,13 +51,15 @@ export async function diedUnseen(stack: string): Promise<string | null> {
 }
 
 /**
- * One real turn through the public door, as the user would have it. The demo model answers by itself;
- * with a real one a turn costs money, so there the provider's first turn has to do.
+ * One real turn through the public door, as the user would have it. With a real model it costs as much as any short
+ * question: a wrong key, or a model that does not exist, shows nowhere else.
+ * @returns what still needs a person in a fleet that answers, as `status` says it: a node that is set aside, say
  * @throws CommandFailed when the fleet does not answer.
  */
-export async function proveReady(stack: string): Promise<void> {
+export async function proveReady(stack: string): Promise<string[]> {
   const access = await fleetAccess(stack);
-  const { ready, level, serving, total, causes } = await settled(access);
+  const status = await settled(access);
+  const { ready, level, serving, total, causes } = readiness(status);
   if (!ready) {
     throw new CommandFailed(
       `The fleet of ${stack} is ${level}: ${serving} of ${total} shards serve`,
@@ -65,7 +67,6 @@ export async function proveReady(stack: string): Promise<void> {
       `./fleet status --stack ${stack}`,
     );
   }
-  if (!access.demo) return;
   const answer = await callJson<{ reply?: string }>(access, "/api/v1/chat", {
     as: "client",
     method: "POST",
@@ -73,4 +74,5 @@ export async function proveReady(stack: string): Promise<void> {
     timeoutMs: TURN_MS,
   });
   if (!answer.reply) throw new CommandFailed("The fleet answered a chat with nothing");
+  return verdict(status, stack, access.target).notes;
 }

@@ -11,7 +11,7 @@ const usd = (amount: unknown) =>
 export const budget: Policy = {
   id: "money-budget",
   sentence:
-    "A plan costs no more a month than its budget, judged before the first resource is made.",
+    "A plan costs no more a month than its budget, in any environment, judged before the first resource is made.",
   severity: "mandatory",
   setting: "budgetMonthlyUsd",
   fix: "raise the budget, or choose a smaller preset; ./fleet plan shows what costs how much",
@@ -22,7 +22,7 @@ export const budget: Policy = {
     const cost = at(read(args.props), "monthlyUsd");
     if (cost === null || cost === undefined)
       return report(
-        `a budget of ${usd(most)}, and no prices for this region: nobody knows what it costs`,
+        `a budget of ${usd(most)}, and no prices (of the region, or sizes.hostMonthlyUsd): nobody knows what it costs`,
       );
     if (cost === UNKNOWN) return report("the plan's cost is not known before up");
     if (Number(cost) > most) report(`${usd(cost)} a month, and the budget is ${usd(most)}`);

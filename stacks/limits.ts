@@ -25,5 +25,7 @@ const rates = (whose: string) =>
 /** `openclaw-fleet:limits`. */
 export const limitsSettings = z.strictObject({
   perToken: rates("each client token").optional().describe("What one client may use."),
-  perAgent: rates("each agent").optional().describe("What an agent may be used, by all together."),
+  perAgent: rates("each agent")
+    .optional()
+    .describe("What all callers together may use of one agent."),
 });

@@ -1,5 +1,5 @@
-import { monthlyUsd, type Tier } from "../components/cost.ts";
-import { ConfigError } from "../components/errors.ts";
+import { monthlyUsd, PRICE_REGIONS, type Tier } from "../components/cost.ts";
+import { ConfigError, type Fault } from "../components/errors.ts";
 import { tellsSomebody } from "../components/watch/receivers.ts";
 import type { AwsFacts } from "./aws/facts.ts";
 import { type AwsPlan, isAwsTarget, planAws } from "./aws/plan.ts";
@@ -43,8 +43,7 @@ export function planStack(
   if (isAwsTarget(target)) {
     const aws = planAws(name, { ...settings, target }, recorded, facts);
     const { fleet, tiers, cost } = aws;
-    const notes = [...aws.notes, ...overBudget(settings, cost?.monthlyUsd ?? 0)];
-    return { fleet, tiers, cost, budgetMonthlyUsd, notes, aws };
+    return judged(settings, { fleet, tiers, cost, budgetMonthlyUsd, notes: aws.notes, aws });
   }
   const fleet = planFleet(settings, recorded);
   const bare = { fleet, budgetMonthlyUsd, aws: null };
@@ -57,15 +56,11 @@ export function planStack(
   const tier = hostTier(fleet, settings.sizes.hostMonthlyUsd);
   if (settings.sizes.hostMonthlyUsd === undefined) {
     const wish = "set sizes.hostMonthlyUsd to what one of your hosts costs, to see a sum";
-    return { ...bare, tiers: [tier], cost: null, notes: [...told, wish] };
+    return judged(settings, { ...bare, tiers: [tier], cost: null, notes: [...told, wish] });
   }
-  const sum = monthlyUsd(tier.costs);
-  return {
-    ...bare,
-    tiers: [tier],
-    cost: { monthlyUsd: sum, basis: "The price of a host is your own; traffic is not in it." },
-    notes: [...told, ...overBudget(settings, sum)],
-  };
+  const basis = "The price of a host is your own; traffic is not in it.";
+  const cost = { monthlyUsd: monthlyUsd(tier.costs), basis };
+  return judged(settings, { ...bare, tiers: [tier], cost, notes: told });
 }
 
 /** Whoever names a bucket counts on what is in it. */
@@ -104,15 +99,38 @@ function hostTier(fleet: FleetPlan, priceUsd: number | undefined): Tier {
   };
 }
 
-/** Refused in prod, where a surprise is dearest; said everywhere else. */
-function overBudget(settings: Settings, monthly: number): string[] {
-  const { budgetMonthlyUsd: budget, environment } = settings;
-  if (budget === undefined || monthly <= budget) return [];
-  const problem = `is ${budget}, and the plan costs ${monthly.toFixed(2)} US dollars a month`;
-  if (environment === "prod") {
-    const remedy =
-      "Raise it, choose a smaller preset, or lower users; `fleet plan` shows each tier";
-    throw new ConfigError("budgetMonthlyUsd", problem, remedy);
+/** What a plan's cost is refused for, in every environment; null: nothing. Policy `money-budget` judges alike. */
+export function overBudget({
+  fleet,
+  cost,
+  budgetMonthlyUsd: budget,
+}: Pick<StackPlan, "fleet" | "cost" | "budgetMonthlyUsd">): Fault | null {
+  if (budget === undefined) return null;
+  const setting = "budgetMonthlyUsd";
+  if (cost === null) {
+    const priced =
+      fleet.target === "hosts"
+        ? "Set sizes.hostMonthlyUsd"
+        : `Take a region with prices (${PRICE_REGIONS.join(", ")})`;
+    const problem = `is ${budget}, and nobody knows what the plan costs`;
+    return { setting, problem, remedy: `${priced}, or leave it out` };
   }
-  return [`budgetMonthlyUsd ${problem}`];
+  if (cost.monthlyUsd <= budget) return null;
+  return {
+    setting,
+    problem: `is ${budget}, and the plan costs ${cost.monthlyUsd.toFixed(2)} US dollars a month`,
+    remedy: "Raise it, choose a smaller preset, or lower users; `fleet plan` shows each tier",
+  };
+}
+
+/**
+ * The plan, with what is wrong with its cost said: `up` and `preview` refuse it by the policies. In prod it is refused
+ * here, since a plain `pulumi up` may have none.
+ */
+function judged({ environment }: Settings, plan: StackPlan): StackPlan {
+  const fault = overBudget(plan);
+  if (fault === null) return plan;
+  if (environment === "prod") throw new ConfigError([fault]);
+  const note = `budgetMonthlyUsd ${fault.problem}: ./fleet preview and up refuse it`;
+  return { ...plan, notes: [...plan.notes, note] };
 }

@@ -204,7 +204,12 @@ export const settingsSchema = z.strictObject({
       "Raw settings merged last into every shard's openclaw.json, for what has no setting here.",
     ),
   domain: z.string().optional().describe("Name under which people reach the fleet (not on local)."),
-  port: z.int().min(1).max(65_535).default(DEFAULT_PORT).describe("Port people talk to."),
+  port: z
+    .int()
+    .min(1)
+    .max(65_535)
+    .default(DEFAULT_PORT)
+    .describe("Port people talk to. On local the variable OPENCLAW_PORT gives another default."),
   host: z.string().default("127.0.0.1").describe("Address the port is opened on (local)."),
   hosts: hostsSetting,
   front: frontSettings
@@ -253,7 +258,7 @@ export const settingsSchema = z.strictObject({
     .boolean()
     .optional()
     .describe(
-      "Keep conversations when the stack is destroyed; true for environment prod, else false.",
+      "Keep conversations when the stack is destroyed; true for environment prod, else false. A change counts from the next up on.",
     ),
   ephemeral: z
     .strictObject({
@@ -265,7 +270,13 @@ export const settingsSchema = z.strictObject({
     })
     .optional()
     .describe("A stack for a while (./fleet stage writes one); never one of environment prod."),
-  budgetMonthlyUsd: z.number().positive().optional().describe("Plans that cost more are refused."),
+  budgetMonthlyUsd: z
+    .number()
+    .positive()
+    .optional()
+    .describe(
+      "Plans that cost more a month, or whose cost is not known, are refused in every environment.",
+    ),
   tags: z.record(z.string(), z.string()).default({}).describe("Put on every cloud resource."),
   policies: z
     .strictObject({

@@ -38,7 +38,16 @@ async function adopt(given: string, options: Options): Promise<void> {
     `${shard} takes over a copy of ${directory}: its conversations, memory and channel logins; settings stay the fleet's. The original is only read. Stop its gateway for good: two on one bot both answer.`,
   );
   await agree(`Adopt ${directory} into ${shard}?`, Boolean(options.yes));
-  const status = await replaced(access, shard, () =>
+  const before = new Date().toISOString().slice(0, 19);
+  const left = {
+    goesOn: `${shard} goes on taking over a copy of ${directory}`,
+    // Without replicas there are no moments to go back to.
+    undo:
+      access.dataDir === null
+        ? `./fleet restore ${shard} --at ${before}Z --stack ${options.stack}`
+        : `none by a command; what ${shard} had stays in ${access.dataDir}/shards/${shard}/aside-*`,
+  };
+  const status = await replaced(access, shard, left, () =>
     callJson(access, "/api/v1/fleet/adopt", {
       as: "admin",
       method: "POST",

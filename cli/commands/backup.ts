@@ -3,7 +3,8 @@ import { CommandFailed } from "../lib/errors.ts";
 import { type FleetAccess, fleetAccess } from "../lib/fleet.ts";
 import { moments, utc } from "../lib/moments.ts";
 import { withJson, withStack } from "../lib/options.ts";
-import { result, say, table } from "../lib/terminal.ts";
+import { result, table } from "../lib/terminal.ts";
+import { waiting } from "../lib/waiting.ts";
 import { fleetStatus } from "./status.ts";
 
 const POLL_MS = 500;
@@ -22,23 +23,27 @@ async function backup(options: { stack: string; json?: boolean }): Promise<void>
   const access = await fleetAccess(options.stack);
   // Refuses with the fleet's words where shards are not replicated.
   await moments(access);
-  const deadline = performance.now() + WAIT_MS;
-  let told = "";
-  for (;;) {
-    const missing = await behind(access);
-    if (missing.length === 0) break;
-    const line = missing.join(", ");
-    if (line !== told) say(line);
-    told = line;
-    if (performance.now() > deadline) {
-      throw new CommandFailed(
-        `Not everything is in the replicas after ${WAIT_MS / 60_000} min: ${line}`,
-        "the target does not answer, or is slower than what is written",
-        `./fleet logs --stack ${options.stack}`,
-      );
+  const left = {
+    goesOn: "nodes bring their shards into the replicas by themselves, and go on with it",
+    look: `./fleet status --watch --stack ${options.stack}`,
+  };
+  await waiting(left, async (tell) => {
+    const deadline = performance.now() + WAIT_MS;
+    for (;;) {
+      const missing = await behind(access);
+      if (missing.length === 0) return;
+      const line = missing.join(", ");
+      tell(line);
+      if (performance.now() > deadline) {
+        throw new CommandFailed(
+          `Not everything is in the replicas after ${WAIT_MS / 60_000} min: ${line}`,
+          "the target does not answer, or is slower than what is written",
+          `./fleet logs --stack ${options.stack}`,
+        );
+      }
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-  }
+  });
   const newest = (await moments(access)).map(({ id, points }) => ({ id, ...points[0] }));
   result(Boolean(options.json), { shards: newest }, () =>
     [

@@ -14,6 +14,7 @@ import {
 } from "../lib/bootstrap-run.ts";
 import { UsageError } from "../lib/errors.ts";
 import { checked, RULES, several } from "../lib/init-values.ts";
+import { withAnyStack } from "../lib/options.ts";
 import { ensureProviders } from "../lib/plugins.ts";
 import { say } from "../lib/terminal.ts";
 import { preparePulumi } from "../pulumi.ts";
@@ -56,8 +57,7 @@ async function bootstrap(_: string, options: Options): Promise<void> {
 }
 
 export function register(program: Command): void {
-  program
-    .command("bootstrap")
+  withAnyStack(program.command("bootstrap"), "what this makes outlives every one of them")
     .summary("make what outlives every stack: state bucket, key, roles of CI")
     .description(
       "Makes, once an account and region, the bucket of states, the key of their secrets, and for GitHub a role that deploys and one that only looks. Run again it changes what differs; no destroy touches it.",

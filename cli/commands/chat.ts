@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { UsageError } from "../lib/errors.ts";
 import { type FleetAccess, fleetAccess } from "../lib/fleet.ts";
 import { withJson, withStack } from "../lib/options.ts";
-import { say } from "../lib/terminal.ts";
+import { result, say } from "../lib/terminal.ts";
 import { ask, printTurn } from "../lib/turn.ts";
 
 interface Options {
@@ -18,9 +18,9 @@ async function turn(access: FleetAccess, options: Options, message: string): Pro
   // Named here, so that asking again after a loss means the same conversation.
   const session = options.session ?? newSession();
   const question = { agent: options.agent, session, message };
-  if (options.json)
-    process.stdout.write(`${JSON.stringify(await ask(access, question), null, 2)}\n`);
-  else await printTurn(access, question);
+  if (!options.json) return printTurn(access, question);
+  const answer = await ask(access, question);
+  result(true, answer, () => answer.reply);
 }
 
 const newSession = () => `cli-${randomUUID().slice(0, 8)}`;

@@ -2,9 +2,10 @@ import { isCancel, text } from "@clack/prompts";
 import type { Command } from "commander";
 import { CommandFailed, UsageError } from "../lib/errors.ts";
 import { canAsk, withStack, withWait } from "../lib/options.ts";
+import { stateOf } from "../lib/pipeline/state.ts";
 import { ensureStackProviders } from "../lib/plugins.ts";
 import { outputsOf } from "../lib/stack-outputs.ts";
-import { placeOf, whatDies } from "../lib/what-dies.ts";
+import { keepsAtDestroy, placeOf, whatDies } from "../lib/what-dies.ts";
 import { checkStackName, preparePulumi, requireStack, runForStack } from "../pulumi.ts";
 import { rawSettings } from "../settings.ts";
 
@@ -32,7 +33,9 @@ export function register(program: Command): void {
         await ensureStackProviders(runner, stack);
         requireStack(runner, stack);
         const outputs = outputsOf(runner, stack);
-        process.stderr.write(`${whatDies(stack, outputs, rawSettings(stack))}\n`);
+        const settings = rawSettings(stack);
+        const keeps = keepsAtDestroy(stack, settings, stateOf(runner, stack).resources);
+        process.stderr.write(`${whatDies(stack, outputs, settings, keeps)}\n`);
         if (!yes) await confirmByName(stack);
         await runForStack(runner, "destroy", stack, ["--yes", ...args], wait);
       },

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { closest } from "fastest-levenshtein";
 import { docsFor, type SettingDoc, settingDocs } from "../../stacks/schema.ts";
 import { CommandFailed } from "../lib/errors.ts";
-import { withJson } from "../lib/options.ts";
+import { withAnyStack, withJson } from "../lib/options.ts";
 import { paint, result, table } from "../lib/terminal.ts";
 import { columnsOf, wrap } from "../lib/wrap.ts";
 
@@ -27,7 +27,7 @@ function all(docs: SettingDoc[]): string {
 }
 
 export function register(program: Command): void {
-  withJson(program.command("docs"))
+  withAnyStack(withJson(program.command("docs")), "settings mean the same in all of them")
     .summary("what the settings mean")
     .argument("[setting]", "one setting, and what is below it")
     .addHelpText("after", "\nExamples:\n  ./fleet docs\n  ./fleet docs agents")

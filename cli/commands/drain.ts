@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { callJson } from "../lib/api.ts";
 import { fleetAccess } from "../lib/fleet.ts";
 import { known } from "../lib/nearest.ts";
+import { activeBeside, nextOwners } from "../lib/next-owner.ts";
 import { duration, stackOption, withJson, withStack } from "../lib/options.ts";
 import { result } from "../lib/terminal.ts";
 import { transfer } from "../lib/transfer.ts";
@@ -33,7 +34,7 @@ async function drain(node: string, options: Options): Promise<void> {
     before.nodes.map((n) => n.id),
   );
   const here = before.shards.filter((s) => s.owner === node);
-  const others = before.nodes.filter((n) => n.id !== node && n.state === "active");
+  const others = activeBeside(before, node);
   const effect =
     here.length === 0
       ? [`\n${node} holds no shards; it will take none until resumed.`]
@@ -43,7 +44,7 @@ async function drain(node: string, options: Options): Promise<void> {
           ]
         : here.map(
             (s) =>
-              `\n${s.id}: ${node} → ${others.map((n) => n.id).join(" or ")}, after its running turns, then one boot (about 10 s) during which requests wait`,
+              `\n${s.id}: ${node} → ${nextOwners(access, s.id, others).join(" or ")}, after its running turns, then one boot (about 10 s) during which requests wait`,
           );
   const after = await transfer({
     access,
@@ -64,6 +65,10 @@ async function drain(node: string, options: Options): Promise<void> {
         .filter((s) => s !== undefined)
         .map((s) => `${s.id}: ${s.state}${s.owner ? ` on ${s.owner}` : ""}`)
         .join(", "),
+    left: {
+      goesOn: `the fleet goes on emptying ${node}, which takes no shards from now on`,
+      undo: `./fleet resume ${node}${stackOption(options.stack)}`,
+    },
     timeoutMs: options.wait,
   });
   result(

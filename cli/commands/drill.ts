@@ -11,7 +11,7 @@ import {
 import { dataDir, PROJECT_ROOT } from "../../toolchain/paths.ts";
 import { hostsWorld, localWorld } from "../lib/drill-world.ts";
 import { CommandFailed, UsageError } from "../lib/errors.ts";
-import { withJson } from "../lib/options.ts";
+import { withAnyStack, withJson } from "../lib/options.ts";
 import { paint, result, say, table } from "../lib/terminal.ts";
 import { wrap } from "../lib/wrap.ts";
 
@@ -142,7 +142,7 @@ async function drill(options: Options): Promise<void> {
 }
 
 export function register(program: Command): void {
-  withJson(program.command("drill"))
+  withAnyStack(withJson(program.command("drill")), "none is touched: the drill has its own fleet")
     .summary("break a private fleet again and again, and judge what it did")
     .option("--minutes <n>", "how long faults come", number(0.5, 1_440, false), MINUTES)
     .option("--once", "until each fault came once, however long that takes")

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { type Command, InvalidArgumentError } from "commander";
 import { CommandFailed, UsageError } from "../lib/errors.ts";
+import { withAnyStack } from "../lib/options.ts";
 import { gitHubFrom, putComment, putIssue } from "../lib/pipeline/github.ts";
 import { fitted } from "../lib/pipeline/markdown.ts";
 
@@ -59,8 +60,8 @@ async function issue({ title, mark = title, file, close }: IssueOptions): Promis
 }
 
 export function register(program: Command): void {
-  const github = program
-    .command("github")
+  const taken = (command: Command) => withAnyStack(command, "a report stands for itself");
+  const github = taken(program.command("github"))
     .summary("put a report where people read it: one comment, one issue")
     .description(
       "Puts a file as the one comment of a pull request, or the one issue of something wrong, and changes it the next time. Reads GITHUB_TOKEN, GITHUB_REPOSITORY and GITHUB_API_URL, as workflows have them.",
@@ -70,15 +71,13 @@ export function register(program: Command): void {
       "after",
       '\nExamples:\n  ./fleet github comment 12 --file preview.md --mark preview\n  ./fleet github issue --title "prod has drifted" --file drift.md\n  ./fleet github issue --title "prod has drifted" --close',
     );
-  github
-    .command("comment")
+  taken(github.command("comment"))
     .description("One comment on a pull request or issue, changed when it is there.")
     .argument("<number>", "of the pull request or issue", number)
     .requiredOption("--file <file>", "its text, Markdown")
     .option("--mark <name>", "by which it is found again", mark, "preview")
     .action(comment);
-  github
-    .command("issue")
+  taken(github.command("issue"))
     .description("One open issue, changed while it is open; --close when all is well again.")
     .requiredOption("--title <text>", "its title")
     .option("--mark <name>", "by which it is found again; the title when left out", mark)

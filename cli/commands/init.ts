@@ -2,7 +2,8 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { confirm, isCancel } from "@clack/prompts";
 import { type Command, Option } from "commander";
 import { FLEET_NAME_MAX } from "../../components/context.ts";
-import { planStack } from "../../stacks/plan.ts";
+import { ConfigError } from "../../components/errors.ts";
+import { overBudget, planStack } from "../../stacks/plan.ts";
 import { PRESETS } from "../../stacks/presets.ts";
 import { CommandFailed, UsageError } from "../lib/errors.ts";
 import { type Answers, firstSettings, keyVariable, splitModel } from "../lib/first-settings.ts";
@@ -83,7 +84,10 @@ function checkAnswers(answers: Answers, stack: string): void {
 function planned(stack: string, content: string, name: string): string {
   try {
     // The key may not be there yet; whether it is, is a question for `up`.
-    const { fleet, cost } = planStack(stack, settingsOf(content, name, { lenient: true }));
+    const plan = planStack(stack, settingsOf(content, name, { lenient: true }));
+    const dear = overBudget(plan);
+    if (dear) throw new ConfigError([dear]);
+    const { fleet, cost } = plan;
     const { nodes, shards, machine, target } = fleet;
     const gib = (machine.memoryMiB / 1024).toFixed(1);
     const counts = `${nodes.length} node${nodes.length === 1 ? "" : "s"}, ${shards.length} shard${shards.length === 1 ? "" : "s"}`;

@@ -3,16 +3,29 @@ import { callJson } from "../lib/api.ts";
 import { CommandFailed } from "../lib/errors.ts";
 import { fleetAccess } from "../lib/fleet.ts";
 import { known } from "../lib/nearest.ts";
+import { activeBeside, nextOwners } from "../lib/next-owner.ts";
 import { stackOption, withJson, withStack } from "../lib/options.ts";
-import { result } from "../lib/terminal.ts";
-import { transfer } from "../lib/transfer.ts";
+import { result, say } from "../lib/terminal.ts";
+import { showStatus, transfer } from "../lib/transfer.ts";
 import { bringBack } from "../lib/verdict.ts";
+import { columnsOf, wrap } from "../lib/wrap.ts";
 import { fleetStatus } from "./status.ts";
 
 interface Options {
   stack: string;
   json?: boolean;
   yes?: boolean;
+}
+
+/** What `auto` does: it takes a wish back, and what follows is the fleet's own going home. */
+export function autoEffect(shard: string, owner: string | null, next: readonly string[]): string {
+  if (next.length === 0) return `${shard}: no node is active; the first that comes back takes it`;
+  if (next.length === 1 && next[0] === owner)
+    return `${shard}: stays on ${owner}, its first by rank`;
+  if (owner === null) return `${shard}: nobody → ${next.join(" or ")}, by rank`;
+  const others = next.filter((id) => id !== owner).join(" or ");
+  const stays = next.includes(owner) ? ", or it stays, since channels are bound to nodes" : "";
+  return `${shard}: ${owner} → ${others}, by rank${stays}; not before that node has been there for ten minutes and nothing else moves`;
 }
 
 async function move(shard: string, to: string, options: Options): Promise<void> {
@@ -25,7 +38,11 @@ async function move(shard: string, to: string, options: Options): Promise<void> 
   );
   const act = () =>
     callJson(access, "/api/v1/fleet/move", { as: "admin", method: "POST", body: { shard, to } });
+  const owner = before.shards.find((s) => s.id === shard)?.owner;
   if (to === "auto") {
+    const next = nextOwners(access, shard, activeBeside(before));
+    if (!options.json) say(`${showStatus(access, before)}\n`);
+    say(wrap(autoEffect(shard, owner ?? null, next), columnsOf(process.stderr), 2));
     await act();
     result(
       Boolean(options.json),
@@ -49,7 +66,6 @@ async function move(shard: string, to: string, options: Options): Promise<void> 
         : bringBack(to, options.stack, access.target),
     );
   }
-  const owner = before.shards.find((s) => s.id === shard)?.owner;
   const after = await transfer({
     access,
     status: () => fleetStatus(access),
@@ -69,6 +85,10 @@ async function move(shard: string, to: string, options: Options): Promise<void> 
     waiting: (now) => {
       const s = now.shards.find((x) => x.id === shard);
       return `${shard}: ${s?.state ?? "unknown"}${s?.owner ? ` on ${s.owner}` : ""}`;
+    },
+    left: {
+      goesOn: `the fleet goes on moving ${shard} to ${to}`,
+      undo: `./fleet move ${shard} ${owner && owner !== to ? owner : "auto"}${stackOption(options.stack)}`,
     },
     timeoutMs: 720_000,
   });

@@ -15,7 +15,15 @@ export function register(program: Command): void {
     .helpOption(false)
     .allowUnknownOption()
     .passThroughOptions()
-    .action(async (args: string[]) => {
+    .addHelpText(
+      "after",
+      "\nExamples:\n  ./fleet pulumi stack ls\n  ./fleet pulumi config set openclaw-fleet:preset medium --stack prod\n  ./fleet pulumi help",
+    )
+    .action(async (args: string[], _options: unknown, command: Command) => {
+      // Behind further words it is Pulumi's; by itself it asks about this command.
+      if (args.length === 1 && (args[0] === "--help" || args[0] === "-h")) {
+        return command.outputHelp();
+      }
       const runner = await preparePulumi({ release: false, create: true });
       const policed = args.some((arg) => POLICED.includes(arg)) ? await policyVariables() : {};
       const env = { ...runner.env, ...policed, PULUMI_STACK: runner.env.PULUMI_STACK ?? "dev" };

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import type { Command } from "commander";
-import { withJson } from "../lib/options.ts";
+import { withAnyStack, withJson } from "../lib/options.ts";
 import { gitHubFrom } from "../lib/pipeline/github.ts";
 import { publish } from "../lib/pipeline/github-release.ts";
 import { checkRelease, packRelease } from "../lib/pipeline/release.ts";
@@ -30,7 +30,7 @@ async function release(tag: string, options: Options): Promise<void> {
 }
 
 export function register(program: Command): void {
-  withJson(program.command("release"))
+  withAnyStack(withJson(program.command("release")), "a release is of the project, not of one")
     .summary("check a version's tag, pack it, publish it")
     .description(
       "Checks that every file says the tag's version and the changelog has words on it, packs the tag's commit and its checksum. With --publish: as a release on GitHub.",

@@ -5,8 +5,9 @@ import { CommandFailed, UsageError } from "../lib/errors.ts";
 import { type FleetAccess, fleetAccess } from "../lib/fleet.ts";
 import { agree, keptAt, momentAt, moments, replaced, timeOf, utc } from "../lib/moments.ts";
 import { known } from "../lib/nearest.ts";
-import { withJson, withStack } from "../lib/options.ts";
+import { stackOption, withJson, withStack } from "../lib/options.ts";
 import { age, result, say, table } from "../lib/terminal.ts";
+import { waiting } from "../lib/waiting.ts";
 import { fleetStatus } from "./status.ts";
 
 interface Options {
@@ -48,11 +49,21 @@ async function restore(shard: string | undefined, options: Options): Promise<voi
   const at = options.at === undefined ? now : timeOf(options.at, now);
   const point = momentAt(shard, found?.points ?? [], at);
   const minutes = Math.round((now - Date.parse(point.at)) / 60_000);
+  const undo = `./fleet restore ${shard} --at ${new Date(now).toISOString().slice(0, 19)}Z${stackOption(options.stack)}`;
   say(
-    `${shard} goes back to ${utc(point.at)} UTC. What was said since then (${minutes} min) is gone from its conversations; the present state is kept as a moment itself, and ./fleet restore ${shard} --at ${new Date(now).toISOString().slice(0, 19)}Z brings it back. Requests wait while it drains and boots.`,
+    `${shard} goes back to ${utc(point.at)} UTC. What was said since then (${minutes} min) is gone from its conversations; the present state is kept as a moment itself, and ${undo} brings it back. Requests wait while it drains and boots.`,
   );
   await agree(`Bring ${shard} back to ${utc(point.at)} UTC?`, Boolean(options.yes));
-  let status = await replaced(access, shard, () =>
+  const left = {
+    goesOn: `${shard} goes on to ${utc(point.at)} UTC`,
+    ...(options.to === undefined
+      ? {}
+      : {
+          open: `./fleet move ${shard} ${options.to}${stackOption(options.stack)}, once it serves`,
+        }),
+    undo,
+  };
+  let status = await replaced(access, shard, left, () =>
     callJson(access, "/api/v1/fleet/restore", {
       as: "admin",
       method: "POST",
@@ -86,22 +97,28 @@ interface Drilled {
 
 async function drill(access: FleetAccess, shards: string[], json: boolean): Promise<void> {
   const drilled: Drilled = { shards: [], faults: [] };
-  for (const shard of shards) {
-    say(`${shard}: restoring into a scratch directory`);
-    try {
-      drilled.shards.push(
-        await callJson<{ shard: string } & DrillResult>(access, "/api/v1/fleet/restore", {
-          as: "admin",
-          method: "POST",
-          body: { shard, drill: true },
-          timeoutMs: DRILL_MS,
-        }),
-      );
-    } catch (error) {
-      if (!(error instanceof CommandFailed)) throw error;
-      drilled.faults.push({ shard, message: error.message });
+  const left = {
+    goesOn: "the node ends what it has begun, and removes it; no shard was touched",
+    look: `./fleet logs --stack ${access.stack}`,
+  };
+  await waiting(left, async (tell) => {
+    for (const shard of shards) {
+      tell(`${shard}: restoring into a scratch directory`);
+      try {
+        drilled.shards.push(
+          await callJson<{ shard: string } & DrillResult>(access, "/api/v1/fleet/restore", {
+            as: "admin",
+            method: "POST",
+            body: { shard, drill: true },
+            timeoutMs: DRILL_MS,
+          }),
+        );
+      } catch (error) {
+        if (!(error instanceof CommandFailed)) throw error;
+        drilled.faults.push({ shard, message: error.message });
+      }
     }
-  }
+  });
   result(json, drilled, () => drillText(drilled, access));
   const { faults } = drilled;
   if (faults.length > 0) {

@@ -38,7 +38,7 @@ async function drill(length: number): Promise<void> {
 
 export function register(program: Command): void {
   withJson(withStack(program.command("smoke")))
-    .summary("talk to a fleet, take a gateway away, talk on; then a drill")
+    .summary("talk to a fleet, take the gateway that answered away, talk on")
     .description(
       "Asks a question, kills the gateway that answered (elsewhere than on this machine: moves its shard), and asks on in the same conversation. With --drill a private fleet on this machine is then broken for some minutes. For fleets that nobody uses yet.",
     )

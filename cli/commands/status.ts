@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import type { FleetStatus } from "../../gateway/contract.ts";
 import { callJson } from "../lib/api.ts";
 import { lookAtCloud, renderCloudStatus } from "../lib/cloud-status.ts";
-import { CommandFailed } from "../lib/errors.ts";
+import { CommandFailed, UsageError } from "../lib/errors.ts";
 import { accessAt, type FleetAccess } from "../lib/fleet.ts";
 import { findFleet } from "../lib/fleet-place.ts";
 import { withJson, withStack } from "../lib/options.ts";
@@ -46,7 +46,15 @@ async function find({ stack, wide = false }: Options): Promise<Look> {
     const judged = verdict(status, stack, access.target);
     return {
       level: judged.level,
-      document: { ...status, ...labelled, status: judged.level, notes: judged.notes },
+      document: {
+        ...status,
+        ...labelled,
+        target: access.target,
+        preset: access.preset,
+        status: judged.level,
+        text: judged.text,
+        notes: judged.notes,
+      },
       text: () => renderStatus(status, judged, { access, wide, labels }),
       answered: true,
     };
@@ -85,7 +93,7 @@ async function watch(options: Options): Promise<never> {
       const seen = await known();
       if (seen.answered) found = known;
       process.stdout.write(clear);
-      show(options.json, seen);
+      show(false, seen);
     } catch (error) {
       if (!(error instanceof CommandFailed)) throw error;
       process.stdout.write(`${clear}${error.message}: ${error.why ?? ""}\n`);
@@ -102,6 +110,11 @@ export function register(program: Command): void {
     .option("--wide", "all columns and all shards")
     .addHelpText("after", "\nExamples:\n  ./fleet status\n  ./fleet status --check --json")
     .action(async (options: Options) => {
+      if (options.watch && options.json) {
+        throw new UsageError(
+          "--json prints one document, and --watch never ends: take one of them",
+        );
+      }
       if (options.watch) await watch(options);
       const look = await find(options);
       const seen = await look();

@@ -9,8 +9,10 @@ import { fleetAccess } from "../lib/fleet.ts";
 import { recordedHosts } from "../lib/host-logs.ts";
 import { nodeLogs } from "../lib/log-lines.ts";
 import { withStack } from "../lib/options.ts";
+import { settingSecrets } from "../lib/setting-secrets.ts";
 import { clean, hostParts, type Part, secretsOf } from "../lib/support-parts.ts";
 import { say } from "../lib/terminal.ts";
+import { preparePulumi } from "../pulumi.ts";
 import { rawSettings } from "../settings.ts";
 import { fleetStatus } from "./status.ts";
 
@@ -29,6 +31,7 @@ async function support(options: { stack: string; out?: string }): Promise<void> 
       ...secretsOf(agent.channels),
       ...secretsOf(agent.env),
     ]),
+    ...(config === null ? await ofSettings(options.stack) : []),
   ];
   const parts: Part[] = [
     { name: "status.json", text: async () => asText(await fleetStatus(access)) },
@@ -83,6 +86,11 @@ async function support(options: { stack: string; out?: string }): Promise<void> 
 }
 
 const asText = (value: unknown): string => JSON.stringify(value, null, 2);
+
+/** What nodes on other machines were given stands in no file here. */
+async function ofSettings(stack: string): Promise<string[]> {
+  return settingSecrets(await preparePulumi({ release: false }), stack, rawSettings(stack));
+}
 
 async function onHosts(stack: string): Promise<Part[]> {
   const { hosts } = await recordedHosts(stack);

@@ -9,6 +9,7 @@ import { ensureOpenclaw } from "../../toolchain/openclaw.ts";
 import { createProgress } from "../../toolchain/progress.ts";
 import { ensurePulumi } from "../../toolchain/pulumi.ts";
 import { CommandFailed, UsageError } from "../lib/errors.ts";
+import { withAnyStack } from "../lib/options.ts";
 import { closingLine, runSteps, stepsOf, wantsHosts } from "../test-run.ts";
 
 /** All parts together must end within this, ms: what still runs then has failed. */
@@ -17,8 +18,7 @@ const LONGEST_MS = 80 * 60_000;
 const LONGEST_FULL_MS = 12 * 60 * 60_000;
 
 export function register(program: Command): void {
-  program
-    .command("test")
+  withAnyStack(program.command("test"), "tests make stacks of their own")
     .summary("run this project's own tests")
     .description(
       "Parts: check (types, format), unit, real (engine, fleet and hosts), engine,\nfleet, hosts, bench, or a path.\nWithout a part: check, unit and real.",

@@ -61,7 +61,7 @@ export async function up(args: string[], { stack, yes, wait }: UpOptions): Promi
   const outputs = outputsOf(runner, stack);
   if (carriesFleet(targetOf(stack), outputs)) {
     say("fleet: asking one question, to see that it answers");
-    await proveReady(stack);
+    for (const note of await proveReady(stack)) say(`fleet: ${note}`);
   } else if (!(await answersInCloud(stack, outputs))) {
     return say(`fleet: the layers of ${stack} are made; its outputs are for the stack above`);
   }

@@ -1,7 +1,7 @@
 import { LAG_SECONDS } from "../../components/watch/rules/shards.ts";
 import type { FleetStatus } from "../../gateway/contract.ts";
 import { callJson } from "../lib/api.ts";
-import { CommandFailed } from "../lib/errors.ts";
+import { CommandFailed, NotUpYet } from "../lib/errors.ts";
 import { type FleetAccess, fleetAccess } from "../lib/fleet.ts";
 import { targetOf } from "../lib/fleet-place.ts";
 import { verdict } from "../lib/verdict.ts";
@@ -31,7 +31,8 @@ export async function fleetChecks(
       targetOf(stack) === "local"
         ? `stack ${stack} does not run here`
         : `stack ${stack} has no fleet that answers`;
-    return [{ id, state: "warn", text, why, fix }];
+    // Before a first `up` nothing is wrong yet; afterwards people ask, and get no answer.
+    return [{ id, state: error instanceof NotUpYet ? "warn" : "fail", text, why, fix }];
   }
   return [
     fleetCheckOf(status, stack, target),
@@ -96,7 +97,7 @@ export function fleetCheckOf(status: FleetStatus, stack: string, target?: string
   if (level === "ok") return { id, state: "ok", text: `ok: ${text}` };
   return {
     id,
-    state: level === "down" ? "fail" : "warn",
+    state: "fail",
     text: `${level}: ${text}`,
     fix: notes.join("; ") || `./fleet status --stack ${stack}`,
   };

@@ -1,7 +1,7 @@
 import type { ErrorBody, FleetStatus } from "../../gateway/contract.ts";
 import type { FleetReadiness } from "../../gateway/readiness.ts";
 import { rawSettings } from "../settings.ts";
-import { CommandFailed } from "./errors.ts";
+import { CommandFailed, NotUpYet } from "./errors.ts";
 import { paint, table } from "./terminal.ts";
 import { columnsOf, wrap } from "./wrap.ts";
 
@@ -204,9 +204,9 @@ export async function answersInCloud(
 }
 
 /** For every command that needs a fleet to talk to. */
-export function noFleetOn(stack: string, target: string): CommandFailed {
+export function noFleetOn(stack: string, target: string): NotUpYet {
   const { why, advice } = whyNoFleet(stack, target);
-  return new CommandFailed(
+  return new NotUpYet(
     `Stack ${stack} has no fleet to talk to`,
     `its target is ${target}, and ${why}`,
     advice ?? `./fleet status --stack ${stack} says what is there`,

@@ -10,6 +10,9 @@ export class CommandFailed extends Error {
   }
 }
 
+/** There is no fleet, since nothing was brought up: no fault, where somebody only looks. */
+export class NotUpYet extends CommandFailed {}
+
 /** Wrong usage, or a question that nobody is there to answer. Exit code 2. */
 export class UsageError extends Error {
   override readonly name = "UsageError";

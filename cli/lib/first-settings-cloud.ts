@@ -25,9 +25,9 @@ export function awsLines(answers: Answers, target: "ec2" | "eks"): string[] {
 
 function budgetLines({ budget }: Answers): string[] {
   if (budget === undefined) {
-    return [unset("budgetMonthlyUsd", "500", "prod refuses a plan that costs more")];
+    return [unset("budgetMonthlyUsd", "500", "a plan that costs more is refused")];
   }
-  return [setting("budgetMonthlyUsd", budget, "prod refuses a plan that costs more")];
+  return [setting("budgetMonthlyUsd", budget, "a plan that costs more is refused")];
 }
 
 function clusterLines({ admin = [], allow = [] }: Answers): string[] {

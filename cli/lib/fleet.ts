@@ -4,8 +4,7 @@ import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { endpoint } from "../../gateway/address.ts";
 import type { FleetConfig } from "../../gateway/config.ts";
 import { localDataDir } from "../../stacks/data-dir.ts";
-import { rawSettings } from "../settings.ts";
-import { CommandFailed } from "./errors.ts";
+import { CommandFailed, NotUpYet } from "./errors.ts";
 import { type FleetPlace, requireFleet } from "./fleet-place.ts";
 
 /** How to reach one stack's fleet, and as whom. */
@@ -18,8 +17,6 @@ export interface FleetAccess {
   adminToken: string;
   target: string;
   preset: string;
-  /** True when the built-in model answers, which costs nothing. */
-  demo: boolean;
   /** Directory of a fleet on this machine; null elsewhere. */
   dataDir: string | null;
   /** What its nodes read; null where that is on other machines. */
@@ -47,7 +44,7 @@ function onHosts(stack: string, outputs: Readonly<Record<string, unknown>>): Fle
   const { endpoint, token, adminToken, target, preset, caCertificate, otherFronts } = outputs;
   const texts = [endpoint, token, adminToken];
   if (texts.some((text) => typeof text !== "string" || text === "")) {
-    throw new CommandFailed(
+    throw new NotUpYet(
       `Stack ${stack} has no fleet yet`,
       "its outputs name no endpoint and tokens: no `up` came to its end",
       `./fleet up --stack ${stack}`,
@@ -62,7 +59,6 @@ function onHosts(stack: string, outputs: Readonly<Record<string, unknown>>): Fle
     adminToken: String(adminToken),
     target: String(target),
     preset: String(preset),
-    demo: (rawSettings(stack).models ?? "demo") === "demo",
     dataDir: null,
     config: null,
   };
@@ -81,7 +77,7 @@ function here(stack: string): FleetAccess {
   const dataDir = localDataDir(stack);
   const path = join(dataDir, "fleet.json");
   if (!existsSync(path)) {
-    throw new CommandFailed(
+    throw new NotUpYet(
       `Stack ${stack} has no fleet on this machine`,
       `${path} is not there`,
       `./fleet up --stack ${stack}`,
@@ -112,7 +108,6 @@ function here(stack: string): FleetAccess {
     adminToken: config.tokens.admin,
     target: config.target,
     preset: config.preset,
-    demo: config.models === "demo",
     dataDir,
     config,
   };

@@ -6,7 +6,7 @@ import { callJson } from "./api.ts";
 import { CommandFailed, UsageError } from "./errors.ts";
 import type { FleetAccess } from "./fleet.ts";
 import { canAsk, duration } from "./options.ts";
-import { say } from "./terminal.ts";
+import { type Left, waiting } from "./waiting.ts";
 
 export interface ShardMoments {
   id: string;
@@ -74,46 +74,49 @@ export async function agree(question: string, yes: boolean): Promise<void> {
 
 /**
  * Begins a replacement of a shard's state and waits until the shard serves again. Throws with the fleet's own words
- * when the state stayed as it was.
+ * when the state stayed as it was. `left` is what Ctrl-C leaves.
  */
 export async function replaced(
   access: FleetAccess,
   shard: string,
+  left: Omit<Left, "look">,
   begin: () => Promise<unknown>,
 ): Promise<FleetStatus> {
   const history = () =>
     callJson<{ entries: HistoryEntry[] }>(access, "/api/v1/history?limit=100", { as: "admin" });
   const key = (entry: HistoryEntry) => JSON.stringify(entry);
   const before = new Set((await history()).entries.map(key));
-  await begin();
-  const deadline = performance.now() + REPLACE_MS;
-  let told = "";
-  for (;;) {
-    const entries = (await history()).entries.filter(
-      (entry) => entry.shard === shard && !before.has(key(entry)),
-    );
-    const failed = entries.find(({ event }) => event === "not replaced");
-    if (failed) {
-      throw new CommandFailed(
-        `The state of ${shard} stays as it was`,
-        failed.detail,
-        `./fleet logs ${shard} --stack ${access.stack}`,
+  const look = `./fleet status --watch --stack ${access.stack}`;
+  return await waiting({ ...left, look }, async (tell) => {
+    tell(`${shard}: its owner is asked`);
+    await begin();
+    const deadline = performance.now() + REPLACE_MS;
+    for (;;) {
+      const entries = (await history()).entries.filter(
+        (entry) => entry.shard === shard && !before.has(key(entry)),
       );
+      const failed = entries.find(({ event }) => event === "not replaced");
+      if (failed) {
+        throw new CommandFailed(
+          `The state of ${shard} stays as it was`,
+          failed.detail,
+          `./fleet logs ${shard} --stack ${access.stack}`,
+        );
+      }
+      const status = await callJson<FleetStatus>(access, "/api/v1/fleet", { as: "admin" });
+      const now = status.shards.find(({ id }) => id === shard);
+      const done = entries.some(({ event }) => event === "replaced");
+      if (done && now?.state === "serving") return status;
+      const line = `${shard}: ${now?.state ?? "unknown"}${done ? ", its state is in place" : ""}`;
+      tell(line);
+      if (performance.now() > deadline) {
+        throw new CommandFailed(
+          `Not finished after ${REPLACE_MS / 60_000} min: ${line}`,
+          "the fleet goes on with it",
+          `./fleet history --stack ${access.stack}`,
+        );
+      }
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
-    const status = await callJson<FleetStatus>(access, "/api/v1/fleet", { as: "admin" });
-    const now = status.shards.find(({ id }) => id === shard);
-    const done = entries.some(({ event }) => event === "replaced");
-    if (done && now?.state === "serving") return status;
-    const line = `${shard}: ${now?.state ?? "unknown"}${done ? ", its state is in place" : ""}`;
-    if (line !== told) say(line);
-    told = line;
-    if (performance.now() > deadline) {
-      throw new CommandFailed(
-        `Not finished after ${REPLACE_MS / 60_000} min: ${line}`,
-        "the fleet goes on with it",
-        `./fleet history --stack ${access.stack}`,
-      );
-    }
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-  }
+  });
 }

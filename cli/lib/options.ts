@@ -4,6 +4,13 @@ import { type Command, InvalidArgumentError } from "commander";
 export const withStack = (command: Command): Command =>
   command.option("-s, --stack <name>", "the stack to work on", "dev");
 
+/**
+ * The same where no stack is worked on: taken, so that no command refuses what all take, and without effect. `why`
+ * goes into the help.
+ */
+export const withAnyStack = (command: Command, why: string): Command =>
+  command.option("-s, --stack <name>", `accepted by every command; ${why}`);
+
 /** How a command's advice names the stack it is about; nothing for the one that commands take by themselves. */
 export const stackOption = (stack: string): string => (stack === "dev" ? "" : ` --stack ${stack}`);
 

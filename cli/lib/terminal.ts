@@ -72,9 +72,20 @@ export function say(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
+/** Version of what `--json` prints; a field that changes its meaning or goes away raises it. */
+const DOCUMENT_VERSION = 1;
+
+/** An object says its version first. Lists have no place for one, and a form with its own version keeps that. */
+function versioned(document: unknown): unknown {
+  if (typeof document !== "object" || document === null || Array.isArray(document)) return document;
+  if ("version" in document || "apiVersion" in document) return document;
+  return { version: DOCUMENT_VERSION, ...document };
+}
+
 /** The one document of `--json`, or the text for people. */
 export function result(json: boolean, document: unknown, text: () => string): void {
-  process.stdout.write(json ? `${JSON.stringify(document, null, 2)}\n` : `${text()}\n`);
+  const shown = json ? JSON.stringify(versioned(document), null, 2) : text();
+  process.stdout.write(`${shown}\n`);
 }
 
 /** 4 min, 3 d: the two largest things a person needs to know of an age. */

@@ -7,6 +7,7 @@ import { canAsk } from "./options.ts";
 import { renderStatus } from "./status-text.ts";
 import { say } from "./terminal.ts";
 import { verdict } from "./verdict.ts";
+import { type Left, waiting } from "./waiting.ts";
 import { columnsOf, wrap } from "./wrap.ts";
 
 /** What `drain`, `resume` and `move` have in common: table, effect, question, live lines, table. */
@@ -23,10 +24,16 @@ export interface Transfer {
   done: (now: FleetStatus) => boolean;
   /** What is still missing, for the live lines. */
   waiting: (now: FleetStatus) => string;
+  /** What Ctrl-C leaves: what goes on, and the command that takes it back. */
+  left: Required<Pick<Left, "goesOn" | "undo">>;
   timeoutMs: number;
 }
 
 const POLL_MS = 500;
+
+/** The table before and after. */
+export const showStatus = (access: FleetAccess, status: FleetStatus): string =>
+  renderStatus(status, verdict(status, access.stack, access.target), { access, wide: false });
 
 /**
  * @throws UsageError when a question would have to be asked and nobody is there; CommandFailed on "no"
@@ -34,42 +41,36 @@ const POLL_MS = 500;
  */
 export async function transfer(plan: Transfer): Promise<FleetStatus> {
   const before = await plan.status();
-  const show = (status: FleetStatus) =>
-    renderStatus(status, verdict(status, plan.access.stack, plan.access.target), {
-      access: plan.access,
-      wide: false,
-    });
-  if (!plan.json) say(show(before));
+  if (!plan.json) say(showStatus(plan.access, before));
   for (const line of plan.effect) say(wrap(line, columnsOf(process.stderr), 2));
   if (!plan.yes) {
     if (!canAsk()) throw new UsageError("There is no terminal to ask at: add --yes to go ahead");
     const answer = await confirm({ message: plan.question, output: process.stderr });
     if (isCancel(answer) || !answer) throw new CommandFailed("Nothing was changed", "you said no");
   }
-  await plan.act();
-
-  const deadline = performance.now() + plan.timeoutMs;
-  let last = "";
-  for (;;) {
-    const now = await plan.status().catch((error: unknown) => {
-      // A router that hands its port over is away for a moment; the wish itself is stored.
-      if (error instanceof CommandFailed && !(error instanceof ApiError)) return null;
-      throw error;
-    });
-    if (now && plan.done(now)) {
-      if (!plan.json) say(`\n${show(now)}`);
-      return now;
+  const look = `./fleet status --watch --stack ${plan.access.stack}`;
+  const after = await waiting({ ...plan.left, look }, async (tell) => {
+    await plan.act();
+    const deadline = performance.now() + plan.timeoutMs;
+    for (;;) {
+      const now = await plan.status().catch((error: unknown) => {
+        // A router that hands its port over is away for a moment; the wish itself is stored.
+        if (error instanceof CommandFailed && !(error instanceof ApiError)) return null;
+        throw error;
+      });
+      if (now && plan.done(now)) return now;
+      const line = now ? plan.waiting(now) : "waiting for a router to answer";
+      tell(line);
+      if (performance.now() > deadline) {
+        throw new CommandFailed(
+          `Not finished after ${Math.round(plan.timeoutMs / 1000)} s: ${line}`,
+          "running turns may take up to ten minutes before they are cut",
+          `The fleet goes on with it; watch it with ${look}`,
+        );
+      }
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
-    const line = now ? plan.waiting(now) : "waiting for a router to answer";
-    if (line !== last) say(line);
-    last = line;
-    if (performance.now() > deadline) {
-      throw new CommandFailed(
-        `Not finished after ${Math.round(plan.timeoutMs / 1000)} s: ${line}`,
-        "running turns may take up to ten minutes before they are cut",
-        `The fleet goes on with it; watch it with ./fleet status --watch --stack ${plan.access.stack}`,
-      );
-    }
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-  }
+  });
+  if (!plan.json) say(`\n${showStatus(plan.access, after)}`);
+  return after;
 }

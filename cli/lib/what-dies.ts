@@ -1,4 +1,6 @@
 import { keepsData } from "../settings.ts";
+import { CommandFailed } from "./errors.ts";
+import type { Kept } from "./pipeline/state.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -9,11 +11,47 @@ export function placeOf(settings: Fields): string | null {
   return `account ${String(aws?.accountId ?? "unknown")}, ${String(aws?.region ?? "no region")}`;
 }
 
-/** What a destroy ends and what it leaves, as the stack's own outputs and settings say. */
+/**
+ * Whether a destroy would leave conversations, as the state has it; null where nothing of it says. A destroy runs no
+ * program, so what counts is the last `up`, not the settings of today.
+ */
+export function recordedKeeping(resources: readonly Kept[]): boolean | null {
+  const words = resources.flatMap(({ inputs = {} }) => {
+    const { keepData, skipFinalSnapshot } = inputs as Fields;
+    if (typeof keepData === "boolean") return [keepData];
+    return typeof skipFinalSnapshot === "boolean" ? [!skipFinalSnapshot] : [];
+  });
+  return words.length === 0 ? null : words.every(Boolean);
+}
+
+/**
+ * What a destroy does with conversations.
+ * @throws CommandFailed when the settings promise to keep them and the last `up` did not
+ */
+export function keepsAtDestroy(
+  stack: string,
+  settings: Record<string, unknown>,
+  resources: readonly Kept[],
+): boolean {
+  const wished = keepsData(settings);
+  const kept = recordedKeeping(resources) ?? wished;
+  if (kept || !wished) return kept;
+  throw new CommandFailed(
+    `Nothing was destroyed: the conversations of ${stack} would be deleted`,
+    `Pulumi.${stack}.yaml says that they are kept, but the stack was last brought up without that, and a destroy goes by the last up`,
+    `./fleet up --stack ${stack} makes it so; or take openclaw-fleet:keepData out again, to have them deleted`,
+  );
+}
+
+/**
+ * What a destroy ends and what it leaves, as the stack's own outputs and settings say.
+ * @param keeps whether conversations stay ({@link keepsAtDestroy})
+ */
 export function whatDies(
   stack: string,
   outputs: Fields,
   settings: Record<string, unknown>,
+  keeps: boolean,
 ): string {
   const list = (name: string) => (Array.isArray(outputs[name]) ? (outputs[name] as string[]) : []);
   const place = placeOf(settings);
@@ -22,21 +60,27 @@ export function whatDies(
     ...(place ? [`  on AWS:           ${place}, and nothing of any other account`] : []),
     `  nodes that stop:  ${list("nodes").join(", ") || "none recorded"}`,
     `  shards that stop: ${list("shards").join(", ") || "none recorded"}`,
-    ...(place ? cloudLines(settings) : [localLine(settings)]),
+    ...(place ? cloudLines(settings, keeps) : ownLines(settings, keeps)),
   ].join("\n");
 }
 
-function localLine(settings: Record<string, unknown>): string {
-  return keepsData(settings)
-    ? "  conversations, memories and configuration are KEPT on disk, as keepData says"
-    : "  conversations, memories and configuration on them are DELETED (keepData: true keeps them)";
+function ownLines(settings: Record<string, unknown>, keeps: boolean): string[] {
+  const { s3 } = (settings.replication ?? {}) as { s3?: { bucket?: unknown } };
+  return [
+    keeps
+      ? "  conversations, memories and configuration are KEPT on disk, as keepData says"
+      : "  conversations, memories and configuration on them are DELETED (keepData: true, and an up, keep them)",
+    ...(s3
+      ? [`  left behind: what their replicas put into the bucket ${String(s3.bucket ?? "")}`]
+      : []),
+  ];
 }
 
-function cloudLines(settings: Record<string, unknown>): string[] {
+function cloudLines(settings: Record<string, unknown>, keeps: boolean): string[] {
   const kept = settings.target === "ec2" ? "databases and the hosts' state volumes" : "databases";
-  const data = keepsData(settings)
+  const data = keeps
     ? `  ${kept} leave a LAST SNAPSHOT; a bucket that holds something stops the destroy, as keepData says`
-    : "  databases, buckets and volumes are DELETED with all that is in them, backups too (keepData: true keeps the last of each)";
+    : "  databases, buckets and volumes are DELETED with all that is in them, backups too (keepData: true, and an up, keep the last of each)";
   return [
     data,
     "  left behind: KMS keys, for the days until AWS deletes them; what ./fleet bootstrap aws made, which is not this stack's",

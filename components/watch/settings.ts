@@ -73,7 +73,7 @@ const alerts = z.strictObject({
     })
     .optional()
     .describe(
-      "Called again and again, for a service that tells you when the calls stop: what watches cannot tell of its own end.",
+      "An address called regularly; a service there warns you when the calls stop, since what watches cannot tell of its own end.",
     ),
   repeatHours: z
     .int()

@@ -173,6 +173,12 @@ test.each([
     1,
     "budgetMonthlyUsd",
   ],
+  [
+    "a budget below the plan's cost elsewhere, which `up` would refuse too",
+    ["--target", "ec2", ...AWS, ...DOMAIN, "--environment", "dev", "--budget", "1"],
+    1,
+    "budgetMonthlyUsd is 1, and the plan costs",
+  ],
   ["no name for TLS in prod", ["--target", "ec2", ...AWS, "--environment", "prod"], 1, "domain"],
   [
     "the whole internet at the cluster's door",

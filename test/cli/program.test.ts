@@ -44,6 +44,7 @@ describe("help of a command has two examples and does nothing", () => {
     expect(status).toBe(0);
     expect(stderr).toBe("");
     expect(stdout.split("Examples:")[1]?.match(/\.\/fleet /g)?.length).toBeGreaterThanOrEqual(2);
+    if (name !== "pulumi") expect(stdout).toMatch(/^ +-s, --stack <name> +\S/m);
     expect(existsSync(join(home, "data"))).toBe(false);
   });
 });
@@ -63,4 +64,19 @@ test.each([
   expect(stdout).toBe("");
   expect(stderr).toMatch(message);
   expect(existsSync(join(home, "data"))).toBe(false);
+});
+
+test.each([
+  ["docs", ["docs", "--stack", "prod", "users"], 0, /^users /m],
+  ["drill", ["drill", "--stack", "prod", "--fault", "none"], 2, /no fault of this name/],
+  ["test", ["test", "--stack", "prod", "nothing", "-t", "x"], 2, /nothing is no part of the tests/],
+  ["env", ["env", "--stack", "../x"], 2, /no name for a stack/],
+  ["bootstrap", ["bootstrap", "aws", "--stack", "prod"], 2, /needs --account and --region/],
+  ["github", ["github", "--stack", "prod", "issue", "--title", "x"], 2, /needs --file/],
+  ["github issue", ["github", "issue", "-s", "prod", "--title", "x"], 2, /needs --file/],
+  ["release", ["release", "v0.0.0", "--stack", "prod"], 1, /0\.0\.0/],
+])("%s takes --stack as all do, where it works on none", (_, args, code, said) => {
+  const { status, stdout, stderr } = fleet(...args);
+  expect(`${stdout}${stderr}`).toMatch(said);
+  expect(status).toBe(code);
 });

@@ -32,7 +32,7 @@ export const RESOURCES: readonly ResourceCase[] = [
     about: BUDGET,
     breaks: [
       ["monthlyUsd", 100_000.01, "100000.01 USD a month, and the budget is 100000.00 USD"],
-      ["monthlyUsd", null, "no prices for this region"],
+      ["monthlyUsd", null, "nobody knows what it costs"],
     ],
     unknown: [["monthlyUsd", "refused"]],
   },

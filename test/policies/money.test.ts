@@ -55,6 +55,14 @@ test("no budget, no judgement of cost", async () => {
   expect(judge(rules.budget, pick(await ec2(), TYPE.plan)).found).toEqual([]);
 });
 
+test.each(["prod", "staging", "dev"] as const)("a budget holds in %s", async (environment) => {
+  const dear = withValue(pick(await ec2(), TYPE.plan), "monthlyUsd", 300.5);
+  const about = facts({ environment, budgetMonthlyUsd: 300 });
+  expect(judge(rules.budget, dear, about).found).toEqual([
+    "300.50 USD a month, and the budget is 300.00 USD",
+  ]);
+});
+
 test("in prod what costs by the hour for each zone is meant so", async () => {
   expect(judge(rules.naturalWays, await stackOf("ec2", "enterprise")).found).toEqual([]);
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../components/errors.ts";
-import { planStack } from "../../stacks/plan.ts";
+import { overBudget, planStack } from "../../stacks/plan.ts";
 import { settingsSchema } from "../../stacks/settings-schema.ts";
 
 const plan = (settings: object) => planStack("team", settingsSchema.parse(settings));
@@ -81,8 +81,33 @@ describe("a budget below the plan's cost", () => {
     expect(work).toThrow(/budgetMonthlyUsd is 100, and the plan costs 120\.00 US dollars/);
   });
 
-  test.each(["staging", "dev"])("is said in %s", (environment) => {
-    expect(plan({ ...dear, environment }).notes.join()).toContain("the plan costs 120.00");
+  test.each(["staging", "dev"])("is said in %s, with who refuses it", (environment) => {
+    expect(plan({ ...dear, environment }).notes.join()).toMatch(
+      /the plan costs 120\.00 .*: \.\/fleet preview and up refuse it/,
+    );
+  });
+
+  test("is the same fault in every environment, and one of a cost that nobody knows too", () => {
+    const unpriced = { ...dear, sizes: {} };
+    for (const environment of ["staging", "dev"]) {
+      expect(overBudget(plan({ ...dear, environment }))?.problem).toContain("costs 120.00");
+      const unknown = plan({ ...unpriced, environment });
+      expect(overBudget(unknown)).toMatchObject({
+        problem: "is 100, and nobody knows what the plan costs",
+        remedy: "Set sizes.hostMonthlyUsd, or leave it out",
+      });
+      expect(unknown.notes.join()).toContain("./fleet preview and up refuse it");
+    }
+    expect(() => plan({ ...unpriced, environment: "prod" })).toThrow("nobody knows what");
+    expect(overBudget(plan({ ...unpriced, budgetMonthlyUsd: undefined }))).toBeNull();
+  });
+
+  test("says on AWS which regions have prices, where this one has none", () => {
+    const aws = { region: "ap-south-1", accountId: "123456789012" };
+    const set = { target: "ec2", preset: "small", domain: "fleet.example.com", aws };
+    const unknown = plan({ ...set, budgetMonthlyUsd: 1_000 });
+    expect(unknown.cost).toBeNull();
+    expect(overBudget(unknown)?.remedy).toContain("eu-central-1");
   });
 
   test("that is just met is neither", () => {

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { holderState, type OperationLock } from "../../operation-lock.ts";
+import { awaitNobody, describe, holderState, type OperationLock } from "../../operation-lock.ts";
 import { askPulumi, type PulumiRunner } from "../../pulumi.ts";
 import { CommandFailed } from "../errors.ts";
 
@@ -70,6 +70,33 @@ export function holdersOf(
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** A look costs a run of Pulumi. */
+const LOOK_EVERY_MS = 5_000;
+
+/**
+ * Returns when no other run holds a stack whose locks are not files of this machine; waits for `waitMs` at most.
+ * @throws CommandFailed that names the holder; at once when it has ended, since such a lock never goes by itself
+ */
+export async function awaitRelease(
+  runner: PulumiRunner,
+  verb: string,
+  stack: string,
+  waitMs: number,
+): Promise<void> {
+  await awaitNobody(verb, stack, { waitMs, everyMs: LOOK_EVERY_MS }, () => {
+    const holders = holdersOf(runner, stack);
+    const ended = holders.filter(({ state }) => state === "dead" || state === "lost");
+    if (ended.length > 0) {
+      throw new CommandFailed(
+        `${verb} of ${stack} cannot begin: a run that has ended left it locked`,
+        ended.map(describe).join("; "),
+        `./fleet recover --stack ${stack} frees it`,
+      );
+    }
+    return holders;
+  });
 }
 
 function stateOf(lock: OperationLock, lostBefore: number): Holder["state"] {

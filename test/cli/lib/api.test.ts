@@ -28,7 +28,6 @@ async function fleet(answers: boolean): Promise<{ access: FleetAccess; asked: st
     adminToken: "",
     target: "hosts",
     preset: "small",
-    demo: true,
     dataDir: null,
     config: null,
   };

@@ -34,7 +34,6 @@ async function router(...replies: Reply[]): Promise<{ access: FleetAccess; keys:
       adminToken: "",
       target: "local",
       preset: "small",
-      demo: true,
       dataDir: null,
       config: null,
     },

@@ -14,50 +14,92 @@ import { userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { databaseFaults } from "./check.ts";
-import { type Found, findParts } from "./files.ts";
+import {
+  type Fault,
+  type Found,
+  faultOf,
+  faultWords,
+  findParts,
+  inWorkspace,
+  LOGS,
+} from "./files.ts";
 import { syncPath } from "./lineage.ts";
 
 /**
  * Copies the state of an OpenClaw into a new directory: databases with what is in their logs, and everything else
  * that a replica would hold. Nothing may run on the original, which is only read and may lie where nothing can be
- * written.
- * @param options.check SQLite looks at each copied database; a damaged one is an error. @default true
+ * written. Returns what is there and could not be copied, by path.
+ * @param options.check A damaged database of OpenClaw's is an error, and so is what cannot be copied. @default true
  */
 export async function copyState(
   from: string,
   into: string,
   { check = true }: { check?: boolean } = {},
-): Promise<void> {
+): Promise<ReadonlyMap<string, Fault>> {
   await rm(into, { recursive: true, force: true });
   await mkdir(into, { recursive: true, mode: 0o700 });
   const parts = await findParts(from);
+  const { leftOut } = parts;
   for (const [path, mode] of parts.directories) {
     await mkdir(join(into, path), { recursive: true, mode: mode | 0o700 });
   }
   for (const [path, { mode }] of parts.files) {
     const copy = join(into, path);
     await mkdir(dirname(copy), { recursive: true, mode: 0o700 });
-    await copyFile(join(from, path), copy);
+    try {
+      await copyFile(join(from, path), copy);
+    } catch (error) {
+      setAside(leftOut, path, error);
+      continue;
+    }
     await chmod(copy, mode & 0o777);
     await syncPath(copy);
   }
   for (const path of parts.databases) {
     const copy = join(into, path);
     await mkdir(dirname(copy), { recursive: true, mode: 0o700 });
-    await copyDatabase(join(from, path), copy);
+    try {
+      await copyDatabase(join(from, path), copy);
+    } catch (error) {
+      // Without one of OpenClaw's the others are of no use.
+      if (!inWorkspace(path)) throw error;
+      setAside(leftOut, path, error);
+      // Without its log it is of another time than the rest.
+      await rm(copy, { force: true });
+      continue;
+    }
+    try {
+      settle(copy);
+    } catch (error) {
+      // An agent may keep what SQLite cannot read; it keeps the bytes.
+      if (!inWorkspace(path)) throw error;
+    }
+    await syncPath(copy);
   }
   for (const [path, to] of parts.links) await symlink(to, join(into, path));
-  const faults = check ? await databaseFaults(parts.databases.map((path) => join(into, path))) : [];
-  if (faults.length > 0) throw new Error(`databases of ${from} are damaged: ${faults.join("; ")}`);
+  if (check) {
+    const [first] = leftOut;
+    if (first) throw new Error(`${join(from, first[0])} cannot be copied: ${faultWords(first[1])}`);
+    const own = parts.databases.filter((path) => !inWorkspace(path));
+    const faults = await databaseFaults(own.map((path) => join(into, path)));
+    if (faults.length > 0) {
+      throw new Error(`databases of ${from} are damaged: ${faults.join("; ")}`);
+    }
+  }
   await syncPath(into);
+  return leftOut;
 }
 
-/** What belongs to a database beside its own file. Its `-shm` is made anew from these. */
-const LOGS = ["-wal", "-journal"];
+function setAside(leftOut: Map<string, Fault>, path: string, error: unknown): void {
+  const fault = faultOf(path, error as NodeJS.ErrnoException);
+  // Nothing runs on it: it has not vanished, unless its copy could not be made.
+  if (!fault) throw error;
+  leftOut.set(path, fault);
+}
 
 /**
- * A copy of the files, brought to its end by SQLite. The original is not opened: in its folder SQLite would make
- * files of its own, and without the right to it cannot read a database whose log was closed in order.
+ * Copies the files of a database. The original is not opened: in its folder SQLite would make files of its own, and
+ * without the right to it cannot read a database whose log was closed in order.
  */
 async function copyDatabase(from: string, copy: string): Promise<void> {
   const before = await versionsOf(from);
@@ -70,6 +112,10 @@ async function copyDatabase(from: string, copy: string): Promise<void> {
   if ([...before].join() !== [...after].join()) {
     throw new Error(`${from} changed while it was copied: something runs on it`);
   }
+}
+
+/** What is in the log of a copied database goes into it. */
+function settle(copy: string): void {
   const database = new DatabaseSync(copy);
   try {
     // The first read rolls back what was left open; the log ends with the last one to close.
@@ -78,7 +124,6 @@ async function copyDatabase(from: string, copy: string): Promise<void> {
   } finally {
     database.close();
   }
-  await syncPath(copy);
 }
 
 /** By suffix; another one once the file was written to. */
@@ -105,6 +150,11 @@ export async function adoptionFault(path: string): Promise<string | null> {
       return `${path} is not the state of an OpenClaw: it has neither "agents" nor "state" (usually ~/.openclaw)`;
     }
     parts = await findParts(path);
+    for (const [part, code] of parts.leftOut) {
+      const which = join(path, part);
+      if (code === "EILSEQ") return `${which} cannot be copied: ${faultWords(code)}`;
+      throw Object.assign(new Error(code), { code, path: which });
+    }
     for (const part of [...parts.files.keys(), ...parts.databases]) {
       await access(join(path, part), constants.R_OK);
     }

@@ -1,17 +1,20 @@
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { lstat, mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { findDatabases } from "./files.ts";
+import { findDatabases, inWorkspace, missing } from "./files.ts";
 import { Image } from "./image.ts";
-import { DatabaseSource } from "./source.ts";
+import { DatabaseSource, type Source, VisitedSource } from "./source.ts";
 import type { WalCursor } from "./wal.ts";
 
-/** A database as SQLite's own code found it unusable; it is kept as the bytes it has. */
+/** SQLite's own codes, without the bits that say it more closely: sqlite.org/rescode.html. */
 const NOT_A_DATABASE = 26;
+/** ERROR (a format of another time), READONLY (a journal to roll back), CORRUPT, CANTOPEN: it will not read it later. */
+const UNREADABLE = new Set([1, 8, 11, 14, NOT_A_DATABASE]);
 /** Times that the newest commits of all databases are looked for together before giving up. */
 const MOMENT_TRIES = 200;
 
 interface Tracked {
-  source: DatabaseSource;
+  source: Source;
   image: Image;
   /** The commit that the image holds; null: none yet. */
   captured: string | null;
@@ -44,7 +47,7 @@ export class Databases {
   readonly #root: string;
   readonly #staging: string;
   readonly #tracked = new Map<string, Tracked>();
-  /** Files with a database's name that are none. */
+  /** Files with a database's name that are none, or none that SQLite can read. */
   readonly #plain = new Set<string>();
   #changes = 0;
   /** True once everything that was there at first has been captured. */
@@ -56,7 +59,7 @@ export class Databases {
     this.#staging = staging;
   }
 
-  /** Files with a database's name that are to be kept as ordinary ones. */
+  /** Files with a database's name that are to be kept as ordinary ones. It only grows. */
   get plain(): ReadonlySet<string> {
     return this.#plain;
   }
@@ -66,9 +69,12 @@ export class Databases {
     return this.#changes;
   }
 
-  /** Counts what happened; true when anything differs from what was captured last. */
-  async look(): Promise<boolean> {
-    let differs = await this.#follow([]);
+  /**
+   * Counts what happened; true when anything differs from what was captured last.
+   * @param more Databases found elsewhere, by path.
+   */
+  async look(more: readonly string[]): Promise<boolean> {
+    let differs = await this.#follow(more);
     for (const tracked of this.#tracked.values()) {
       if (this.#count(tracked) !== tracked.captured) differs = true;
     }
@@ -111,9 +117,9 @@ export class Databases {
       for (let tries = 0; tries < MOMENT_TRIES; tries++) {
         const others = await this.#follow(more);
         // Nothing may be awaited between the pins and the second look at the stamps.
-        for (const tracked of this.#tracked.values()) {
+        for (const [path, tracked] of this.#tracked) {
           const held = tracked.pinned ?? (whole ? null : tracked.captured);
-          if (tracked.source.stamp() !== held) tracked.pinned = tracked.source.pin();
+          if (tracked.source.stamp() !== held) this.#pin(path, tracked);
         }
         const still = [...this.#tracked.values()].every(
           (tracked) => this.#count(tracked) === (tracked.pinned ?? tracked.captured),
@@ -125,6 +131,19 @@ export class Databases {
     } catch (error) {
       this.#unpin();
       throw error;
+    }
+  }
+
+  #pin(path: string, tracked: Tracked): void {
+    try {
+      tracked.pinned = tracked.source.pin();
+    } catch (error) {
+      const gone = tracked.source.replaced();
+      if (!gone && !isPlain(path, error)) throw error;
+      tracked.source.close();
+      this.#tracked.delete(path);
+      rmSync(tracked.image.path, { force: true });
+      if (!gone) this.#plain.add(path);
     }
   }
 
@@ -155,7 +174,8 @@ export class Databases {
 
   async #open(path: string): Promise<boolean> {
     try {
-      const source = new DatabaseSource(join(this.#root, path));
+      const at = join(this.#root, path);
+      const source = inWorkspace(path) ? new VisitedSource(at) : new DatabaseSource(at);
       await mkdir(this.#staging, { recursive: true, mode: 0o700 });
       const image = new Image(join(this.#staging, `database-${++this.#images}`));
       const seen = source.stamp();
@@ -164,12 +184,17 @@ export class Databases {
       this.#tracked.set(path, { source, image, captured: null, cursor: null, seen, pinned: null });
       return true;
     } catch (error) {
-      const { errcode, code } = error as { errcode?: number; code?: string };
-      if (errcode === NOT_A_DATABASE) {
+      // Gone since it was listed; or an agent closed the folder, which the next look at files tells.
+      const there = await lstat(join(this.#root, path)).catch((why) =>
+        inWorkspace(path) ? null : missing(why),
+      );
+      if (there === null) return false;
+      if (isPlain(path, error)) {
         this.#plain.add(path);
         return false;
       }
-      if (code === "ENOENT") return true;
+      // It was closed for good just now, and its index went with that.
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return true;
       throw new NoMoment(`${path} cannot be read: ${(error as Error).message}`, { cause: error });
     }
   }
@@ -224,6 +249,17 @@ export class Databases {
     tracked.captured = stamp;
     tracked.cursor = now && { commits: now.commits, frames: now.frames, salts: now.salts };
   }
+}
+
+/**
+ * Whether a file with a database's name is kept as the bytes it has. One of an agent's also when SQLite cannot read it
+ * for now (a writer that was killed left its journal, and only who may write rolls that back): no shard waits for that.
+ */
+function isPlain(path: string, error: unknown): boolean {
+  const { errcode = 0, code } = error as { errcode?: number; code?: string };
+  const primary = errcode & 0xff;
+  if (!inWorkspace(path)) return primary === NOT_A_DATABASE;
+  return UNREADABLE.has(primary) || code === "EACCES" || code === "EPERM";
 }
 
 function commitsIn(stamp: string): number {

@@ -95,9 +95,14 @@ export class Image {
     }
   }
 
+  /** False: nothing of it is {@link pending}, and its file is not read any more. */
+  get waits(): boolean {
+    return this.#leaves.size > 0 || this.#nodes.size > 0;
+  }
+
   /** All of {@link pending} is at the target. True when there was any. */
   settled(): boolean {
-    const any = this.#leaves.size > 0 || this.#nodes.size > 0;
+    const any = this.waits;
     this.#leaves.clear();
     this.#nodes.clear();
     return any;

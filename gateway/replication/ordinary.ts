@@ -1,12 +1,21 @@
-import { copyFile, lstat, rm, writeFile } from "node:fs/promises";
+import { copyFile, type FileHandle, lstat, open, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Found, findParts } from "./files.ts";
+import { type Fault, type Found, faultOf, findParts, LOGS } from "./files.ts";
 import { Image } from "./image.ts";
 import { encodeFiles, type FileEntry } from "./manifest.ts";
 
 interface Kept {
   version: string;
   image: Image;
+}
+
+export interface Looked {
+  /** Anything did since the last time. */
+  changed: boolean;
+  /** Of leaves that differ. */
+  changedBytes: number;
+  /** What is there and cannot be kept. */
+  leftOut: ReadonlyMap<string, Fault>;
 }
 
 /**
@@ -44,31 +53,32 @@ export class OrdinaryFiles {
   }
 
   /**
-   * Takes over what changed; costs a look at every file. Returns whether anything did, and the bytes that differ.
+   * Takes over what changed; costs a look at every file.
    * @param plain Files with a database's name that are none.
    */
-  async look(plain: ReadonlySet<string>): Promise<{ changed: boolean; changedBytes: number }> {
+  async look(plain: ReadonlySet<string>): Promise<Looked> {
     const found = await findParts(this.#root);
     this.#databases = found.databases;
     await this.#addPlain(found, plain);
     const entries: FileEntry[] = [];
+    const { leftOut } = found;
     let changedBytes = 0;
     for (const [path, mode] of found.directories) entries.push({ kind: "directory", path, mode });
     for (const [path, to] of found.links) entries.push({ kind: "link", path, to });
     for (const path of this.#kept.keys()) if (!found.files.has(path)) await this.#drop(path);
     for (const [path, { mode, version }] of found.files) {
-      changedBytes += await this.#keep(path, version);
+      changedBytes += await this.#keep(path, version, leftOut);
       const image = this.#kept.get(path)?.image;
       if (image) entries.push({ kind: "file", path, mode, ...image.content });
     }
     entries.sort((a, b) => (a.path < b.path ? -1 : 1));
     const text = encodeFiles(entries);
-    if (text.toString() === this.#listText) return { changed: false, changedBytes };
+    if (text.toString() === this.#listText) return { changed: false, changedBytes, leftOut };
     this.#listText = text.toString();
     this.#list ??= new Image(join(this.#staging, "files"));
     await writeFile(this.#list.path, text, { mode: 0o600 });
     changedBytes += await this.#list.reread();
-    return { changed: true, changedBytes };
+    return { changed: true, changedBytes, leftOut };
   }
 
   /** All chunks are at the target: the copies are not needed any more. */
@@ -86,7 +96,8 @@ export class OrdinaryFiles {
   }
 
   async #addPlain(found: Found, plain: ReadonlySet<string>): Promise<void> {
-    for (const path of plain) {
+    // Of what is no database no image holds what is in its logs.
+    for (const path of [...plain].flatMap((name) => ["", ...LOGS].map((log) => name + log))) {
       const stat = await lstat(join(this.#root, path)).catch(() => null);
       if (!stat?.isFile()) continue;
       const version = `${stat.ino} ${stat.size} ${stat.mtimeMs} ${stat.ctimeMs}`;
@@ -94,21 +105,26 @@ export class OrdinaryFiles {
     }
   }
 
-  async #keep(path: string, version: string): Promise<number> {
+  async #keep(path: string, version: string, leftOut: Map<string, Fault>): Promise<number> {
     const kept = this.#kept.get(path);
     if (kept?.version === version) return 0;
     const image = kept?.image ?? new Image(join(this.#staging, `file-${++this.#copies}`));
+    const original = join(this.#root, path);
+    // A copy has the rights of its original: one that is read-only cannot be written over.
+    await rm(image.path, { force: true });
     try {
-      await copyFile(join(this.#root, path), image.path);
+      await copyFile(original, image.path);
     } catch (error) {
-      // Gone since it was listed: it is not part of this moment.
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+      const fault = await copyFault(path, original, error);
+      if (fault) leftOut.set(path, fault);
       await this.#drop(path);
       return 0;
     }
     // A write during the copy gives another version at the next look, and another copy.
     const changed = await image.reread();
     this.#kept.set(path, { version, image });
+    // Touched, and otherwise what it was.
+    if (!image.waits) await rm(image.path, { force: true });
     return changed;
   }
 
@@ -117,4 +133,17 @@ export class OrdinaryFiles {
     this.#kept.delete(path);
     if (kept) await rm(kept.image.path, { force: true });
   }
+}
+
+/** Why a file could not be copied; null: it is gone since it was listed, and not part of this moment. */
+async function copyFault(path: string, original: string, error: unknown): Promise<Fault | null> {
+  let file: FileHandle;
+  try {
+    file = await open(original);
+  } catch (why) {
+    return faultOf(path, why as NodeJS.ErrnoException);
+  }
+  await file.close();
+  // It is staging that fails.
+  throw error;
 }

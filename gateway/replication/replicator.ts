@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import type { ShardId } from "../contract.ts";
 import { Collector } from "./collector.ts";
 import { Databases, type DatabasesCaptured, emptyStaging, NoMoment } from "./databases.ts";
+import { faultWords } from "./files.ts";
 import type { Image } from "./image.ts";
 import {
   CHUNKS,
@@ -88,6 +89,10 @@ export class Replicator {
   #images: Image[] = [];
   #filesAt = Number.NEGATIVE_INFINITY;
   #filesPauseMs = 0;
+  /** How many of `Databases.plain` the last look at files knew. */
+  #plain = 0;
+  /** Paths of which it was said that they are left out. */
+  readonly #told = new Set<string>();
   /** The target became another one, and what is there is not known yet. */
   #moved = false;
 
@@ -146,7 +151,7 @@ export class Replicator {
       await this.#begin();
       const lookedAt = this.#options.clock.now();
       const scan = lookedAt - this.#filesAt >= Math.max(FILES_EVERY_MS, this.#filesPauseMs);
-      const differs = await this.#databases.look();
+      const differs = await this.#databases.look(this.#ordinary.databases);
       if (differs) this.#behindSince ??= lookedAt;
       const filesBytes = scan ? await this.#lookAtFiles() : 0;
       const done =
@@ -163,16 +168,18 @@ export class Replicator {
    * frames are compared with them. Throws when it could not be put in place.
    */
   async finish(): Promise<Position> {
-    const first = await this.#guard(async () => {
-      await this.#begin();
-      return this.#replicate({ whole: false, filesBytes: await this.#lookAtFiles() });
-    });
+    let looked = false;
+    const pass = (how: { whole: boolean; compare: boolean }) =>
+      this.#guard(async () => {
+        await this.#begin();
+        const filesBytes = looked ? 0 : await this.#lookAtFiles();
+        looked = true;
+        return this.#replicate({ ...how, filesBytes });
+      });
+    const first = await pass({ whole: false, compare: false });
     // Frames that were not taken cannot be compared with anything.
     const compare = first.outcome === "replicated";
-    const last =
-      first.outcome === "fenced"
-        ? first
-        : await this.#guard(() => this.#replicate({ whole: true, filesBytes: 0, compare }));
+    const last = first.outcome === "fenced" ? first : await pass({ whole: true, compare });
     if (last.outcome === "failed" || last.outcome === "fenced") {
       throw new Error(`the last replica of ${this.#options.shard} failed: ${last.reason}`);
     }
@@ -241,9 +248,15 @@ export class Replicator {
 
   /** Returns the bytes that differ. */
   async #lookAtFiles(): Promise<number> {
-    const { clock } = this.#options;
+    const { clock, log, shard } = this.#options;
     const began = clock.now();
-    const { changed, changedBytes } = await this.#ordinary.look(this.#databases.plain);
+    this.#plain = this.#databases.plain.size;
+    const { changed, changedBytes, leftOut } = await this.#ordinary.look(this.#databases.plain);
+    for (const [path, fault] of leftOut) {
+      if (this.#told.has(path)) continue;
+      this.#told.add(path);
+      log("warn", `${path} is left out of the replica: ${faultWords(fault)}`, { shard });
+    }
     this.#filesAt = began;
     this.#filesPauseMs = 20 * (clock.now() - began);
     if (changed) this.#behindSince ??= began;
@@ -257,10 +270,13 @@ export class Replicator {
 
   async #replicate(how: { whole: boolean; filesBytes: number; compare?: boolean }): Promise<Step> {
     const { target, writer, clock, log, shard } = this.#options;
-    const { whole, filesBytes, compare = false } = how;
+    const { whole, compare = false } = how;
+    let { filesBytes } = how;
     const began = clock.now();
     const captured = await this.#databases.capture(this.#ordinary.databases, whole);
     const capturedAt = clock.now();
+    // What only has a database's name shows when it is opened; it is in no list of files yet.
+    if (this.#databases.plain.size > this.#plain) filesBytes += await this.#lookAtFiles();
     if (compare && captured.changedBytes > 0 && this.#acknowledged > 0) {
       log("error", `${captured.changedBytes} bytes of the replica differed from the databases`, {
         shard,
@@ -277,7 +293,8 @@ export class Replicator {
     for (const { image } of captured.databases) image.settled();
     await this.#ordinary.settled();
     this.#acknowledged = manifest.place.seq;
-    this.#behindSince = (await this.#databases.look()) ? capturedAt : null;
+    const differs = await this.#databases.look(this.#ordinary.databases);
+    this.#behindSince = differs ? capturedAt : null;
     return {
       ...step("replicated"),
       chunks: sent.chunks,

@@ -1,6 +1,7 @@
 import { chmod, mkdir, open, rm, symlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { databaseFaults } from "./check.ts";
+import { inWorkspace } from "./files.ts";
 import { syncPath } from "./lineage.ts";
 import type { Content, Manifest, Place } from "./manifest.ts";
 import { DamagedReplica, type ReplicaReader } from "./reader.ts";
@@ -11,9 +12,9 @@ export interface Restored {
 }
 
 /**
- * Writes the state of a manifest into a new directory, every chunk compared with its name and every
- * database found whole by SQLite. Throws {@link DamagedReplica} when anything is missing or wrong; the directory
- * is then removed. On success all of it is on the disk.
+ * Writes the state of a manifest into a new directory, every chunk compared with its name and every database of
+ * OpenClaw's found whole by SQLite; an agent may keep broken ones. Throws {@link DamagedReplica} when anything is missing
+ * or wrong; the directory is then removed. On success all of it is on the disk.
  */
 export async function restoreManifest(
   reader: ReplicaReader,
@@ -26,7 +27,8 @@ export async function restoreManifest(
   await mkdir(into, { recursive: true, mode: 0o700 });
   try {
     const bytes = await writeAll(reader, manifest, into);
-    await checkDatabases(manifest.databases.map(({ path }) => join(into, path)));
+    const own = manifest.databases.filter(({ path }) => !inWorkspace(path));
+    await checkDatabases(own.map(({ path }) => join(into, path)));
     return { manifest, bytes };
   } catch (error) {
     await rm(into, { recursive: true, force: true });

@@ -56,6 +56,9 @@ export class RunningReplica {
   #failing = false;
   readonly #seeding = new AbortController();
   #seeded: Promise<void> = Promise.resolve();
+  /** The last word that is being said, which uses staging as the loop does. */
+  #lastWord: Promise<unknown> = Promise.resolve();
+  #closed = false;
 
   constructor(options: RunningReplicaOptions) {
     const { writer, taken, source, sites, shard, clock, timers, after } = options;
@@ -160,7 +163,36 @@ export class RunningReplica {
   }
 
   /** The last manifest of a planned hand-over, tried for so long. A failure is logged, and told by the position. */
-  async finish(withinMs: number): Promise<void> {
+  finish(withinMs: number): Promise<void> {
+    return this.#say(() => this.#finish(withinMs));
+  }
+
+  /**
+   * The present state becomes a moment that can be gone back to, and this replica ends. Throws when it could not;
+   * then it goes on.
+   */
+  handOn(): Promise<Continuation> {
+    return this.#say(() => this.#handOn());
+  }
+
+  /** Ends when nothing of it uses staging any more. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#seeding.abort();
+    // First of all: one that fails starts the loop again.
+    await this.#lastWord;
+    await this.#loop.stop();
+    await this.#replicator.close();
+    await this.#seeded;
+  }
+
+  #say<T>(word: () => Promise<T>): Promise<T> {
+    const said = word();
+    this.#lastWord = said.catch(() => {});
+    return said;
+  }
+
+  async #finish(withinMs: number): Promise<void> {
     const { clock, log, shard } = this.#options;
     await this.#loop.stop();
     const until = clock.now() + withinMs;
@@ -169,7 +201,7 @@ export class RunningReplica {
         await this.#replicator.finish();
         return;
       } catch (error) {
-        const over = clock.now() >= until || this.#replicator.fenced !== null;
+        const over = this.#closed || clock.now() >= until || this.#replicator.fenced !== null;
         if (over) {
           log("error", (error as Error).message, { shard, epoch: this.epoch });
           return;
@@ -179,11 +211,7 @@ export class RunningReplica {
     }
   }
 
-  /**
-   * The present state becomes a moment that can be gone back to, and this replica ends. Throws when it could not;
-   * then it goes on.
-   */
-  async handOn(): Promise<Continuation> {
+  async #handOn(): Promise<Continuation> {
     await this.#loop.stop();
     try {
       await this.#replicator.flush();
@@ -196,13 +224,6 @@ export class RunningReplica {
     const site = this.#before ? this.#before.site : this.#site;
     await this.#replicator.close();
     return { ...this.#replicator.after, changes, site };
-  }
-
-  async close(): Promise<void> {
-    this.#seeding.abort();
-    await this.#loop.stop();
-    await this.#replicator.close();
-    await this.#seeded;
   }
 
   #stepped(step: Step): void {

@@ -16,6 +16,9 @@ const MAX_FRAME_BYTES = 64 * 2 ** 20;
 const BACKUP_RATE = 2_000;
 const STAMP_TRIES = 200;
 
+/** A database, read-only: what its newest commit is, and the state at a pinned one. */
+export type Source = Omit<DatabaseSource, "index">;
+
 /**
  * A database of a running OpenClaw, read-only: what its newest commit is, and the state at a pinned one.
  *
@@ -156,6 +159,77 @@ export class DatabaseSource {
     const opened = fstatSync(this.#index);
     if (opened.ino !== index.ino || opened.dev !== index.dev) throw new Error("another index");
     return `${dev} ${ino} ${index.ino}`;
+  }
+}
+
+/**
+ * A database of an agent's, opened only while it is pinned. A connection that stayed would keep the last of its users
+ * from putting its log away, so that whoever replaces the database finds the log of the one before beside it.
+ */
+export class VisitedSource implements Source {
+  readonly path: string;
+  /** That it has one is not known, and its frames are not read. */
+  readonly hasLog = false;
+  #database: DatabaseSync | null = null;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /** Or out of our sight; what took its place is just another commit. */
+  replaced(): boolean {
+    try {
+      this.stamp();
+      return false;
+    } catch {
+      return true;
+    }
+  }
+
+  /** Another one after each commit, and after some of SQLite's own doings. */
+  stamp(): string {
+    const log = statSync(`${this.path}-wal`, { bigint: true, throwIfNoEntry: false });
+    // To open a database may make an empty log, and chown one that is there: no change.
+    const files = [statSync(this.path, { bigint: true }), ...(log?.size ? [log] : [])];
+    return files.map(({ ino, size, mtimeNs }) => `${ino} ${size} ${mtimeNs}`).join(" ");
+  }
+
+  pin(): string {
+    this.unpin();
+    const stamp = this.stamp();
+    const database = new DatabaseSync(this.path, { readOnly: true, timeout: 1_000 });
+    this.#database = database;
+    try {
+      database.exec("BEGIN");
+      database.prepare("SELECT count(*) FROM sqlite_schema").get();
+    } catch (error) {
+      this.unpin();
+      throw error;
+    }
+    return stamp;
+  }
+
+  unpin(): void {
+    this.#database?.close();
+    this.#database = null;
+  }
+
+  schemaVersion(): number {
+    const row = this.#database?.prepare("PRAGMA schema_version").get();
+    return Number(row?.schema_version ?? 0);
+  }
+
+  async copyTo(path: string): Promise<void> {
+    if (!this.#database) throw new Error(`${this.path} is not pinned`);
+    await backup(this.#database, path, { rate: BACKUP_RATE });
+  }
+
+  changes(): null {
+    return null;
+  }
+
+  close(): void {
+    this.unpin();
   }
 }
 

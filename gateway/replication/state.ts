@@ -72,6 +72,10 @@ export class ReplicatedState implements ReplicaPort {
   readonly #running = new Map<ShardId, RunningReplica>();
   /** Restores under way; one that was given up still ends before the next claim of its shard. */
   readonly #restores = new Map<ShardId, Promise<unknown>>();
+  /** Replicas that are being closed: until then they use the staging folder of their shard. */
+  readonly #closing = new Map<ShardId, Promise<void>>();
+  /** Ends under way: the last thing that one writes is the marker, which is then the next claim's. */
+  readonly #ends = new Map<ShardId, Promise<unknown>>();
 
   constructor(options: ReplicatedStateOptions) {
     this.#options = options;
@@ -109,6 +113,7 @@ export class ReplicatedState implements ReplicaPort {
     const { shard } = marker;
     await this.abandon(shard);
     await this.#restores.get(shard)?.catch(() => {});
+    await this.#ends.get(shard)?.catch(() => {});
     const earlier = await local.marker(shard);
     const seen = await local.highestEpoch(shard);
     const { stateDir } = await local.open(marker);
@@ -255,7 +260,7 @@ export class ReplicatedState implements ReplicaPort {
   async #replace(
     shard: ShardId,
     epoch: number,
-    fill: (path: string) => Promise<void>,
+    fill: (path: string) => Promise<unknown>,
   ): Promise<void> {
     const { claim, taken, running } = this.#openHere(shard, epoch);
     const { stateDir } = claim;
@@ -302,7 +307,13 @@ export class ReplicatedState implements ReplicaPort {
    * replica holds exactly the state here; otherwise the target was away, and only this machine has all of it.
    * Null: the epoch was never restored; what was published before it still holds.
    */
-  async finish(shard: ShardId, epoch: number): Promise<string | null> {
+  finish(shard: ShardId, epoch: number): Promise<string | null> {
+    const end = this.#finish(shard, epoch);
+    this.#ends.set(shard, end);
+    return end;
+  }
+
+  async #finish(shard: ShardId, epoch: number): Promise<string | null> {
     const { local, stateDir } = this.#options;
     const running = this.#running.get(shard);
     let position: string | null = null;
@@ -328,7 +339,11 @@ export class ReplicatedState implements ReplicaPort {
     this.#claims.delete(shard);
     const running = this.#running.get(shard);
     this.#running.delete(shard);
-    await running?.close();
+    if (running) {
+      const closing = running.close().finally(() => this.#closing.delete(shard));
+      this.#closing.set(shard, closing);
+    }
+    await this.#closing.get(shard);
   }
 
   /** Removes the states that {@link restore} moved aside, once the shard is healthy. Returns their number. */
@@ -342,6 +357,8 @@ export class ReplicatedState implements ReplicaPort {
   }
 
   async close(): Promise<void> {
-    for (const shard of [...this.#running.keys()]) await this.abandon(shard);
+    for (const shard of [...this.#running.keys(), ...this.#closing.keys()]) {
+      await this.abandon(shard);
+    }
   }
 }

@@ -231,14 +231,21 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-/** Brings every ordinary file below to the disk; what vanishes meanwhile needs no bringing. */
+/**
+ * Brings every ordinary file below to the disk. What vanishes meanwhile needs no bringing; what an agent let nobody
+ * read holds up no end.
+ */
 async function syncTree(path: string): Promise<void> {
-  for (const entry of (await readdir(path, { withFileTypes: true }).catch(missing)) ?? []) {
+  for (const entry of await readdir(path, { withFileTypes: true })) {
     const child = join(path, entry.name);
-    if (entry.isDirectory()) await syncTree(child);
+    if (entry.isDirectory()) await syncTree(child).catch(unreadable);
     if (!entry.isFile()) continue;
-    const file = await open(child, "r").catch(missing);
+    const file = await open(child, "r").catch(unreadable);
     await file?.sync().finally(() => file.close());
   }
   await syncDirectory(path);
+}
+
+function unreadable(error: NodeJS.ErrnoException): null {
+  return error.code === "EACCES" || error.code === "EPERM" ? null : missing(error);
 }

@@ -1,14 +1,21 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { adoptionFault, copyState } from "../../../gateway/replication/adopt.ts";
+import { asNobody, NOBODY } from "../../support/as-nobody.ts";
 import { read, Scratch, Writer } from "./fixtures.ts";
 
 const DATABASE = "agents/main/own.sqlite";
-/** A user with no rights to anything: root may write anywhere. */
-const NOBODY = 65_534;
 
 let scratch: Scratch;
 beforeEach(() => {
@@ -103,4 +110,65 @@ test("what is no state, or cannot be read, is refused before anything is drained
   expect(await adoptionFault(join(original(), "agents"))).toMatch(/not the state of an OpenClaw/);
   const gone = join(original(), "gone");
   expect(await adoptionFault(gone)).toMatch(/gone cannot be read on the shard's node: ENOENT/);
+});
+
+describe("what an agent keeps in its workspace", () => {
+  const write = (name: string, text: string) => {
+    mkdirSync(dirname(join(original(), name)), { recursive: true });
+    writeFileSync(join(original(), name), text);
+  };
+  const copied = (name: string) => readFileSync(join(copy(), name), "utf8");
+
+  test("is copied with its lock files, and with databases that are none", async () => {
+    made("in order");
+    write("workspaces/main/Cargo.lock", "pinned");
+    write("workspaces/main/.git/index.lock", "");
+    write("workspaces/main/pointer.sqlite", "version https://git-lfs.github.com/spec/v1\n");
+    const damaged = new Writer(join(original(), "workspaces/main/damaged.sqlite"));
+    for (let n = 0; n < 500; n++) damaged.write(n, "x".repeat(200));
+    damaged.close();
+    const bytes = readFileSync(join(original(), "workspaces/main/damaged.sqlite"));
+    bytes.fill(0x7f, 8_192, 16_384);
+    writeFileSync(join(original(), "workspaces/main/damaged.sqlite"), bytes);
+    expect([...(await copyState(original(), copy()))]).toEqual([]);
+    expect(copied("workspaces/main/Cargo.lock")).toBe("pinned");
+    expect(copied("workspaces/main/pointer.sqlite")).toMatch(/git-lfs/);
+    expect(readFileSync(join(copy(), "workspaces/main/damaged.sqlite")).equals(bytes)).toBe(true);
+    expect(existsSync(join(copy(), "workspaces/main/.git/index.lock"))).toBe(false);
+  });
+
+  test("and closed is left out of a copy of a state that runs here, and is told; it is not adopted", async () => {
+    chmodSync(scratch.root, 0o777);
+    await asNobody(async () => {
+      made("in order");
+      for (const name of ["file", "closed.sqlite", "folder/inside", "open"]) {
+        write(`workspaces/main/${name}`, name);
+      }
+      for (const name of ["file", "closed.sqlite", "folder"]) {
+        chmodSync(join(original(), "workspaces/main", name), 0);
+      }
+      const leftOut = await copyState(original(), copy(), { check: false });
+      expect([...leftOut].sort()).toEqual(
+        ["closed.sqlite", "file", "folder"].map((name) => [`workspaces/main/${name}`, "EACCES"]),
+      );
+      expect(copied("workspaces/main/open")).toBe("open");
+      expect(read(join(copy(), DATABASE)).rows).toEqual([1, 2]);
+      await expect(copyState(original(), copy())).rejects.toThrow(
+        /workspaces\/main\/folder cannot be copied: it cannot be read \(EACCES\)/,
+      );
+      expect(await adoptionFault(original())).toMatch(
+        /workspaces\/main\/folder cannot be read on the shard's node: EACCES/,
+      );
+      // Without one of OpenClaw's own the rest is of no use.
+      chmodSync(join(original(), DATABASE), 0);
+      await expect(copyState(original(), copy(), { check: false })).rejects.toThrow(/EACCES/);
+    });
+  });
+
+  test("under a name that is not UTF-8 is not adopted without a word", async () => {
+    made("in order");
+    write("workspaces/main/open", "open");
+    writeFileSync(Buffer.from(join(original(), "workspaces/main/caf\xe9"), "latin1"), "");
+    expect(await adoptionFault(original())).toMatch(/caf\uFFFD cannot be copied: its name is not/);
+  });
 });

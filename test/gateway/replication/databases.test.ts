@@ -38,7 +38,7 @@ it("copies a database once, then reads what changed from its log", async () => {
   for (let n = 1; n <= 500; n++) one.write(n, "x".repeat(2_000));
   expect(await databases.capture([])).toMatchObject({ wholeCopies: 1 });
   one.write(501);
-  expect(await databases.look()).toBe(true);
+  expect(await databases.look([])).toBe(true);
   const second = await databases.capture([]);
   expect(second).toMatchObject({ wholeCopies: 0, changes: 1 });
   expect(second.readBytes).toBeLessThan(50_000);
@@ -46,7 +46,7 @@ it("copies a database once, then reads what changed from its log", async () => {
     whole: true,
     rows: Array.from({ length: 501 }, (_, n) => n + 1),
   });
-  expect(await databases.look()).toBe(false);
+  expect(await databases.look([])).toBe(false);
   expect(await databases.capture([])).toMatchObject({ readBytes: 0, changedBytes: 0 });
 });
 

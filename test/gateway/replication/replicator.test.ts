@@ -15,6 +15,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { manifestKey, type Place, parseEpochKey } from "../../../gateway/replication/manifest.ts";
 import { DamagedReplica, ReplicaReader } from "../../../gateway/replication/reader.ts";
 import { restoreManifest } from "../../../gateway/replication/restore.ts";
+import { TargetUnavailable } from "../../../gateway/replication/target.ts";
 import { FLEET, read, replicatorOn, Scratch, SHARD, Writer } from "./fixtures.ts";
 import { MemoryTarget } from "./memory-target.ts";
 
@@ -312,6 +313,75 @@ it("compares the last manifest only with frames that it took", async () => {
   await restore(place(position.seq));
   expect(rows("a.sqlite")).toEqual([1, 2]);
   expect(messages).toEqual([]);
+});
+
+describe("the last manifest has everything, or is not the last one", () => {
+  const file = (name: string, text: string) => {
+    mkdirSync(dirname(scratch.path("state", name)), { recursive: true });
+    writeFileSync(scratch.path("state", name), text);
+  };
+  const final = () => target.objects.has(`epochs/${DIRECTORY}/final`);
+
+  it("of an epoch that had not begun, when the target does not answer at first", async () => {
+    writer("a.sqlite").write(1);
+    file("workspaces/main/MEMORY.md", "remember");
+    let asked = 0;
+    const { replicator } = replicatorOn(scratch, target, {
+      sealLater: async () => {
+        if (asked++ === 0) throw new TargetUnavailable("memory: no answer");
+        return [];
+      },
+    });
+    const { seq } = await replicator.finish();
+    await restore(place(seq));
+    expect(rows("a.sqlite")).toEqual([1]);
+    expect(readFileSync(scratch.path("restored", "workspaces/main/MEMORY.md"), "utf8")).toBe(
+      "remember",
+    );
+  });
+
+  it("of an epoch that cannot begin", async () => {
+    writer("a.sqlite").write(1);
+    const { replicator } = replicatorOn(scratch, target, {
+      sealLater: () => Promise.reject(new TargetUnavailable("memory: no answer")),
+    });
+    await expect(replicator.finish()).rejects.toThrow(/last replica of s1 failed: memory/);
+    expect(target.objects.size).toBe(0);
+  });
+
+  it("when files cannot be read, until they can", async () => {
+    writer("a.sqlite").write(1);
+    file("one", "1");
+    const { replicator } = replicatorOn(scratch, target);
+    await replicator.step();
+    file("one", "changed");
+    // Where its copy belongs is something else.
+    mkdirSync(scratch.path("staging", "file-1"));
+    await expect(replicator.finish()).rejects.toThrow(/last replica of s1 failed/);
+    expect(final()).toBe(false);
+    rmSync(scratch.path("staging", "file-1"), { recursive: true });
+    const { seq } = await replicator.finish();
+    await restore(place(seq));
+    expect(readFileSync(scratch.path("restored", "one"), "utf8")).toBe("changed");
+  });
+
+  it("at a site that it was just moved to, and that does not answer at first", async () => {
+    const one = writer("a.sqlite");
+    for (let n = 0; n < 300; n++) one.write(n, `${Math.sin(n)}`.repeat(50));
+    file("workspaces/main/MEMORY.md", "remember");
+    const { replicator } = replicatorOn(scratch, target);
+    await replicator.step();
+    one.close();
+    // Another site, which has nothing.
+    target.objects.clear();
+    replicator.moved();
+    let asked = 0;
+    target.fate = (call) => (call === "list" && asked++ === 0 ? "lost" : "done");
+    const { seq } = await replicator.finish();
+    await restore(place(seq));
+    expect(rows("a.sqlite")).toHaveLength(300);
+    expect(existsSync(scratch.path("restored", "workspaces/main/MEMORY.md"))).toBe(true);
+  });
 });
 
 describe("collecting", () => {

@@ -16,11 +16,19 @@ let scratch: Scratch;
 beforeEach(() => {
   scratch = new Scratch();
   away = false;
+  stalled = null;
 });
 afterEach(() => scratch.clean());
 
 let away = false;
-/** The directory target, which can be cut off. */
+/** While it is set, puts wait until it ends. */
+let stalled: { puts: number; over: Promise<void>; end: () => void } | null = null;
+function stall() {
+  const { promise: over, resolve: end } = Promise.withResolvers<void>();
+  stalled = { puts: 0, over, end };
+  return stalled;
+}
+/** The directory target, which can be cut off, and made to take its time. */
 function target(): ReplicaTarget {
   const real = new DirectoryTarget(scratch.path("target"));
   const reach = <T>(work: () => Promise<T>): Promise<T> =>
@@ -28,7 +36,13 @@ function target(): ReplicaTarget {
   return {
     name: real.name,
     refusesOldEpochs: true,
-    put: (...args) => reach(() => real.put(...args)),
+    async put(...args) {
+      if (stalled) {
+        stalled.puts += 1;
+        await stalled.over;
+      }
+      return reach(() => real.put(...args));
+    },
     get: (...args) => reach(() => real.get(...args)),
     list: (...args) => reach(() => real.list(...args)),
     remove: (...args) => reach(() => real.remove(...args)),
@@ -36,12 +50,17 @@ function target(): ReplicaTarget {
 }
 
 const messages: string[] = [];
+const localOf = (name: string, fleet = "f1") =>
+  new LocalStateStore({
+    dataDir: scratch.path(name),
+    fleet,
+    log: { warn: (text) => messages.push(text) },
+  });
 /** A node: its own disk, the common target. */
-function node(name: string, boot = "boot", fleet = "f1"): ReplicatedState {
-  const dataDir = scratch.path(name);
+function node(name: string, boot = "boot", fleet = "f1", local = localOf(name, fleet)) {
   const state = new ReplicatedState({
     fleet,
-    local: new LocalStateStore({ dataDir, fleet, log: { warn: (text) => messages.push(text) } }),
+    local,
     stateDir: (shard) => scratch.path(name, "shards", shard, "state"),
     sites: oneSite(target),
     patienceMs: 0,
@@ -238,6 +257,66 @@ describe("the same node", () => {
     await again.abandon("s1");
     const { opened: other } = await serve("b", 3, again.position("s1"));
     expect(rowsIn(other.stateDir)).toEqual([1, 2]);
+  });
+
+  describe.each([
+    ["a step", async () => {}],
+    ["a hold", (state: ReplicatedState) => state.hold("s1", 1, "r2")],
+    ["an end", (state: ReplicatedState) => state.finish("s1", 1)],
+  ] as const)("gives a shard up in the middle of %s, and claims it again", (what, word) => {
+    it.each(["well", "badly"])(
+      "only when that is over, which goes %s",
+      async (how) => {
+        const { state, writer } = await serve("a", 1);
+        const slow = stall();
+        writer.write(1);
+        const said = word(state).then(
+          () => "",
+          (error: Error) => error.message,
+        );
+        await eventually(() => expect(slow.puts).toBeGreaterThan(0));
+        const abandoned = state.abandon("s1");
+        const claimed = state.claim(marker("a", 2)).then(() => "claimed");
+        const waits = new Promise((resolve) => setTimeout(resolve, 200, "waits"));
+        expect(await Promise.race([claimed, waits])).toBe("waits");
+        away = how === "badly";
+        slow.end();
+        expect(await claimed).toBe("claimed");
+        await abandoned;
+        expect(await said).toMatch(what === "a hold" ? /given up meanwhile|cut off/ : /^$/);
+        expect(await state.marker("s1")).toMatchObject({ epoch: 2, final: false });
+        // Nothing of the one before goes on.
+        away = false;
+        const after = stall();
+        writer.write(2);
+        await new Promise((resolve) => setTimeout(resolve, 200));
+        expect(after.puts).toBe(0);
+      },
+      15_000,
+    );
+  });
+
+  it("claims a shard only when an end that it makes has said so on its disk", async () => {
+    const local = localOf("a");
+    const writing = Promise.withResolvers<void>();
+    const slow = Promise.withResolvers<void>();
+    const finish = local.finish.bind(local);
+    local.finish = async (...args) => {
+      writing.resolve();
+      await slow.promise;
+      return finish(...args);
+    };
+    const state = node("a", "boot", "f1", local);
+    await state.open(marker("a", 1), known(0));
+    const ended = state.finish("s1", 1);
+    await writing.promise;
+    const claimed = state.claim(marker("a", 2)).then(() => "claimed");
+    const waits = new Promise((resolve) => setTimeout(resolve, 200, "waits"));
+    expect(await Promise.race([claimed, waits])).toBe("waits");
+    slow.resolve();
+    expect(await ended).toMatch(/ final$/);
+    await claimed;
+    expect(await state.marker("s1")).toMatchObject({ epoch: 2, final: false });
   });
 
   it("takes up a take that was interrupted between moving aside and putting in place", async () => {

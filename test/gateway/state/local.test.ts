@@ -1,4 +1,5 @@
 import {
+  chmodSync,
   chownSync,
   mkdirSync,
   mkdtempSync,
@@ -15,6 +16,7 @@ import { afterEach, beforeEach, expect, it } from "vitest";
 import { LocalStateStore } from "../../../gateway/state/local.ts";
 import { ForeignState } from "../../../gateway/state/store.ts";
 import { markerOf, stateStoreContract } from "../../contracts/state-store.ts";
+import { asNobody } from "../../support/as-nobody.ts";
 
 let dataDir: string;
 const messages: string[] = [];
@@ -79,4 +81,16 @@ it("goes on after an open that was interrupted before its marker", async () => {
   await expect(store().open(markerOf(1))).rejects.toThrow(/has seen epoch 1/);
   await store().open(markerOf(2));
   expect((await store().marker("s1"))?.epoch).toBe(2);
+});
+
+it("ends an epoch in order although an agent closed a file and a folder", async () => {
+  chmodSync(dataDir, 0o777);
+  await asNobody(async () => {
+    const { stateDir } = await store().open(markerOf(1));
+    mkdirSync(join(stateDir, "workspaces/main/folder"), { recursive: true });
+    writeFileSync(join(stateDir, "workspaces/main/file"), "");
+    for (const name of ["file", "folder"]) chmodSync(join(stateDir, "workspaces/main", name), 0);
+    await store().finish("s1", 1);
+    expect(await store().marker("s1")).toMatchObject({ epoch: 1, final: true });
+  });
 });

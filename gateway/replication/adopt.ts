@@ -13,6 +13,7 @@ import {
 import { userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { removeTree } from "../state/remove-tree.ts";
 import { databaseFaults } from "./check.ts";
 import {
   type Fault,
@@ -36,7 +37,7 @@ export async function copyState(
   into: string,
   { check = true }: { check?: boolean } = {},
 ): Promise<ReadonlyMap<string, Fault>> {
-  await rm(into, { recursive: true, force: true });
+  await removeTree(into);
   await mkdir(into, { recursive: true, mode: 0o700 });
   const parts = await findParts(from);
   const { leftOut } = parts;

@@ -1,5 +1,6 @@
-import { chmod, mkdir, open, rm, symlink } from "node:fs/promises";
+import { chmod, mkdir, open, symlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { removeTree } from "../state/remove-tree.ts";
 import { databaseFaults } from "./check.ts";
 import { inWorkspace } from "./files.ts";
 import { syncPath } from "./lineage.ts";
@@ -23,7 +24,7 @@ export async function restoreManifest(
 ): Promise<Restored> {
   const manifest = await reader.manifest(place);
   if (!manifest) throw new DamagedReplica(`manifest ${place.seq} of ${place.directory} is damaged`);
-  await rm(into, { recursive: true, force: true });
+  await removeTree(into);
   await mkdir(into, { recursive: true, mode: 0o700 });
   try {
     const bytes = await writeAll(reader, manifest, into);
@@ -31,7 +32,7 @@ export async function restoreManifest(
     await checkDatabases(own.map(({ path }) => join(into, path)));
     return { manifest, bytes };
   } catch (error) {
-    await rm(into, { recursive: true, force: true });
+    await removeTree(into);
     throw error;
   }
 }

@@ -1,6 +1,7 @@
-import { readdir, rename, rm } from "node:fs/promises";
+import { readdir, rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { ShardId } from "../contract.ts";
+import { removeTree } from "../state/remove-tree.ts";
 import { type Lineage, readLineage, syncPath, writeLineage } from "./lineage.ts";
 import {
   directoryOf,
@@ -189,8 +190,7 @@ async function restoreFirst(
   const folder = dirname(stateDir);
   for (const name of await readdir(folder)) {
     // Left by a take that was interrupted, ours or an earlier one.
-    if (name.startsWith("restoring-"))
-      await rm(join(folder, name), { recursive: true, force: true });
+    if (name.startsWith("restoring-")) await removeTree(join(folder, name));
   }
   const path = join(folder, `restoring-${me.epoch}`);
   for (const place of places) {
@@ -261,7 +261,7 @@ export async function putInPlace(
   const folder = dirname(stateDir);
   // A directory that is empty is nobody's state.
   const inside = await readdir(stateDir).catch(() => []);
-  if (inside.length === 0) await rm(stateDir, { recursive: true, force: true });
+  if (inside.length === 0) await removeTree(stateDir);
   else await rename(stateDir, join(folder, aside));
   await rename(path, stateDir);
   await syncPath(folder);
@@ -273,7 +273,7 @@ export async function discardAside(stateDir: string): Promise<number> {
   let removed = 0;
   for (const name of await readdir(folder)) {
     if (!name.startsWith("aside-")) continue;
-    await rm(join(folder, name), { recursive: true, force: true });
+    await removeTree(join(folder, name));
     removed += 1;
   }
   return removed;

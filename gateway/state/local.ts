@@ -4,6 +4,7 @@ import { lstat, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promi
 import { join } from "node:path";
 import { z } from "zod";
 import type { ShardId } from "../contract.ts";
+import { removeTree } from "./remove-tree.ts";
 import { ForeignState, type StateMarker, type StateStore } from "./store.ts";
 
 export interface LocalStateOptions {
@@ -108,7 +109,7 @@ export class LocalStateStore implements StateStore {
         `the state of shard ${shard} was not closed cleanly by ${last}; stop it first, or remove it with force`,
       );
     }
-    await rm(this.#path(shard), { recursive: true, force: true });
+    await removeTree(this.#path(shard));
     await syncDirectory(join(this.#options.dataDir, "shards"));
   }
 

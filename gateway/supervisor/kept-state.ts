@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { z } from "zod";
 import { copyState } from "../replication/adopt.ts";
 import { readLineage, syncPath, writeLineage } from "../replication/lineage.ts";
+import { removeTree } from "../state/remove-tree.ts";
 
 const recordSchema = z.strictObject({
   /** Releases: what ran, and what is being tried. */
@@ -38,7 +39,7 @@ export async function keepState(
   refuseUnwanted(wanted);
   await forgetKept(stateDir);
   for (const name of await readdir(folder)) {
-    if (name.startsWith(FAILED)) await rm(join(folder, name), { recursive: true, force: true });
+    if (name.startsWith(FAILED)) await removeTree(join(folder, name));
   }
   const building = join(folder, `${BEFORE}.partial`);
   // What runs on it daily is as whole as it was; a check would only make people wait.
@@ -81,9 +82,9 @@ export async function putBack(
   if (lineage) await writeLineage(before, lineage);
   refuseUnwanted(wanted);
   const aside = join(folder, `${FAILED}${epoch}`);
-  if (inside.length === 0) await rm(stateDir, { recursive: true, force: true });
+  if (inside.length === 0) await removeTree(stateDir);
   else {
-    await rm(aside, { recursive: true, force: true });
+    await removeTree(aside);
     await rename(stateDir, aside);
   }
   await rename(before, stateDir);
@@ -99,7 +100,7 @@ export async function forgetKept(stateDir: string): Promise<void> {
   await rm(join(folder, RECORD), { force: true });
   await syncPath(folder);
   for (const name of [BEFORE, `${BEFORE}.partial`]) {
-    await rm(join(folder, name), { recursive: true, force: true });
+    await removeTree(join(folder, name));
   }
 }
 

@@ -1,8 +1,9 @@
-import { rename, rm } from "node:fs/promises";
+import { rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { ShardId } from "../contract.ts";
 import { copyState } from "../replication/adopt.ts";
 import type { GoBack, ReplicaPort } from "../replication/port.ts";
+import { removeTree } from "../state/remove-tree.ts";
 import { refuseUnwanted } from "./kept-state.ts";
 
 /** What is to take the place of a shard's state, at its next start. */
@@ -91,7 +92,7 @@ async function adoptHere(
     // A large one takes longer than a lease lasts.
     refuseUnwanted(wanted);
   } catch (error) {
-    await rm(building, { recursive: true, force: true });
+    await removeTree(building);
     throw error;
   }
   await rename(stateDir, join(folder, `aside-${epoch}-${Date.now()}`));

@@ -69,6 +69,8 @@ export const DRAIN = {
   closeMs: 15_000,
   /** Past this the remaining turns get `owner_lost`. */
   giveUpMs: 600_000,
+  /** The same for gateways whose disk was full: OpenClaw never ends some of the turns that this cut off. */
+  fullDiskMs: 60_000,
   /** Turns after SIGTERM. */
   termTurnsMs: 290_000,
   /** Sync and release after SIGTERM. */

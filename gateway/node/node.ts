@@ -53,7 +53,7 @@ export class Node {
     this.#disk = new DiskWatch({
       dir: node.dataDir,
       log: (level, message) => base.log[level](message),
-      onRoomAgain: () => this.#restartGateways("its disk was full"),
+      onRoomAgain: () => this.#restartGateways("its disk was full", DRAIN.fullDiskMs),
     });
     this.#keeper = new KeeperClient({ onStop: () => void this.stopAndExit() });
     this.#shards = new NodeShards({
@@ -104,10 +104,10 @@ export class Node {
     });
   }
 
-  #restartGateways(why: string): void {
+  #restartGateways(why: string, giveUpMs: number): void {
     const { host } = this.#shards;
     for (const { shard, state } of host.reports()) {
-      if (state === "serving") host.runner(shard).restart(why);
+      if (state === "serving") host.runner(shard).restart(why, giveUpMs);
     }
   }
 

@@ -70,8 +70,9 @@ export class GatewayProcess {
     this.#abort.abort();
     const { keeper, shard, timers } = this.#deps;
     if (budgetMs > 0) {
-      keeper.signal(shard.id, this.#epoch, "SIGTERM");
+      // Its end calls this off, and may come before the signal has returned: the next gateway has the same epoch.
       this.#cancelKill = timers.after(budgetMs, () => this.#kill(why));
+      keeper.signal(shard.id, this.#epoch, "SIGTERM");
     } else this.#kill(why);
   }
 

@@ -147,13 +147,13 @@ export class ShardRunner implements Runner {
     this.#end(why, 0);
   }
 
-  restart(why: string): void {
+  restart(why: string, giveUpMs: number = DRAIN.giveUpMs): void {
     const { state } = this.#machine;
     const restart: Restart = { reason: "requested", detail: why };
     if (state === "serving") {
       this.#restart = restart;
       this.#machine.apply("drain");
-      this.#beginDrain(why, DRAIN.giveUpMs);
+      this.#beginDrain(why, giveUpMs);
     } else if (state === "starting" && this.#process) {
       this.#restart = restart;
       this.#process.end(0, why);

@@ -132,8 +132,11 @@ export interface Runner {
   stop(why: string, budgetMs?: number): void;
   /** SIGKILL now; `emptied` follows. */
   kill(why: string): void;
-  /** Drains and restarts in place, for changes that a running gateway does not take. */
-  restart(why: string): void;
+  /**
+   * Drains and restarts in place, for changes that a running gateway does not take.
+   * @param giveUpMs turns that still run then are lost to it, and resumed by its next start. @default 600000
+   */
+  restart(why: string, giveUpMs?: number): void;
   /** New settings of the shard (memory limit). */
   configure(shard: ShardConfig): void;
   /** Drops timers and listeners; the gateway is left as it is. */

@@ -211,6 +211,17 @@ describe("restart in place", () => {
     expect(world.told).not.toContain("drained");
   });
 
+  test("restart() waits no longer than it is told for turns that never end", async () => {
+    const world = await new World().serving();
+    world.gateway.active = 1;
+    world.runner.restart("its disk was full", 60_000);
+    await world.time.pass(55_000);
+    expect(world.state).toBe("draining");
+    await world.time.pass(30_000);
+    expect(world.runner.report()).toMatchObject({ state: "serving", restarts: 1 });
+    expect(world.told).not.toContain("drained");
+  });
+
   test("restart() while it boots boots again", async () => {
     const world = new World();
     world.probe = "starting";

@@ -82,6 +82,10 @@ class GatewayClient implements GatewayPort {
     return this.#turns.run(request);
   }
 
+  presentSession(key: string): Promise<string> {
+    return this.#turns.presentSession(key);
+  }
+
   async turns(): Promise<{ active: number; queued: number }> {
     // A suspended gateway answers no question about lanes; it only tells whether it is empty.
     if (this.#suspensionId !== null) return { active: (await this.suspended()) ? 0 : 1, queued: 0 };

@@ -14,6 +14,12 @@ export interface GatewayPort {
    * Throws TurnError.
    */
   runTurn(request: TurnRequest): Promise<TurnResult>;
+  /**
+   * The session in which a conversation goes on: the one with this key (`agent:<agent>:<session>`), or the successor of
+   * it that OpenClaw was made to open because it had closed it; the turn that was interrupted there is then over.
+   * Throws TurnError when OpenClaw does not go on with it, and what a call throws.
+   */
+  presentSession(key: string): Promise<string>;
 
   /** Turns running and waiting now. */
   turns(): Promise<{ active: number; queued: number }>;

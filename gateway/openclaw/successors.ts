@@ -20,7 +20,12 @@ interface SessionRow {
 
 /** True when a turn was refused, and nothing of it begun, because its session is closed. */
 export function isClosed(error: unknown): boolean {
-  return error instanceof GatewayCallError && CLOSED.test(error.body.message);
+  return error instanceof GatewayCallError && saysClosed(error.body.message);
+}
+
+/** The same by OpenClaw's words, for clients that make their own errors of these. */
+export function saysClosed(message: string): boolean {
+  return CLOSED.test(message);
 }
 
 /**
@@ -31,6 +36,7 @@ export function isClosed(error: unknown): boolean {
 export class Successors {
   readonly #socket: Pick<GatewaySocket, "call">;
   readonly #next = new Map<string, string>();
+  readonly #following = new Map<string, Promise<boolean>>();
 
   constructor(socket: Pick<GatewaySocket, "call">) {
     this.#socket = socket;
@@ -48,6 +54,16 @@ export class Successors {
    * open, as far as OpenClaw says. Throws TurnError when OpenClaw does not go on with it, and what a call throws.
    */
   async follow(session: string): Promise<boolean> {
+    // Two that make a successor at once would have the interrupted turn taken up twice.
+    let following = this.#following.get(session);
+    if (!following) {
+      following = this.#follow(session).finally(() => this.#following.delete(session));
+      this.#following.set(session, following);
+    }
+    return await following;
+  }
+
+  async #follow(session: string): Promise<boolean> {
     let followed = false;
     for (;;) {
       const present = this.of(session);

@@ -70,6 +70,12 @@ export class Turns {
     }
   }
 
+  /** As GatewayPort has it. */
+  async presentSession(key: string): Promise<string> {
+    await this.#successors.follow(key);
+    return this.#successors.of(key);
+  }
+
   /** Feeds an event of the connection. */
   onEvent(event: string, payload: unknown): void {
     if (event !== "session.message" && event !== "chat") return;

@@ -5,7 +5,7 @@ import { HiddenUsage } from "../limits/hidden-usage.ts";
 import { UsageTail } from "../limits/usage-tail.ts";
 import { ClientGone, errorBody, RouterError } from "./errors.ts";
 import type { Gate, LiveRoute, Slot } from "./gate.ts";
-import { answerHeaders, FLEET, type FlatHeaders, peerHeaders } from "./headers.ts";
+import { answerHeaders, FLEET, type FlatHeaders, peerHeaders, withSession } from "./headers.ts";
 import { OwnerWatch } from "./owner-watch.ts";
 import { onceDrained } from "./slow-client.ts";
 import type { Ending, Upstreams } from "./upstream.ts";
@@ -77,7 +77,8 @@ export async function attempt(
   slot: Pick<Slot, "reached">,
 ): Promise<Next> {
   if (route.at === "here") {
-    return once(deps, here(outgoing, route), route, outgoing, res, signal, slot, deps.view.node);
+    const present = await inPresentSession(outgoing, route);
+    return once(deps, here(present, route), route, outgoing, res, signal, slot, deps.view.node);
   }
   const direct = peer(deps, outgoing, route, route.address, null);
   const result = await once(deps, direct, route, outgoing, res, signal, slot, route.node);
@@ -90,6 +91,18 @@ export async function attempt(
     if (through.next === "done") return through;
   }
   return result;
+}
+
+/** Such an API has no word for a session that OpenClaw closed, only an error, so the gateway is asked before. */
+async function inPresentSession(
+  outgoing: Outgoing,
+  { gateway }: Extract<LiveRoute, { at: "here" }>,
+): Promise<Outgoing> {
+  const headers = await withSession(outgoing.headers, async (key) => {
+    // It is sent as it is then: OpenClaw says itself what is wrong.
+    return await gateway.presentSession(key).catch(() => key);
+  });
+  return { ...outgoing, headers };
 }
 
 interface Wire {

@@ -20,6 +20,9 @@ const HOP_BY_HOP = new Set([
 /** OpenClaw answers 403 to forwarding evidence from an address it does not know; it gets none. */
 const FORWARDING = /^(x-forwarded-|x-real-ip$|forwarded$|via$|cf-connecting-ip$|true-client-ip$)/;
 
+/** Names the session of a `/v1` request, in full: `agent:<agent>:<session>`. */
+const SESSION_KEY = "x-openclaw-session-key";
+
 /** What an administrator may set on OpenClaw, and nobody else: it changes model or policy. */
 export const ADMIN_ONLY = ["x-openclaw-model", "x-openclaw-message-channel"] as const;
 
@@ -55,10 +58,21 @@ export function openaiHeaders(
   if (admin) for (const name of ADMIN_ONLY) push(flat, name, headers[name]);
   flat.push("x-openclaw-agent-id", key.agent);
   if (key.session !== null) {
-    flat.push("x-openclaw-session-key", sessionKey(key.agent, key.session));
+    flat.push(SESSION_KEY, sessionKey(key.agent, key.session));
   }
   flat.push(HEADER.requestId, requestId);
   return flat;
+}
+
+/** The same headers with another session in place of the one they name; untouched if they name none. */
+export async function withSession(
+  headers: FlatHeaders,
+  replace: (key: string) => Promise<string>,
+): Promise<FlatHeaders> {
+  const name = headers.findIndex((each, index) => index % 2 === 0 && each === SESSION_KEY);
+  const key = headers[name + 1];
+  if (name < 0 || key === undefined) return headers;
+  return headers.with(name + 1, await replace(key));
 }
 
 /** Headers of a webhook: the sender's own proof goes through, routing headers do not. */

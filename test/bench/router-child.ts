@@ -33,9 +33,15 @@ const config: FleetConfig = {
 const absent = (): never => {
   throw new Error("this measurement has no gateway protocol");
 };
-/** HTTP is passed through; nothing of the WebSocket side is asked for. */
+const present: Partial<GatewayPort> = {
+  connected: true,
+  onUsage: () => () => {},
+  // One question to OpenClaw, which is not what is measured (docs/decisions/259-sessions-that-openclaw-closed.md).
+  presentSession: async (key) => key,
+};
+/** HTTP is passed through; nothing else of the WebSocket side is asked for. */
 const gateway = new Proxy({} as GatewayPort, {
-  get: (_, name) => (name === "connected" ? true : name === "onUsage" ? () => () => {} : absent),
+  get: (_, name) => present[name as keyof GatewayPort] ?? absent,
 });
 
 const view: FleetView = {

@@ -4,6 +4,8 @@ import { SocketClient } from "../drill/clients/ws.ts";
 import { type FakePeer, startFakeGateway } from "../gateway/openclaw/fake-gateway.ts";
 
 const KEY = "run-1";
+const SESSION = "agent:main:alice";
+const SUCCESSOR = "agent:main:dashboard:1";
 const EARLIER = { status: "done", endedAt: 900, activeRunIds: [] as string[] };
 const RUNNING = { status: "running", activeRunIds: ["recovery"] };
 const DONE = { status: "done", endedAt: 2_000, activeRunIds: [] as string[] };
@@ -27,6 +29,10 @@ const reply = (runId: string, text = "You said: turn-1") => ({
 let rows: object[];
 let info: object | undefined;
 let sends: Send[];
+/** OpenClaw takes nothing more in the session. */
+let closed: boolean;
+/** What a successor does with the turn that was interrupted before it. */
+let continues: () => void;
 let looks: (() => void)[];
 /** For each `chat.send`, whether its connection had read the history before. */
 let sentAfterLook: boolean[];
@@ -37,11 +43,17 @@ beforeEach(async () => {
   rows = [];
   info = EARLIER;
   sends = [];
+  closed = false;
+  continues = () => {};
   looks = [];
   sentAfterLook = [];
   const looked = new Set<FakePeer>();
   fake = await startFakeGateway({
     "chat.send": (params, peer) => {
+      if (closed && params.sessionKey === SESSION) {
+        const message = `Session "${SESSION}" ended during restart recovery. Use /new or /reset.`;
+        throw Object.assign(new Error(message), { code: "INVALID_REQUEST" });
+      }
       sentAfterLook.push(looked.has(peer));
       const send = sends.shift();
       if (!send) throw new Error("nobody expected another chat.send");
@@ -53,7 +65,18 @@ beforeEach(async () => {
       looks.shift()?.();
       return page;
     },
-    "agent.wait": () => ({ status: "timeout" }),
+    "agent.wait": ({ runId }) => ({ status: runId === "continuation" ? "ok" : "timeout" }),
+    "sessions.describe": ({ key }) => ({
+      session: {
+        key,
+        ...(closed && key === SESSION ? { restartRecoveryStatus: "tombstoned" } : {}),
+      },
+    }),
+    "sessions.recover": () => {
+      continues();
+      const continuation = { status: "started", runId: "continuation" };
+      return { key: SUCCESSOR, continuation };
+    },
   });
   const target = { endpoint: `http://127.0.0.1:${fake.port}`, token: "secret", adminToken: "" };
   client = new SocketClient(target, "main", "alice", 5);
@@ -128,6 +151,45 @@ describe("a turn over a raw WebSocket behind another one of its session", () => 
     ];
     expect((await ask()).reply).toBe("You said: turn-1");
     expect(sentKeys()).toEqual([KEY, KEY]);
+  });
+});
+
+describe("a turn over a raw WebSocket in a session that OpenClaw closed", () => {
+  const sentIn = () =>
+    fake.calls.filter(({ method }) => method === "chat.send").map((call) => call.params.sessionKey);
+  const recoveries = () => fake.calls.filter(({ method }) => method === "sessions.recover");
+
+  test("is sent to the successor, as are all that come later", async () => {
+    closed = true;
+    const tells: Send = (runId, peer) => {
+      peer.event("chat", { runId, state: "final", message: { content: "later" } });
+      return { status: "started" };
+    };
+    sends = [runs, tells];
+    expect((await ask()).reply).toBe("You said: turn-1");
+    expect(sentIn()).toEqual([SESSION, SESSION, SUCCESSOR]);
+    expect((await ask()).reply).toBe("later");
+    expect(sentIn().at(-1)).toBe(SUCCESSOR);
+    expect(recoveries()).toHaveLength(1);
+  });
+
+  test("is answered by what the successor makes of it, when it was the one given up", async () => {
+    const notice = "main-session-restart-recovery:r:failed-notice";
+    sends = [
+      (key, peer) => {
+        rows.push(question(key), { ...reply("x", "I couldn't continue"), idempotencyKey: notice });
+        info = { status: "failed", endedAt: 2_000 };
+        closed = true;
+        peer.cut();
+      },
+    ];
+    continues = () => {
+      const content = "[System] Continue from the recovered transcript and finish it.";
+      rows.push({ role: "user", content, idempotencyKey: "c:user" }, reply("continuation"));
+    };
+    expect((await ask()).reply).toBe("You said: turn-1");
+    expect(sentIn()).toEqual([SESSION]);
+    expect(recoveries()).toHaveLength(1);
   });
 });
 

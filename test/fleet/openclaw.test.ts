@@ -432,4 +432,39 @@ describe.skipIf(!openclaw)("a real OpenClaw gateway", () => {
     expect(prompts.at(-1)).toContain("You said: after");
     expect(await gateway.sessions()).toContainEqual({ agent: "main", session });
   });
+
+  test("its OpenAI-compatible API has only an error for such a conversation, and takes its successor", async () => {
+    const session = "agent:main:given-up-api";
+    const complete = async (key: string, content: string) => {
+      const response = await fetch(`http://127.0.0.1:${port}/v1/chat/completions`, {
+        method: "POST",
+        headers: {
+          authorization: `Bearer ${token}`,
+          "content-type": "application/json",
+          "x-openclaw-agent-id": "main",
+          "x-openclaw-session-key": key,
+        },
+        body: JSON.stringify({ model: "openclaw/main", messages: [{ role: "user", content }] }),
+      });
+      return { status: response.status, body: JSON.stringify(await response.json()) };
+    };
+    expect((await complete(session, "before")).body).toContain("You said: before");
+    const broken = complete(session, "cut [[delay=4000]] [[run=cut-api]]").catch(() => null);
+    await expect.poll(() => begun("cut-api"), { timeout: 30_000 }).toBe(1);
+    await kill();
+    await broken;
+    exhaustRecovery(session);
+
+    await boot(fleetOf(TWO));
+    await gateway.ready(AbortSignal.timeout(60_000));
+    const present = () => gateway.presentSession(session);
+    await expect.poll(present, { timeout: 30_000 }).not.toBe(session);
+    expect(begun("cut-api")).toBe(2);
+    expect(await complete(session, "refused")).toMatchObject({
+      status: 500,
+      body: expect.stringContaining("internal error"),
+    });
+    expect((await complete(await present(), "after")).body).toContain("You said: after");
+    expect(prompts.at(-1)).toContain("You said: before");
+  });
 });

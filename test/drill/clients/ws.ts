@@ -1,8 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { WebSocket } from "ws";
 import { textOfRow } from "../../../gateway/openclaw/history.ts";
+import type { GatewaySocket } from "../../../gateway/openclaw/socket.ts";
+import { Successors } from "../../../gateway/openclaw/successors.ts";
 import { sessionKey } from "../../../gateway/openclaw/transcript.ts";
-import { type End, FollowUp } from "./follow.ts";
+import { type End, FollowUp, isClosed } from "./follow.ts";
 import { type Answer, type Call, LostConnection, Refusal, type Target } from "./types.ts";
 
 /** OpenClaw's gateway protocol, as an operator's client speaks it. */
@@ -39,6 +41,7 @@ export class SocketClient {
   readonly #agent: string;
   readonly #session: string;
   readonly #askAgainMs: number;
+  readonly #successors: Successors;
   #socket: WebSocket | null = null;
   #pending = new Map<string, Pending>();
   #onEvent: (frame: Frame) => void = () => {};
@@ -50,10 +53,18 @@ export class SocketClient {
     this.#agent = agent;
     this.#session = session;
     this.#askAgainMs = askAgainMs;
+    this.#successors = new Successors(this.#connection);
   }
 
   get #key(): string {
     return sessionKey(this.#agent, this.#session);
+  }
+
+  /** Calls over the connection that is open then. */
+  get #connection(): Pick<GatewaySocket, "call"> {
+    return {
+      call: <T>(method: string, params: object = {}) => this.#request(method, params) as Promise<T>,
+    };
   }
 
   /**
@@ -69,8 +80,8 @@ export class SocketClient {
       await this.#connect(call.signal);
       return await this.#send(call, runId);
     } catch (error) {
-      const follow = error instanceof LostConnection || error instanceof Queued || isRestart(error);
-      if (!follow) throw error;
+      const lost = error instanceof LostConnection || isRestart(error);
+      if (!lost && !(error instanceof Queued) && !isClosed(error)) throw error;
       return await this.#follow(call, runId, error as Error);
     } finally {
       call.signal.removeEventListener("abort", end);
@@ -165,7 +176,8 @@ export class SocketClient {
           settle(() => reject(new Refusal("model_error", null, text)));
         }
       };
-      const params = { sessionKey: this.#key, message: call.message, idempotencyKey: runId };
+      const sessionKey = this.#successors.of(this.#key);
+      const params = { sessionKey, message: call.message, idempotencyKey: runId };
       this.#request("chat.send", params).catch((error) => settle(() => reject(error)));
     });
   }
@@ -173,17 +185,16 @@ export class SocketClient {
   /** After a loss, or when it waits behind another turn: how it ended, or the loss itself when the question never got there. */
   async #follow(call: Call, runId: string, loss: Error): Promise<Answer> {
     const turn = { session: this.#key, message: call.message, runId };
-    const followUp = new FollowUp(turn, loss instanceof Queued);
+    // Closed to it, the session has a successor that takes it.
+    const taken = loss instanceof Queued || isClosed(loss);
+    const followUp = new FollowUp(turn, this.#successors, taken);
     for (;;) {
       call.signal.throwIfAborted();
       let end: End | null = null;
       try {
         await this.#connect(call.signal);
         // A step that loses its connection ends there: only the next one looks at a new gateway.
-        end = await followUp.step({
-          call: <T>(method: string, params: object = {}) =>
-            this.#request(method, params) as Promise<T>,
-        });
+        end = await followUp.step(this.#connection);
       } catch (error) {
         if (!(error instanceof LostConnection) && !(error instanceof Refusal)) throw error;
       }

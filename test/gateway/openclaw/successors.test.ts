@@ -104,6 +104,17 @@ test("and in the successor of that, when it is closed as well", async () => {
   expect(recovered()).toEqual([SESSION, SUCCESSOR]);
 });
 
+test("two that ask for it at once get the same one, made once", async () => {
+  const { gateway, recovered } = await start({ [SESSION]: SUCCESSOR });
+  const [present, answer] = await Promise.all([
+    gateway.presentSession(SESSION),
+    gateway.runTurn(request()),
+  ]);
+  expect([present, answer.reply]).toEqual([SUCCESSOR, `in ${SUCCESSOR}`]);
+  expect(recovered()).toEqual([SESSION]);
+  expect(await gateway.presentSession("agent:main:open")).toBe("agent:main:open");
+});
+
 test("a turn whose recovery was given up is answered by what its successor makes of it", async () => {
   const { gateway, rows, recovered } = await start({ [SESSION]: SUCCESSOR });
   const before = [asked("run-1"), closing];

@@ -76,6 +76,8 @@ export class FakeGateway {
   readonly disk: ShardDisk;
   readonly server: Server;
   readonly turnsSent: { runId: string; mayHaveRun: boolean }[] = [];
+  /** Sessions that go on under another key. */
+  readonly successors = new Map<string, string>();
   readonly requests: { url: string; headers: IncomingMessage["headers"]; body: string }[] = [];
   readonly connects: unknown[] = [];
   readonly #usage = new Set<(usage: UsageEvent) => void>();
@@ -146,6 +148,7 @@ export class FakeGateway {
       connected: true,
       ready: async () => undefined,
       runTurn: (request) => this.#turn(request),
+      presentSession: async (key) => this.successors.get(key) ?? key,
       turns: async () => ({ active: 0, queued: 0 }),
       lastInbound: async () => null,
       suspend: async () => undefined,

@@ -40,6 +40,21 @@ test("a /v1 request reaches its owner with agent and session named in full, and 
   });
 });
 
+test.each(["a", "b"])(
+  "by way of node %s a /v1 request goes to the session that goes on with its own",
+  async (node) => {
+    world = await World.start(["a", "b"]);
+    const gateway = await world.fleet.own("s1", "b");
+    gateway.successors.set("agent:helper:alice", "agent:helper:dashboard:1");
+    const sent = [];
+    for (const user of ["Alice", "bob"]) {
+      await ask(world.node(node).port, "/v1/chat/completions", { body: chat(user) });
+      sent.push(gateway.requests.at(-1)?.headers["x-openclaw-session-key"]);
+    }
+    expect(sent).toEqual(["agent:helper:dashboard:1", "agent:helper:bob"]);
+  },
+);
+
 test("any node brings a request to the owner, and answers with the owner's name", async () => {
   world = await World.start(["a", "b"]);
   await world.fleet.own("s1", "b");

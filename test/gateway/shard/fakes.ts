@@ -132,6 +132,9 @@ export class FakeGateway implements GatewayPort {
   runTurn(): Promise<never> {
     return Promise.reject(new Error("no turns here"));
   }
+  presentSession(): Promise<never> {
+    return Promise.reject(new Error("no sessions here"));
+  }
   turns() {
     return this.#answer({ active: this.active, queued: this.queued });
   }

@@ -85,6 +85,7 @@ function quietGateway(): GatewayPort {
     connected: true,
     ready: async () => {},
     runTurn: () => Promise.reject(new Error("no turns here")),
+    presentSession: async (key) => key,
     turns: async () => ({ active: 0, queued: 0 }),
     lastInbound: async () => null,
     suspend: async () => {},

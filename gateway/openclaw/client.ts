@@ -4,7 +4,7 @@ import { newestInbound } from "./channel-accounts.ts";
 import { type CronJobSeen, type CronJobWish, planCron } from "./cron.ts";
 import { ADMIN_SCOPES, CLIENT_SCOPES } from "./handshake.ts";
 import type { GatewayPort, TurnRequest, TurnResult, UsageEvent } from "./port.ts";
-import { GatewaySocket } from "./socket.ts";
+import { GatewayCallError, GatewaySocket } from "./socket.ts";
 import { listSessions } from "./successors.ts";
 import { suppressedAccounts } from "./suppressed.ts";
 import { Turns } from "./turns.ts";
@@ -48,6 +48,8 @@ class GatewayClient implements GatewayPort {
   #closing = false;
   /** What OpenClaw calls the present suspension; null: there is none that is known of. */
   #suspensionId: string | null = null;
+  /** A suspension was asked for and nobody heard the answer: OpenClaw may be suspended. */
+  #unanswered = false;
   #renewal: NodeJS.Timeout | null = null;
   /** An account said so; once it was started it says so no more, but later ones are kept down too. */
   #breakerTripped = false;
@@ -118,10 +120,17 @@ class GatewayClient implements GatewayPort {
   }
 
   async #prepare(): Promise<void> {
-    const answer = await this.#admin.call<{ status: string; suspensionId?: string }>(
-      "gateway.suspend.prepare",
-      { requestId: this.#requestId, drain: true, terminalPolicy: "terminate" },
-    );
+    const answer = await this.#admin
+      .call<{ status: string; suspensionId?: string }>("gateway.suspend.prepare", {
+        requestId: this.#requestId,
+        drain: true,
+        terminalPolicy: "terminate",
+      })
+      .catch((error: unknown) => {
+        this.#unanswered = !(error instanceof GatewayCallError);
+        throw error;
+      });
+    this.#unanswered = false;
     const { status, suspensionId } = answer;
     if (!suspensionId) throw new Error(`OpenClaw did not close its admission: ${status}`);
     if (this.#closing) this.#suspensionId = suspensionId;
@@ -141,6 +150,8 @@ class GatewayClient implements GatewayPort {
     const suspensionId = this.#suspensionId;
     this.#endSuspension();
     if (suspensionId !== null) await this.#reopen(suspensionId);
+    // It says the id again, by which what may have been suspended is opened.
+    else if (this.#unanswered) await this.#prepare();
   }
 
   async #reopen(suspensionId: string): Promise<void> {

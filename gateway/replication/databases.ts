@@ -12,6 +12,10 @@ const NOT_A_DATABASE = 26;
 const UNREADABLE = new Set([1, 8, 11, 14, NOT_A_DATABASE]);
 /** Times that the newest commits of all databases are looked for together before giving up. */
 const MOMENT_TRIES = 200;
+/** BUSY and LOCKED: somebody writes a transaction, or keeps the database to himself. */
+const IN_USE = new Set([5, 6]);
+/** A database of an agent's that could not be read for that is tried again after this, ms. */
+const IN_USE_MS = 500;
 
 interface Tracked {
   source: Source;
@@ -24,6 +28,8 @@ interface Tracked {
   seen: string;
   /** The commit that is held for reading; null: none is. */
   pinned: string | null;
+  /** It was in use when a commit was to be held, and is left as it was captured until then, ms; 0: it was not. */
+  leftUntil: number;
 }
 
 export interface DatabasesCaptured {
@@ -53,6 +59,7 @@ export class Databases {
   /** True once everything that was there at first has been captured. */
   #captured = false;
   #images = 0;
+  #closed = false;
 
   constructor(root: string, staging: string) {
     this.#root = root;
@@ -76,7 +83,9 @@ export class Databases {
   async look(more: readonly string[]): Promise<boolean> {
     let differs = await this.#follow(more);
     for (const tracked of this.#tracked.values()) {
-      if (this.#count(tracked) !== tracked.captured) differs = true;
+      const stamp = this.#count(tracked);
+      if (stamp === null) differs = true;
+      else if (stamp !== tracked.captured && !isLeft(tracked)) differs = true;
     }
     return differs;
   }
@@ -97,13 +106,18 @@ export class Databases {
     } finally {
       this.#unpin();
     }
-    const databases = [...this.#tracked].map(([path, { image }]) => ({ path, image }));
+    if (this.#closed) throw new NoMoment(`the replica of ${this.#root} ended`);
+    const databases = [...this.#tracked]
+      // One that was never read is not there yet.
+      .filter(([, { captured }]) => captured !== null)
+      .map(([path, { image }]) => ({ path, image }));
     this.#captured = true;
     databases.sort((a, b) => (a.path < b.path ? -1 : 1));
     return { databases, changes, ...sums };
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     for (const { source } of this.#tracked.values()) source.close();
     this.#tracked.clear();
   }
@@ -119,11 +133,16 @@ export class Databases {
         // Nothing may be awaited between the pins and the second look at the stamps.
         for (const [path, tracked] of this.#tracked) {
           const held = tracked.pinned ?? (whole ? null : tracked.captured);
-          if (tracked.source.stamp() !== held) this.#pin(path, tracked);
+          const stamp = stampOf(tracked);
+          if (stamp !== null && stamp !== held && (whole || !isLeft(tracked))) {
+            this.#pin(path, tracked, whole);
+          }
         }
-        const still = [...this.#tracked.values()].every(
-          (tracked) => this.#count(tracked) === (tracked.pinned ?? tracked.captured),
-        );
+        const still = [...this.#tracked.values()].every((tracked) => {
+          const stamp = this.#count(tracked);
+          if (stamp === null) return false;
+          return stamp === (tracked.pinned ?? tracked.captured) || isLeft(tracked);
+        });
         // A database that another one speaks of must not be missing.
         if (still && !others && !(await this.#follow(more))) return;
       }
@@ -134,10 +153,18 @@ export class Databases {
     }
   }
 
-  #pin(path: string, tracked: Tracked): void {
+  #pin(path: string, tracked: Tracked, whole: boolean): void {
     try {
       tracked.pinned = tracked.source.pin();
+      tracked.leftUntil = 0;
     } catch (error) {
+      // An agent's transaction may take minutes: what OpenClaw has written does not wait for it.
+      if (inWorkspace(path) && !whole && isInUse(error)) {
+        tracked.source.unpin();
+        tracked.pinned = null;
+        tracked.leftUntil = performance.now() + IN_USE_MS;
+        return;
+      }
       const gone = tracked.source.replaced();
       if (!gone && !isPlain(path, error)) throw error;
       tracked.source.close();
@@ -181,14 +208,15 @@ export class Databases {
       const seen = source.stamp();
       // What was there when this epoch began is in its first image; a database that comes later is new.
       if (this.#captured) this.#changes += source.hasLog ? commitsIn(seen) : 1;
-      this.#tracked.set(path, { source, image, captured: null, cursor: null, seen, pinned: null });
+      const none = { captured: null, cursor: null, pinned: null, leftUntil: 0 };
+      this.#tracked.set(path, { source, image, seen, ...none });
       return true;
     } catch (error) {
       // Gone since it was listed; or an agent closed the folder, which the next look at files tells.
       const there = await lstat(join(this.#root, path)).catch((why) =>
         inWorkspace(path) ? null : missing(why),
       );
-      if (there === null) return false;
+      if (there === null || (inWorkspace(path) && !there.isFile())) return false;
       if (isPlain(path, error)) {
         this.#plain.add(path);
         return false;
@@ -199,9 +227,10 @@ export class Databases {
     }
   }
 
-  #count(tracked: Tracked): string {
-    const stamp = tracked.source.stamp();
-    if (stamp === tracked.seen) return stamp;
+  /** Null: it is gone, or was replaced. */
+  #count(tracked: Tracked): string | null {
+    const stamp = stampOf(tracked);
+    if (stamp === null || stamp === tracked.seen) return stamp;
     if (tracked.source.hasLog) {
       const grown = commitsIn(stamp) - commitsIn(tracked.seen);
       // The log was recovered, and its count with it.
@@ -260,6 +289,25 @@ function isPlain(path: string, error: unknown): boolean {
   const primary = errcode & 0xff;
   if (!inWorkspace(path)) return primary === NOT_A_DATABASE;
   return UNREADABLE.has(primary) || code === "EACCES" || code === "EPERM";
+}
+
+function isInUse(error: unknown): boolean {
+  return IN_USE.has(((error as { errcode?: number }).errcode ?? 0) & 0xff);
+}
+
+/** True while a database stays as it was captured last, since it was in use a moment ago. */
+function isLeft({ leftUntil }: Tracked): boolean {
+  return performance.now() < leftUntil;
+}
+
+/** Null: it is gone, or was replaced. */
+function stampOf({ source }: Tracked): string | null {
+  try {
+    return source.stamp();
+  } catch (error) {
+    if (source.replaced()) return null;
+    throw error;
+  }
 }
 
 function commitsIn(stamp: string): number {

@@ -59,6 +59,7 @@ export class RunningReplica {
   /** The last word that is being said, which uses staging as the loop does. */
   #lastWord: Promise<unknown> = Promise.resolve();
   #closed = false;
+  #handedOn = false;
 
   constructor(options: RunningReplicaOptions) {
     const { writer, taken, source, sites, shard, clock, timers, after } = options;
@@ -186,14 +187,17 @@ export class RunningReplica {
     await this.#seeded;
   }
 
+  /** One at a time: each is the replicator's alone. */
   #say<T>(word: () => Promise<T>): Promise<T> {
-    const said = word();
+    const said = this.#lastWord.then(word);
     this.#lastWord = said.catch(() => {});
     return said;
   }
 
   async #finish(withinMs: number): Promise<void> {
     const { clock, log, shard } = this.#options;
+    // What goes on in its place has the last word.
+    if (this.#handedOn) return;
     await this.#loop.stop();
     const until = clock.now() + withinMs;
     for (;;) {
@@ -212,13 +216,15 @@ export class RunningReplica {
   }
 
   async #handOn(): Promise<Continuation> {
+    if (this.#closed || this.#handedOn) throw new Error("the replica was ended meanwhile");
     await this.#loop.stop();
     try {
       await this.#replicator.flush();
     } catch (error) {
-      this.#loop.resume();
+      if (!this.#closed) this.#loop.resume();
       throw error;
     }
+    this.#handedOn = true;
     const { changes } = this.#replicator.position();
     this.position();
     const site = this.#before ? this.#before.site : this.#site;

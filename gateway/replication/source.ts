@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
+import { closeSync, fstatSync, lstatSync, openSync, readSync, statSync } from "node:fs";
 import { backup, DatabaseSync } from "node:sqlite";
 import {
   framesBetween,
@@ -186,18 +186,24 @@ export class VisitedSource implements Source {
     }
   }
 
-  /** Another one after each commit, and after some of SQLite's own doings. */
+  /** Another one after each commit, and after some of SQLite's own doings. Throws when there is no file. */
   stamp(): string {
-    const log = statSync(`${this.path}-wal`, { bigint: true, throwIfNoEntry: false });
+    const log = lstatSync(`${this.path}-wal`, { bigint: true, throwIfNoEntry: false });
+    const file = lstatSync(this.path, { bigint: true });
+    // To open a pipe would take for ever, and behind a link is somebody else's.
+    for (const each of [file, log]) {
+      if (each && !each.isFile()) throw new Error(`${this.path} is no file`);
+    }
     // To open a database may make an empty log, and chown one that is there: no change.
-    const files = [statSync(this.path, { bigint: true }), ...(log?.size ? [log] : [])];
+    const files = [file, ...(log?.size ? [log] : [])];
     return files.map(({ ino, size, mtimeNs }) => `${ino} ${size} ${mtimeNs}`).join(" ");
   }
 
   pin(): string {
     this.unpin();
     const stamp = this.stamp();
-    const database = new DatabaseSync(this.path, { readOnly: true, timeout: 1_000 });
+    // The thread that waits here is that of every shard: who is in the way is asked again later.
+    const database = new DatabaseSync(this.path, { readOnly: true, timeout: 0 });
     this.#database = database;
     try {
       database.exec("BEGIN");

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { bootClock, type Clock } from "../clock.ts";
 import type { ShardId } from "../contract.ts";
 import { systemTimers, type Timers } from "../shard/timers.ts";
+import { removeTree } from "../state/remove-tree.ts";
 import type { StateMarker, StateStore } from "../state/store.ts";
 import { copyState } from "./adopt.ts";
 import { parsePlace } from "./history.ts";
@@ -53,6 +54,13 @@ const HIGHEST_MS = 1_500;
 /** How long the last manifest of a planned hand-over is tried, ms; the runner's budget for it is 30 s. */
 const FINISH_MS = 25_000;
 
+/** What a replica here consists of. */
+interface OpenHere {
+  claim: Claim;
+  taken: Taken;
+  running: RunningReplica;
+}
+
 interface Claim {
   marker: Omit<StateMarker, "final">;
   /** What this machine's marker said before. */
@@ -76,6 +84,10 @@ export class ReplicatedState implements ReplicaPort {
   readonly #closing = new Map<ShardId, Promise<void>>();
   /** Ends under way: the last thing that one writes is the marker, which is then the next claim's. */
   readonly #ends = new Map<ShardId, Promise<unknown>>();
+  /** Epochs whose end has begun: nothing is put in the place of their state any more. */
+  readonly #ending = new Map<ShardId, number>();
+  /** Replicas that hand on to their successors, with the state that is put in place meanwhile. */
+  readonly #swaps = new Map<ShardId, Promise<unknown>>();
 
   constructor(options: ReplicatedStateOptions) {
     this.#options = options;
@@ -114,6 +126,7 @@ export class ReplicatedState implements ReplicaPort {
     await this.abandon(shard);
     await this.#restores.get(shard)?.catch(() => {});
     await this.#ends.get(shard)?.catch(() => {});
+    await this.#swaps.get(shard)?.catch(() => {});
     const earlier = await local.marker(shard);
     const seen = await local.highestEpoch(shard);
     const { stateDir } = await local.open(marker);
@@ -243,14 +256,40 @@ export class ReplicatedState implements ReplicaPort {
   }
 
   async hold(shard: ShardId, epoch: number, release: string): Promise<void> {
-    const { claim, taken, running } = this.#openHere(shard, epoch);
-    const after = await running.handOn();
-    if (this.#running.get(shard) !== running) throw new Error(`${shard} was given up meanwhile`);
-    claim.release = release;
-    this.#running.set(shard, this.#open(claim, taken, after.site, after));
+    const opened = this.#openHere(shard, epoch);
+    await this.#swap(shard, opened, async () => {
+      opened.claim.release = release;
+    });
   }
 
-  #openHere(shard: ShardId, epoch: number) {
+  /** The replica hands on to one that goes on from it, for the state that `place` leaves. */
+  async #swap(
+    shard: ShardId,
+    { claim, taken, running }: OpenHere,
+    place: (after: Continuation) => Promise<void>,
+  ): Promise<void> {
+    const ifWanted = () => {
+      if (this.#claims.get(shard) !== claim) throw new Error(`${shard} was given up meanwhile`);
+    };
+    const swap = async () => {
+      const after = await running.handOn();
+      ifWanted();
+      try {
+        await place(after);
+      } finally {
+        // Also where it failed: what handed on goes on no more, and the state from before is still there.
+        ifWanted();
+        this.#running.set(shard, this.#open(claim, taken, after.site, after));
+      }
+    };
+    ifWanted();
+    if (this.#ending.get(shard) === claim.marker.epoch) throw new Error(`${shard} is being ended`);
+    const swapping = swap();
+    this.#swaps.set(shard, swapping);
+    await swapping;
+  }
+
+  #openHere(shard: ShardId, epoch: number): OpenHere {
     const claim = this.#claims.get(shard);
     const running = this.#running.get(shard);
     if (!claim?.taken || running?.epoch !== epoch) throw new Error(`${shard} is not open here`);
@@ -262,16 +301,21 @@ export class ReplicatedState implements ReplicaPort {
     epoch: number,
     fill: (path: string) => Promise<unknown>,
   ): Promise<void> {
-    const { claim, taken, running } = this.#openHere(shard, epoch);
-    const { stateDir } = claim;
+    const opened = this.#openHere(shard, epoch);
+    const { stateDir } = opened.claim;
     const lineage = await readLineage(stateDir);
     if (!lineage) throw new Error(`the state of ${shard} does not say where it is from`);
     const path = join(dirname(stateDir), `restoring-${epoch}`);
-    await fill(path);
-    const after = await running.handOn();
-    if (this.#running.get(shard) !== running) throw new Error(`${shard} was given up meanwhile`);
-    await putInPlace(path, lineage, stateDir, `aside-${epoch}-${after.acknowledged}`);
-    this.#running.set(shard, this.#open(claim, taken, after.site, after));
+    try {
+      await fill(path);
+      await this.#swap(shard, opened, ({ acknowledged }) =>
+        putInPlace(path, lineage, stateDir, `aside-${epoch}-${acknowledged}`),
+      );
+    } catch (error) {
+      // A whole copy of the state, which nobody else would take away.
+      await removeTree(path).catch(() => {});
+      throw error;
+    }
   }
 
   /** Begins to replicate what was restored. */
@@ -308,6 +352,7 @@ export class ReplicatedState implements ReplicaPort {
    * Null: the epoch was never restored; what was published before it still holds.
    */
   finish(shard: ShardId, epoch: number): Promise<string | null> {
+    this.#ending.set(shard, epoch);
     const end = this.#finish(shard, epoch);
     this.#ends.set(shard, end);
     return end;
@@ -315,6 +360,8 @@ export class ReplicatedState implements ReplicaPort {
 
   async #finish(shard: ShardId, epoch: number): Promise<string | null> {
     const { local, stateDir } = this.#options;
+    // Whichever replica goes on from it has the last word.
+    await this.#swaps.get(shard)?.catch(() => {});
     const running = this.#running.get(shard);
     let position: string | null = null;
     if (running?.epoch === epoch) {

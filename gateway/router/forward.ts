@@ -30,6 +30,9 @@ export interface Outgoing {
   hideUsage?: boolean;
 }
 
+/** A turn that was interrupted in a closed session is taken up first, and waited for so long, ms. */
+const SESSION_MS = 60_000;
+
 export interface ForwardDeps {
   view: FleetView;
   gate: Gate;
@@ -77,7 +80,7 @@ export async function attempt(
   slot: Pick<Slot, "reached">,
 ): Promise<Next> {
   if (route.at === "here") {
-    const present = await inPresentSession(outgoing, route);
+    const present = await inPresentSession(outgoing, route, signal);
     return once(deps, here(present, route), route, outgoing, res, signal, slot, deps.view.node);
   }
   const direct = peer(deps, outgoing, route, route.address, null);
@@ -97,11 +100,24 @@ export async function attempt(
 async function inPresentSession(
   outgoing: Outgoing,
   { gateway }: Extract<LiveRoute, { at: "here" }>,
+  signal: AbortSignal,
 ): Promise<Outgoing> {
   const headers = await withSession(outgoing.headers, async (key) => {
-    // It is sent as it is then: OpenClaw says itself what is wrong.
-    return await gateway.presentSession(key).catch(() => key);
+    const late = new AbortController();
+    const over = AbortSignal.any([signal, late.signal]);
+    const timer = setTimeout(() => late.abort(), SESSION_MS);
+    const ended = new Promise<string>((resolve) => {
+      if (over.aborted) resolve(key);
+      over.addEventListener("abort", () => resolve(key), { once: true });
+    });
+    try {
+      // It is sent as it is where OpenClaw says nothing: it says itself what is wrong.
+      return await Promise.race([gateway.presentSession(key).catch(() => key), ended]);
+    } finally {
+      clearTimeout(timer);
+    }
   });
+  if (signal.aborted) throw new ClientGone("the client left");
   return { ...outgoing, headers };
 }
 

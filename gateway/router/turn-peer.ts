@@ -64,6 +64,7 @@ async function ask(
   const lines = new LineReader();
   let sent = false;
   let unreached = false;
+  let answered = false;
   let result: TurnResult | null = null;
   let failure: TurnError | null = null;
   const cancel = () => {
@@ -107,11 +108,13 @@ async function ask(
         },
         onHead: (status, headers) => {
           watch.heard();
-          unreached = status !== 200 || headers[FLEET.unreached] !== undefined;
+          answered = status === 200;
+          // Without this mark a refusal is a relay's that lost the owner with the turn under way.
+          unreached = headers[FLEET.unreached] !== undefined;
         },
         onData: (chunk) => {
           watch.heard();
-          if (unreached) return true;
+          if (unreached || !answered) return true;
           for (const line of lines.push(chunk)) {
             if (line.t === "reached") listener.onReached();
             else if (line.t === "delta") listener.onDelta(line.text);

@@ -543,6 +543,26 @@ describe("the rest of the port", () => {
     expect(await gateway.suspended()).toBe(true);
   });
 
+  test("a suspension whose answer was lost is found again, and resumed", async () => {
+    let asked = 0;
+    const { fake, gateway } = await start({
+      "gateway.suspend.prepare": (_params, peer) => {
+        if (++asked === 1) peer.cut();
+        return { status: "ready", suspensionId: "s-1" };
+      },
+    });
+    await gateway.ready();
+    await expect(gateway.suspend()).rejects.toThrow();
+    await gateway.ready();
+    await gateway.resume();
+    expect(fake.calls.at(-1)).toEqual({
+      method: "gateway.suspend.resume",
+      params: { suspensionId: "s-1" },
+    });
+    await gateway.resume();
+    expect(asked).toBe(2);
+  });
+
   test("turns are those of all lanes", async () => {
     const { gateway } = await start({
       "diagnostics.lanes": () => ({

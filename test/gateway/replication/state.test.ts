@@ -296,6 +296,51 @@ describe("the same node", () => {
     );
   });
 
+  it("ends with everything when that is asked for in the middle of a hold", async () => {
+    const { state, writer } = await serve("a", 1);
+    const slow = stall();
+    writer.write(1);
+    const held = state.hold("s1", 1, "r2");
+    await eventually(() => expect(slow.puts).toBeGreaterThan(0));
+    writer.close();
+    const ended = state.finish("s1", 1);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    slow.end();
+    await held;
+    const last = await ended;
+    expect(last).toMatch(/ final$/);
+    const next = await node("b").open(marker("b", 2), known(1, last));
+    expect(rowsIn(next.stateDir)).toEqual([1]);
+  });
+
+  it("puts nothing in the place of a state whose end has begun, and leaves no copy behind", async () => {
+    const { state, opened, writer } = await serve("a", 1);
+    writer.write(1);
+    const other = new Writer(scratch.path("other", "state", "openclaw.sqlite"));
+    other.write(7);
+    other.close();
+    const adopted = state.adopt("s1", 1, scratch.path("other")).catch((error: Error) => error);
+    writer.close();
+    const last = await state.finish("s1", 1);
+    expect(String(await adopted)).toMatch(/s1 is being ended|given up meanwhile/);
+    expect(readdirSync(scratch.path("a", "shards", "s1"))).not.toContain("restoring-1");
+    expect(rowsIn(opened.stateDir)).toEqual([1]);
+    const next = await node("b").open(marker("b", 2), known(1, last));
+    expect(rowsIn(next.stateDir)).toEqual([1]);
+  });
+
+  it("goes on with the state it had when another one could not be put in its place", async () => {
+    const { state, writer } = await serve("a", 1);
+    away = true;
+    const other = new Writer(scratch.path("other", "state", "openclaw.sqlite"));
+    other.close();
+    await expect(state.adopt("s1", 1, scratch.path("other"))).rejects.toThrow(/cut off/);
+    expect(readdirSync(scratch.path("a", "shards", "s1"))).not.toContain("restoring-1");
+    away = false;
+    writer.write(1);
+    await replicatedRows(state, 1);
+  });
+
   it("claims a shard only when an end that it makes has said so on its disk", async () => {
     const local = localOf("a");
     const writing = Promise.withResolvers<void>();

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import {
   chmodSync,
   copyFileSync,
@@ -8,6 +9,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
@@ -18,6 +20,7 @@ import { ReplicaReader } from "../../../gateway/replication/reader.ts";
 import type { Replicator } from "../../../gateway/replication/replicator.ts";
 import { restoreManifest } from "../../../gateway/replication/restore.ts";
 import { asNobody } from "../../support/as-nobody.ts";
+import { eventually } from "../../support/eventually.ts";
 import { FLEET, read, replicatorOn, Scratch, SHARD, Writer } from "./fixtures.ts";
 import { MemoryTarget } from "./memory-target.ts";
 
@@ -79,6 +82,62 @@ it("says once of each name that is not UTF-8 that it is left out", async () => {
   expect(messages).toEqual([
     "workspaces/main/caf\uFFFD is left out of the replica: its name is not UTF-8; rename it",
   ]);
+});
+
+it("waits for no transaction of an agent's, and has it once it is over", async () => {
+  const own = database(OWN);
+  own.write(1);
+  mkdirSync(state("workspaces/main"), { recursive: true });
+  const theirs = new DatabaseSync(state("workspaces/main/theirs.sqlite"));
+  const later = new DatabaseSync(state("workspaces/main/later.sqlite"));
+  for (const each of [theirs, later]) scratch.after(() => each.close());
+  theirs.exec("CREATE TABLE t (a); INSERT INTO t VALUES (1)");
+  const { replicator, time, messages } = replicatorOn(scratch, target);
+  await replicator.step();
+  const begun = "CREATE TABLE IF NOT EXISTS t (a); BEGIN EXCLUSIVE; INSERT INTO t VALUES (2)";
+  for (const each of [theirs, later]) each.exec(begun);
+  own.write(2);
+  time.now += 60_000;
+  expect(await replicator.step()).toMatchObject({ outcome: "replicated" });
+  await restore(replicator);
+  expect(read(restored(OWN)).rows).toEqual([1, 2]);
+  const rows = (name: string) => {
+    const database = new DatabaseSync(restored(`workspaces/main/${name}`), { readOnly: true });
+    const found = database.prepare("SELECT a FROM t").all();
+    database.close();
+    return found.map(({ a }) => a);
+  };
+  expect(rows("theirs.sqlite")).toEqual([1]);
+  for (const each of [theirs, later]) each.exec("COMMIT");
+  await eventually(async () => {
+    time.now += 60_000;
+    await replicator.step();
+    rmSync(scratch.path("restored"), { recursive: true });
+    await restore(replicator);
+    expect(rows("theirs.sqlite")).toEqual([1, 2]);
+    expect(rows("later.sqlite")).toEqual([2]);
+  });
+  expect(messages).toEqual([]);
+});
+
+it("opens no pipe and no link that took a database's place", async () => {
+  const own = database(OWN);
+  own.write(1);
+  for (const name of ["pipe", "link"]) database(`workspaces/main/${name}.sqlite`).close();
+  const { replicator, time } = replicatorOn(scratch, target);
+  await replicator.step();
+  for (const name of ["pipe", "link"]) rmSync(state(`workspaces/main/${name}.sqlite`));
+  execFileSync("mkfifo", [state("workspaces/main/pipe.sqlite")]);
+  symlinkSync(state(OWN), state("workspaces/main/link.sqlite"));
+  own.write(2);
+  // Before the next look at files, which would miss them.
+  time.now += 100;
+  await replicator.step();
+  time.now += 60_000;
+  await replicator.step();
+  await restore(replicator);
+  expect(read(restored(OWN)).rows).toEqual([1, 2]);
+  expect(existsSync(restored("workspaces/main/pipe.sqlite"))).toBe(false);
 });
 
 describe("as a user who may not read everything", () => {

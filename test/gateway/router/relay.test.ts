@@ -1,4 +1,5 @@
-import type { IncomingMessage } from "node:http";
+import { createServer, type IncomingMessage } from "node:http";
+import type { AddressInfo } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import type { FakeGateway } from "./fakes.ts";
@@ -71,6 +72,25 @@ test("a chat that one relay refuses goes over another", async () => {
   const body = { agent: "helper", session: "s", message: "hi" };
   expect((await ask(world.node("a").port, "/api/v1/chat", { body })).json.reply).toBe("echo hi");
   expect(gateway.turnsSent).toHaveLength(1);
+});
+
+test("a chat that a relay lost with its owner is asked for as one that may have run", async () => {
+  const gateway = await cutOff();
+  const lost = createServer((_req, res) => {
+    // From here on the owner is reached, as after a partition.
+    world.node("a").view.beliefs.delete("s1");
+    res.writeHead(502).end("{}");
+  });
+  await new Promise<void>((resolve) => lost.listen(0, "127.0.0.1", resolve));
+  try {
+    world.fleet.addresses.set("b", `127.0.0.1:${(lost.address() as AddressInfo).port}`);
+    const body = { agent: "helper", session: "s", message: "hi" };
+    expect((await ask(world.node("a").port, "/api/v1/chat", { body })).json.reply).toBe("echo hi");
+    expect(gateway.turnsSent).toMatchObject([{ mayHaveRun: true }]);
+  } finally {
+    lost.close();
+    lost.closeAllConnections();
+  }
 });
 
 test("a relay passes on once: a second hop is refused as not_owner", async () => {

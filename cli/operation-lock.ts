@@ -1,9 +1,10 @@
 import { readdirSync, readFileSync, rmSync } from "node:fs";
-import { hostname } from "node:os";
-import { basename, join } from "node:path";
+import { homedir, hostname } from "node:os";
+import { basename, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { processStart } from "../gateway/keeper/process.ts";
+import { PROJECT_ROOT } from "../toolchain/paths.ts";
 import { CommandFailed } from "./lib/errors.ts";
 import { age, say } from "./lib/terminal.ts";
 
@@ -21,15 +22,25 @@ const LOOK_EVERY_MS = 500;
 /** A person who waits is told that often why. */
 const TELL_EVERY_MS = 10_000;
 
+/**
+ * The folder of a file backend; null for other backends. Pulumi takes what is not absolute as a path from where it runs,
+ * which is the project, and `~` as the home.
+ */
+function backendFolder(backendUrl: string | null): string | null {
+  if (!backendUrl?.startsWith("file://")) return null;
+  if (backendUrl.startsWith("file:///")) return fileURLToPath(backendUrl);
+  const [path = ""] = backendUrl.slice("file://".length).split("?");
+  return path.startsWith("~") ? join(homedir(), path.slice(1)) : resolve(PROJECT_ROOT, path);
+}
+
 /** Where Pulumi's file backend keeps the locks of a stack; null for other backends. */
 export function lockFolder(
   backendUrl: string | null,
   project: string,
   stack: string,
 ): string | null {
-  if (!backendUrl?.startsWith("file:///")) return null;
-  const folder = fileURLToPath(backendUrl);
-  return join(folder, ".pulumi", "locks", "organization", project, stack);
+  const folder = backendFolder(backendUrl);
+  return folder && join(folder, ".pulumi", "locks", "organization", project, stack);
 }
 
 /** The locks that are there; what cannot be read as one is none. */

@@ -123,7 +123,8 @@ async function awaitTurn(
 
 /**
  * Runs one of Pulumi's own commands; anything but success throws, saying how to go on. One that
- * changes the stack waits up to `waitMs` for another run that does.
+ * changes the stack waits up to `waitMs` for another run that does. `ready` is called after that and before Pulumi: when
+ * it throws, nothing is begun.
  */
 export async function runForStack(
   runner: PulumiRunner,
@@ -131,9 +132,11 @@ export async function runForStack(
   stack: string,
   args: string[],
   waitMs = 0,
+  ready: () => void = () => {},
 ): Promise<void> {
   const changes = CHANGES.includes(verb);
   if (changes) await awaitTurn(runner, verb, stack, waitMs);
+  ready();
   const code = await runPulumi(runner, [...verb.split(" "), "--stack", stack, ...args]);
   if (code === 0) return;
   if (code === "interrupted") {

@@ -5,10 +5,13 @@ import { readiness } from "../gateway/readiness.ts";
 import { callJson } from "./lib/api.ts";
 import { CommandFailed } from "./lib/errors.ts";
 import { type FleetAccess, fleetAccess } from "./lib/fleet.ts";
+import { ask, PATIENCE, type Patience } from "./lib/turn.ts";
 import { verdict } from "./lib/verdict.ts";
 
 /** A first turn takes OpenClaw a few seconds, on a busy machine some tens. */
-const TURN_MS = 120_000;
+const FIRST_TURN: Patience = { ...PATIENCE, turnMs: 120_000 };
+
+const QUESTION = "Are you there?";
 
 /** A router answers its status at once; one that does not is not there. */
 const LOOK_MS = 5_000;
@@ -67,12 +70,29 @@ export async function proveReady(stack: string): Promise<string[]> {
       `./fleet status --stack ${stack}`,
     );
   }
-  const answer = await callJson<{ reply?: string }>(access, "/api/v1/chat", {
-    as: "client",
-    method: "POST",
-    body: { message: "Are you there?", session: `ready-${randomUUID().slice(0, 8)}` },
-    timeoutMs: TURN_MS,
-  });
-  if (!answer.reply) throw new CommandFailed("The fleet answered a chat with nothing");
+  await askOnce(access, FIRST_TURN);
   return verdict(status, stack, access.target).notes;
+}
+
+/**
+ * The one question. A router or an owner may be exchanged just then, so it is insisted on for as long as a turn takes.
+ * @throws CommandFailed that says what is there all the same: a deployment that ended well is not run once more for it
+ */
+export async function askOnce(access: FleetAccess, patience: Patience): Promise<void> {
+  const session = `ready-${randomUUID().slice(0, 8)}`;
+  let why = "the answer was empty";
+  try {
+    const { reply } = await ask(access, { session, message: QUESTION }, patience);
+    if (reply) return;
+  } catch (error) {
+    const { message } = error as Error;
+    const cause = error instanceof CommandFailed ? error.why : undefined;
+    why = cause === undefined ? message : `${message}: ${cause}`;
+  }
+  const { stack } = access;
+  throw new CommandFailed(
+    `Everything of ${stack} was made and is recorded, and all its shards serve; only the one question was not answered`,
+    why,
+    `ask again with ./fleet chat --stack ${stack} "${QUESTION}"; ./fleet logs --stack ${stack} tells more`,
+  );
 }

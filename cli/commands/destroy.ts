@@ -5,7 +5,7 @@ import { canAsk, withStack, withWait } from "../lib/options.ts";
 import { stateOf } from "../lib/pipeline/state.ts";
 import { ensureStackProviders } from "../lib/plugins.ts";
 import { outputsOf } from "../lib/stack-outputs.ts";
-import { keepsAtDestroy, placeOf, whatDies } from "../lib/what-dies.ts";
+import { keepsAtDestroy, placeOf, refuseOtherEnd, whatDies } from "../lib/what-dies.ts";
 import { checkStackName, preparePulumi, requireStack, runForStack } from "../pulumi.ts";
 import { rawSettings } from "../settings.ts";
 
@@ -34,10 +34,14 @@ export function register(program: Command): void {
         requireStack(runner, stack);
         const outputs = outputsOf(runner, stack);
         const settings = rawSettings(stack);
-        const keeps = keepsAtDestroy(stack, settings, stateOf(runner, stack).resources);
+        const keeping = () =>
+          keepsAtDestroy(stack, rawSettings(stack), stateOf(runner, stack).resources);
+        const keeps = keeping();
         process.stderr.write(`${whatDies(stack, outputs, settings, keeps)}\n`);
         if (!yes) await confirmByName(stack);
-        await runForStack(runner, "destroy", stack, ["--yes", ...args], wait);
+        // Between what was shown and its turn another run may have ended.
+        const ready = () => refuseOtherEnd(stack, keeps, keeping());
+        await runForStack(runner, "destroy", stack, ["--yes", ...args], wait, ready);
       },
     );
 }

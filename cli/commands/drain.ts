@@ -44,7 +44,7 @@ async function drain(node: string, options: Options): Promise<void> {
           ]
         : here.map(
             (s) =>
-              `\n${s.id}: ${node} → ${nextOwners(access, s.id, others).join(" or ")}, after its running turns, then one boot (about 10 s) during which requests wait`,
+              `\n${s.id}: ${node} → probably ${nextOwners(access, s.id, others).join(" or ")}, after its running turns, then one boot (about 10 s) during which requests wait`,
           );
   const after = await transfer({
     access,

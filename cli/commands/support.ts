@@ -9,7 +9,7 @@ import { fleetAccess } from "../lib/fleet.ts";
 import { recordedHosts } from "../lib/host-logs.ts";
 import { nodeLogs } from "../lib/log-lines.ts";
 import { withStack } from "../lib/options.ts";
-import { settingSecrets } from "../lib/setting-secrets.ts";
+import { settingSecrets, unknownHere } from "../lib/setting-secrets.ts";
 import { clean, hostParts, type Part, secretsOf } from "../lib/support-parts.ts";
 import { say } from "../lib/terminal.ts";
 import { preparePulumi } from "../pulumi.ts";
@@ -89,7 +89,11 @@ const asText = (value: unknown): string => JSON.stringify(value, null, 2);
 
 /** What nodes on other machines were given stands in no file here. */
 async function ofSettings(stack: string): Promise<string[]> {
-  return settingSecrets(await preparePulumi({ release: false }), stack, rawSettings(stack));
+  const settings = rawSettings(stack);
+  const secrets = settingSecrets(await preparePulumi({ release: false }), stack, settings);
+  const unknown = unknownHere(settings);
+  if (unknown) say(unknown);
+  return secrets;
 }
 
 async function onHosts(stack: string): Promise<Part[]> {

@@ -79,7 +79,7 @@ export async function agree(question: string, yes: boolean): Promise<void> {
 export async function replaced(
   access: FleetAccess,
   shard: string,
-  left: Omit<Left, "look">,
+  left: Omit<Left, "look" | "asks">,
   begin: () => Promise<unknown>,
 ): Promise<FleetStatus> {
   const history = () =>
@@ -87,9 +87,10 @@ export async function replaced(
   const key = (entry: HistoryEntry) => JSON.stringify(entry);
   const before = new Set((await history()).entries.map(key));
   const look = `./fleet status --watch --stack ${access.stack}`;
-  return await waiting({ ...left, look }, async (tell) => {
+  return await waiting({ ...left, asks: true, look }, async (tell, stored) => {
     tell(`${shard}: its owner is asked`);
     await begin();
+    stored();
     const deadline = performance.now() + REPLACE_MS;
     for (;;) {
       const entries = (await history()).entries.filter(

@@ -6,6 +6,7 @@ import type { FleetAccess } from "./fleet.ts";
 /**
  * Which of `nodes` a shard goes to when the fleet chooses: the first by rank, which every node computes alike. All of
  * them where channels are bound to nodes, since a binding goes before rank; none when there are none.
+ * Likely, not certain: where a `move` has pinned the shard is known to the fleet alone.
  */
 export function nextOwners(
   { config, stack }: Pick<FleetAccess, "config" | "stack">,

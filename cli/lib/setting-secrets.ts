@@ -33,6 +33,21 @@ export function settingSecrets(
   ];
 }
 
+/**
+ * What a person is told whose shell lacks variables that `env:NAME` names: their values went to the nodes from another
+ * shell, and here nobody knows what to look for. Null when all are set.
+ */
+export function unknownHere(
+  settings: Readonly<Record<string, unknown>>,
+  env: NodeJS.ProcessEnv = process.env,
+): string | null {
+  const names = [...new Set(namedIn(settings))].filter((name) => !env[name]);
+  if (names.length === 0) return null;
+  const [are, stand, them] =
+    names.length === 1 ? ["is", "it stands", "it"] : ["are", "they stand", "them"];
+  return `fleet: ${names.join(", ")} ${are} not set in this shell: what ${stand} for cannot be recognised in logs, and is not taken out. Set ${them} and run this again`;
+}
+
 /** Names in `env:NAME`, wherever they stand. */
 function namedIn(value: unknown): string[] {
   if (typeof value === "string") return /^env:(\w+)$/.exec(value)?.slice(1) ?? [];

@@ -49,8 +49,9 @@ export async function transfer(plan: Transfer): Promise<FleetStatus> {
     if (isCancel(answer) || !answer) throw new CommandFailed("Nothing was changed", "you said no");
   }
   const look = `./fleet status --watch --stack ${plan.access.stack}`;
-  const after = await waiting({ ...plan.left, look }, async (tell) => {
+  const after = await waiting({ ...plan.left, asks: true, look }, async (tell, stored) => {
     await plan.act();
+    stored();
     const deadline = performance.now() + plan.timeoutMs;
     for (;;) {
       const now = await plan.status().catch((error: unknown) => {

@@ -7,7 +7,8 @@ import { say } from "./terminal.ts";
 
 /** One question. The session is named by the caller: a question without one could not be asked again. */
 export interface Question {
-  agent: string;
+  /** Left out: the fleet decides. */
+  agent?: string;
   session: string;
   message: string;
 }

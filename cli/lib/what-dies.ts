@@ -44,6 +44,21 @@ export function keepsAtDestroy(
 }
 
 /**
+ * What a person agreed to is what is done: `shown` and `now` say whether conversations stay, before the question and
+ * once no other run changes the stack.
+ * @throws CommandFailed when they differ
+ */
+export function refuseOtherEnd(stack: string, shown: boolean, now: boolean): void {
+  if (shown === now) return;
+  const words = (keeps: boolean) => (keeps ? "kept" : "deleted");
+  throw new CommandFailed(
+    `Nothing was destroyed: another run changed what would be kept of ${stack}`,
+    `its conversations were to be ${words(shown)}, and now would be ${words(now)}`,
+    `./fleet destroy --stack ${stack} shows what dies now, and asks again`,
+  );
+}
+
+/**
  * What a destroy ends and what it leaves, as the stack's own outputs and settings say.
  * @param keeps whether conversations stay ({@link keepsAtDestroy})
  */

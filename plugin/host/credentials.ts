@@ -75,7 +75,7 @@ export class CredentialsHandler implements Handler {
         property: "authorityStep",
         reason:
           `goes from ${before} to ${step}; hosts that trust only one authority would not know the other. ` +
-          `Set certificates.authorityStep back to ${before} and run ./fleet up; ./fleet rotate-certs --authority goes on from there, one step at a time`,
+          `Set certificates.authorityStep back to ${before} and run ./fleet up --stack ${known.fleet}; ./fleet rotate-certs --authority --stack ${known.fleet} goes on from there, one step at a time`,
       });
     }
     return { inputs: news, failures };

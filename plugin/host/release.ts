@@ -10,6 +10,7 @@ import {
   UNFINISHED,
 } from "./agent/protocol.ts";
 import { AgentError, AgentMissing, callAgent } from "./agent-call.ts";
+import { onceAborted } from "./child.ts";
 import { pinned } from "./connection.ts";
 import { howToForget, isForgotten } from "./forget.ts";
 import { untilStarted, whileItBoots } from "./machine.ts";
@@ -53,8 +54,8 @@ interface Reached {
 type Whole = ReleaseInputs & Partial<Made>;
 
 /** Pulumi keeps the state of what it could not delete: by that, a host that is put back is as it was. */
-const TO_STAY =
-  " (if it is to stay after all: put it back, then ./fleet refresh before the next up)";
+const toStay = ({ fleet }: Pick<Whole, "fleet">): string =>
+  ` (if it is to stay after all: put it back, then ./fleet refresh --stack ${fleet} before the next up)`;
 
 export interface ReleaseOptions {
   readonly open: OpenShell;
@@ -195,22 +196,36 @@ export class ReleaseHandler implements Handler {
       drain: op.programRuns,
       api: apiOf(whole),
     };
+    let reached = false;
     try {
-      const { kept = [] } = await this.#call(whole, request, op);
+      const { kept = [] } = await this.#with(pinned(host, whole), {}, async (shell) => {
+        op.signal.throwIfAborted();
+        // Connects: what fails after it may have begun there.
+        await onceAborted(shell.hostKey?.() ?? Promise.resolve(""), op.signal);
+        reached = true;
+        return await callAgent(shell, whole.artifact, request, op);
+      });
       if (kept.length > 0) op.say(`kept: ${kept.join(", ")}`);
     } catch (error) {
       if (error instanceof AgentMissing && !error.recorded) return;
-      const toStay = op.programRuns ? TO_STAY : "";
+      const advice = op.programRuns ? toStay(whole) : "";
       if (op.signal.aborted) {
-        throw new Interrupted(`taking the fleet off host ${host.name}${toStay}`);
+        throw new Interrupted(`taking the fleet off host ${host.name}${advice}`);
       }
       const { message } = error as Error;
-      if (error instanceof HostUnreachable || error instanceof AgentMissing) {
+      const forget = howToForget(host.name);
+      const left = leftBehind(whole);
+      if (error instanceof AgentMissing || (error instanceof HostUnreachable && !reached)) {
         throw new Error(
-          `${message}\nNothing was removed there. ${howToForget(host.name)}, and there stays: ${leftBehind(whole)}`,
+          `${message}\nNothing was removed there. ${forget}, and there stays: ${left}`,
         );
       }
-      throw new Error(`host ${host.name}: ${message}${toStay}`);
+      if (error instanceof HostUnreachable) {
+        throw new Error(
+          `${message}\nWhat was begun there may be half done${advice}. ${forget}, and there may stay: ${left}`,
+        );
+      }
+      throw new Error(`host ${host.name}: ${message}${advice}`);
     }
   }
 
@@ -265,10 +280,9 @@ export class ReleaseHandler implements Handler {
   }
 
   /** Asks the host as it was reached last. */
-  #call(whole: Whole, request: AgentRequest, op?: Operation): Promise<AgentResult> {
-    const options = { signal: op?.signal, say: op?.say };
+  #call(whole: Whole, request: AgentRequest): Promise<AgentResult> {
     return this.#with(pinned(whole.host, whole), {}, (shell) =>
-      callAgent(shell, whole.artifact, request, options),
+      callAgent(shell, whole.artifact, request),
     );
   }
 

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { collect, endOf } from "./child.ts";
 import type { HostConnection } from "./shell.ts";
 import { noClient } from "./ssh-errors.ts";
@@ -45,14 +46,27 @@ export async function resolveSsh(
   if (code !== 0) throw noClient(connection, output.stderr());
   const value = (name: string) =>
     new RegExp(`^${name} (.*)$`, "m").exec(output.stdout())?.[1]?.trim() ?? "";
-  // Printed without the quotes that kept blanks in a path together: each begins at the root, or at home.
-  const files = value("userknownhostsfile")
-    .split(/ (?=[/~])/)
-    .filter(Boolean);
   return {
     user: value("user"),
     port: value("port"),
     jumps: value("proxyjump") !== "" || value("proxycommand") !== "",
-    knownHosts: files.filter((file) => file !== "/dev/null").map(expandHome),
+    knownHosts: pathsOf(value("userknownhostsfile"))
+      .map(expandHome)
+      .filter((file) => file !== "/dev/null"),
   };
+}
+
+/**
+ * Paths that ssh prints without the quotes that kept their blanks together: as many words are one path as make a file
+ * that is there, and otherwise each is one. How a word begins says nothing: `known` and `%h_known` are paths as well.
+ */
+function pathsOf(printed: string): string[] {
+  const words = printed.split(" ");
+  const paths: string[] = [];
+  while (words.length > 0) {
+    let count = words.length;
+    while (count > 1 && !existsSync(expandHome(words.slice(0, count).join(" ")))) count--;
+    paths.push(words.splice(0, count).join(" "));
+  }
+  return paths.filter(Boolean);
 }

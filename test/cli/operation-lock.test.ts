@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { hostname, tmpdir } from "node:os";
-import { join } from "node:path";
+import { homedir, hostname, tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { awaitFree, holderState, lockFolder, readLocks } from "../../cli/operation-lock.ts";
+import { PROJECT_ROOT } from "../../toolchain/paths.ts";
 import { zombie } from "../support/zombie.ts";
 
 let base: string;
@@ -47,6 +48,16 @@ test("only file backends have locks that can be seen", () => {
   expect(lockFolder("s3://bucket", "p", "s")).toBeNull();
   expect(lockFolder(null, "p", "s")).toBeNull();
   expect(lockFolder("file:///x", "p", "s")).toBe("/x/.pulumi/locks/organization/p/s");
+});
+
+test.each([
+  ["file://./state", join(PROJECT_ROOT, "state")],
+  ["file://state/a?no_tmp_dir=true", join(PROJECT_ROOT, "state/a")],
+  ["file://../state", join(dirname(PROJECT_ROOT), "state")],
+  ["file://~", homedir()],
+  ["file://~/state", join(homedir(), "state")],
+])("a backend that is no absolute path is found from the project, or from home: %s", (url, at) => {
+  expect(lockFolder(url, "p", "s")).toBe(join(at, ".pulumi/locks/organization/p/s"));
 });
 
 test("a run that died leaves nothing that a person must clear away", async () => {

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { autoEffect } from "../../cli/commands/move.ts";
 import { nextOwners } from "../../cli/lib/next-owner.ts";
-import { waiting } from "../../cli/lib/waiting.ts";
+import { interruptedWords, waiting } from "../../cli/lib/waiting.ts";
 import type { FleetConfig } from "../../gateway/config.ts";
 import { rank } from "../../gateway/placement.ts";
 import { PROJECT_ROOT } from "../../toolchain/paths.ts";
@@ -68,6 +68,8 @@ describe("Ctrl-C", () => {
   let server: Server;
   let child: ChildProcess | null = null;
   const asked: string[] = [];
+  /** It takes the call and says nothing to it. */
+  let silent = false;
 
   const shard = (id: string, owner: string, lagMs: number) => ({
     ...{ id, owner, agents: ["main"], epoch: 1, state: "serving", pid: 1, startedAt: null },
@@ -83,6 +85,10 @@ describe("Ctrl-C", () => {
   /** A fleet that takes every wish and never gets on with one. */
   function answer(path: string, method: string): object | null {
     if (path === "/api/v1/fleet/restore" && asked.at(-1) === "drill") return null;
+    if (method === "POST" && silent) {
+      child?.kill("SIGINT");
+      return null;
+    }
     if (method === "POST") return { ok: true };
     if (path.startsWith("/api/v1/history")) return { entries: [] };
     if (path.startsWith("/api/v1/fleet/backups"))
@@ -117,6 +123,7 @@ describe("Ctrl-C", () => {
   afterEach(() => {
     child?.kill("SIGKILL");
     asked.length = 0;
+    silent = false;
   });
   afterAll(async () => {
     server.closeAllConnections();
@@ -222,10 +229,37 @@ describe("Ctrl-C", () => {
     expect(words.replace(now, "NOW").trimEnd().split("\n")).toEqual(each.words);
   });
 
+  test.each([
+    {
+      args: ["drain", "a", "--yes", "--stack", "x"],
+      words: [
+        "fleet: interrupted before the fleet answered: whether it began is not known",
+        "  so far: nothing was seen of it yet",
+        "  look:   ./fleet status --watch --stack x",
+        "  undo:   ./fleet resume a --stack x",
+      ],
+    },
+    {
+      args: ["adopt", "/srv/alone", "--shard", "s1", "--yes"],
+      words: [
+        "fleet: interrupted before the fleet answered: whether it began is not known",
+        "  so far: s1: its owner is asked",
+        "  look:   ./fleet status --watch --stack dev",
+        "  undo:   none by a command; what s1 had stays in HOME/fleet/shards/s1/aside-*",
+      ],
+    },
+  ])("while the fleet is being asked promises nothing: $args", async ({ args, words }) => {
+    silent = true;
+    const { code, stderr } = await interrupted(args, /\0/);
+    expect({ code, stderr }).toMatchObject({ code: 130 });
+    const said = stderr.slice(stderr.indexOf("fleet: interrupted")).replace(home, "HOME");
+    expect(said.trimEnd().split("\n")).toEqual(words);
+  });
+
   test("drain says beforehand to which node each shard goes", async () => {
     const { stderr } = await interrupted(["drain", "a", "--yes"], /^s1: serving on a$/m);
     const [to] = rank("s1", ["b", "c"]);
-    expect(stderr).toContain(`s1: a → ${to}, after its running turns`);
+    expect(stderr).toContain(`s1: a → probably ${to}, after its running turns`);
     expect(stderr).not.toContain("b or c");
   });
 
@@ -237,6 +271,13 @@ describe("Ctrl-C", () => {
     expect(stderr).toContain(to === "a" ? "s1: stays on a" : `s1: a → ${to}, by rank`);
     expect(asked).toEqual(['/api/v1/fleet/move {"shard":"s1","to":"auto"}']);
   });
+});
+
+test("what only looks has asked for nothing, and goes on whenever it is left", () => {
+  expect(interruptedWords(LEFT, "", false)[0]).toBe("fleet: interrupted; it goes on");
+  const asks = { ...LEFT, asks: true } as const;
+  expect(interruptedWords(asks, "", false)[0]).toContain("whether it began is not known");
+  expect(interruptedWords(asks, "", true)[0]).toBe("fleet: interrupted; it goes on");
 });
 
 test("the next owner is the first by rank, and not promised where channels are bound to nodes", () => {

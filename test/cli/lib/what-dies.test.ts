@@ -1,5 +1,11 @@
 import { expect, test } from "vitest";
-import { keepsAtDestroy, placeOf, recordedKeeping, whatDies } from "../../../cli/lib/what-dies.ts";
+import {
+  keepsAtDestroy,
+  placeOf,
+  recordedKeeping,
+  refuseOtherEnd,
+  whatDies,
+} from "../../../cli/lib/what-dies.ts";
 
 const OUTPUTS = { endpoint: "https://chat.example.com", nodes: ["a", "b"], shards: ["s1"] };
 const AWS = { target: "eks", aws: { accountId: "210987654321", region: "eu-central-1" } };
@@ -42,4 +48,13 @@ test("a destroy goes by the last up: what it deletes is never said to be kept", 
 test("a stack on this machine or on one's own hosts is in no account", () => {
   expect(placeOf({})).toBeNull();
   expect(placeOf({ target: "hosts", aws: AWS.aws })).toBeNull();
+});
+
+test("what was shown is what is done: another run may have changed it meanwhile", () => {
+  refuseOtherEnd("dev", true, true);
+  refuseOtherEnd("dev", false, false);
+  expect(() => refuseOtherEnd("dev", true, false)).toThrow(
+    "another run changed what would be kept of dev",
+  );
+  expect(() => refuseOtherEnd("dev", false, true)).toThrow("Nothing was destroyed");
 });

@@ -139,7 +139,7 @@ test("a step of the exchange is never left out", () => {
   const { credentials } = handler();
   const { failures } = credentials.check(INPUTS, { ...INPUTS, authorityStep: 2 });
   expect(failures[0]?.reason).toMatch(
-    /goes from 0 to 2.*authorityStep back to 0 and run .\/fleet up.*rotate-certs/s,
+    /goes from 0 to 2.*authorityStep back to 0 and run .\/fleet up --stack vps.*rotate-certs --authority --stack vps/s,
   );
 });
 

@@ -360,7 +360,7 @@ test("a removal that failed says how the host stays, since the state knows nothi
     verb === "remove" ? { failed: { message: "no room", restored: false } } : fine(),
   );
   const { state } = await release.create(checked(INPUTS), OP);
-  const stays = "put it back, then ./fleet refresh before the next up";
+  const stays = "put it back, then ./fleet refresh --stack vps before the next up";
   await expect(release.delete("vps/n1", state, OP)).rejects.toThrow(`n1: no room (if`);
   await expect(release.delete("vps/n1", state, OP)).rejects.toThrow("because host n1 failed");
   const other = fakeHost(() => {
@@ -369,6 +369,32 @@ test("a removal that failed says how the host stays, since the state knows nothi
   }).release;
   const work = other.delete("vps/n1", state, { ...OP, signal: stop.signal });
   await expect(work).rejects.toThrow(stays);
+});
+
+test("a removal whose connection broke off is not said to have done nothing", async () => {
+  const { release, there, checked } = fakeHost(({ verb }) => {
+    if (verb === "remove") throw new HostUnreachable("host n1: the connection broke off");
+    return fine();
+  });
+  const { state } = await release.create(checked(INPUTS), OP);
+  const ends = async (op: Operation) => {
+    const error = await release.delete("vps/n1", state, op).catch((reason: unknown) => reason);
+    return (error as Error).message;
+  };
+  const atTheEnd = { ...OP, programRuns: false };
+  const broken = await ends(atTheEnd);
+  expect(broken).toMatch(
+    /^host n1: the connection broke off\nWhat was begun there may be half done/,
+  );
+  expect(broken).toContain("OPENCLAW_FLEET_FORGET_HOSTS=n1");
+  expect(broken).not.toContain("Nothing was removed");
+  expect(broken).not.toContain("refresh");
+  there.reached = false;
+  expect(await ends(atTheEnd)).toContain("Nothing was removed there");
+  there.reached = true;
+  const inBetween = await ends(OP);
+  expect(inBetween).toContain("may be half done");
+  expect(inBetween).toContain("put it back, then ./fleet refresh --stack vps before the next up");
 });
 
 test("a host that does not answer: refresh goes on, delete names the way out", async () => {

@@ -1,8 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { resolveSsh } from "../../../plugin/host/ssh-client.ts";
+import { PROJECT_ROOT } from "../../../toolchain/paths.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "ssh-client-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -15,14 +16,26 @@ async function knownHosts(line: string): Promise<readonly string[]> {
   return (await resolveSsh(host, configFile)).knownHosts;
 }
 
+/** A file of known keys that is there. */
+function there(path: string): string {
+  const file = join(folder, path);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, "");
+  return file;
+}
+const ours = there("k of us/known");
+const blanks = there("k  of us/a b");
+const plain = there("plain");
+
 test.each([
-  ["a quoted path", `UserKnownHostsFile "/k of us/known" /plain`, ["/k of us/known", "/plain"]],
-  ["an escaped path", String.raw`UserKnownHostsFile /k\ of\ us/known`, ["/k of us/known"]],
-  ["two blanks", `UserKnownHostsFile "/k  of us/a b" "/c d"`, ["/k  of us/a b", "/c d"]],
+  ["a quoted path", `UserKnownHostsFile "${ours}" /plain`, [ours, "/plain"]],
+  ["an escaped path", `UserKnownHostsFile ${ours.replaceAll(" ", "\\ ")}`, [ours]],
+  ["two blanks", `UserKnownHostsFile "${blanks}" "${ours}"`, [blanks, ours]],
+  ["a path at home", "UserKnownHostsFile /a ~/known", ["/a", join(homedir(), "known")]],
   [
-    "a path at home",
-    `UserKnownHostsFile /a "~/of us/known"`,
-    ["/a", join(homedir(), "of us/known")],
+    "paths that begin neither at the root nor at home",
+    `UserKnownHostsFile mine "${ours}" theirs ${plain}`,
+    [join(PROJECT_ROOT, "mine"), ours, join(PROJECT_ROOT, "theirs"), plain],
   ],
   ["no file", "UserKnownHostsFile /dev/null", []],
   [

@@ -154,6 +154,7 @@ export class ArtifactHandler implements Handler {
       op.say(`forgotten: releases stay on ${name} (${address}) in /opt/openclaw-fleet`);
       return;
     }
+    let reached = false;
     try {
       await this.#with({ host: whole.host, seen: whole }, async (shell) => {
         const { fleet } = await surveyHost(shell, { signal: op.signal });
@@ -163,12 +164,14 @@ export class ArtifactHandler implements Handler {
           );
           return;
         }
+        reached = true;
         await new HostReleases(shell, op.signal).removeAll();
       });
     } catch (error) {
       if (op.signal.aborted) throw new Interrupted(`removing the releases of host ${name}`);
       if (!(error instanceof HostUnreachable)) throw inContext(name, error);
-      throw new Error(`${error.message}\nNothing was removed there. ${howToForget(name)}`);
+      const there = reached ? "What was removed there is not known." : "Nothing was removed there.";
+      throw new Error(`${error.message}\n${there} ${howToForget(name)}`);
     }
   }
 

@@ -119,6 +119,23 @@ describe("releases that nobody names any more", () => {
     expect(await deleted(record)).toEqual({ removed: true, said: [] });
   });
 
+  test("of a host whose connection broke in the middle are not said to be all there", async () => {
+    const shell: HostShell = {
+      async exec(argv) {
+        if (!argv.join(" ").includes("rm -rf")) return { code: 0, stdout: "", stderr: "" };
+        throw new HostUnreachable("host a: the connection broke off");
+      },
+      put: () => Promise.reject(new Error("nothing is put")),
+      close: async () => {},
+    };
+    const gone = new ArtifactHandler({ open: () => shell, env: {} }).delete(
+      "prod/a",
+      state,
+      operation,
+    );
+    await expect(gone).rejects.toThrow(/broke off\nWhat was removed there is not known/);
+  });
+
   test.each([
     ["another node of the fleet", { fleet: "prod", node: "fra1" }, "node fra1 of fleet prod"],
     ["another fleet", { fleet: "second", node: "a" }, "node a of fleet second"],

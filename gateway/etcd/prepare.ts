@@ -119,7 +119,7 @@ async function tryStart(
         `${file.self} was taken out of the cluster; its old files are put aside and it joins anew`,
       );
       putAside(file);
-      return await join(admin, file, self, say);
+      return await join(admin, file, self, say, true);
     } finally {
       admin.close();
     }
@@ -142,21 +142,27 @@ async function tryStart(
   }
 }
 
-/** Puts this member on the cluster's list. Throws while the cluster refuses. */
+/**
+ * Puts this member on the cluster's list. Throws while the cluster refuses.
+ * @param had it had files, which are put aside now
+ */
 async function join(
   admin: ClusterAdmin,
   file: MemberFile,
   self: PlannedMember,
   say: (line: string) => void,
+  had = false,
 ): Promise<Start> {
   let members = await admin.members();
   const old = findSelf(members, self);
-  if (old?.name) {
-    // It has been a member and has lost its data. Under its old identity it would have forgotten its votes.
+  // Under its old identity it would have forgotten its votes, or entries that the leader knows it to have: also one
+  // without a name may have got some before it was killed.
+  const anew = old !== undefined && (had || Boolean(old.name));
+  if (old && anew) {
     say(`${file.self} has lost its files: its old place in the cluster is given up`);
     await admin.remove(old.ID);
   }
-  if (!old || old.name) {
+  if (!old || anew) {
     for (const gone of await goneStrangers(members, file)) {
       say(
         `${gone.name} is not planned any more and does not answer: it is taken out of the cluster`,

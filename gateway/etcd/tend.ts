@@ -141,10 +141,15 @@ async function freeSpace(
   if (!wasteful(status) || !isTurn(index, file.members.length, Date.now())) return;
   if (status.leader === status.id && file.members.length > 1) {
     // Its followers would wait; as a follower it keeps nobody waiting.
-    const heir = (await admin.members()).find(
+    const voters = (await admin.members()).filter(
       ({ ID, isLearner }) => ID !== status.id && !isLearner,
     );
-    if (heir) return admin.handLeadTo(heir.ID);
+    for (const { ID, name, peerURLs } of voters) {
+      // To one that is away the lead would be given in vain, with nobody leading meanwhile.
+      const member = { name: name ?? "", peerUrl: peerURLs[0] ?? "", clientUrl: "" };
+      if ((await presenceOf(member, file)) === "established") return admin.handLeadTo(ID);
+    }
+    if (voters.length > 0) return;
   }
   await admin.defragment();
   say(`defragmented: ${status.bytes} bytes, ${status.bytesInUse} of them in use`);

@@ -66,23 +66,28 @@ export class EtcdClient {
         act();
       };
       const attempt = () => {
-        const endpoint = order[next % order.length] as string;
-        if (inFlight.has(endpoint)) return;
-        next += 1;
-        inFlight.add(endpoint);
-        post<T>({ url: endpoint + path, agent, payload, signal: under.signal }).then(
+        // Who has not answered yet is passed over: the others may do it by now.
+        let endpoint: string | undefined;
+        for (let looked = 0; looked < order.length && endpoint === undefined; looked++) {
+          const each = order[next++ % order.length] as string;
+          if (!inFlight.has(each)) endpoint = each;
+        }
+        if (endpoint === undefined) return;
+        const asked = endpoint;
+        inFlight.add(asked);
+        post<T>({ url: asked + path, agent, payload, signal: under.signal }).then(
           (answer) => {
             if (under.signal.aborted) return;
-            this.#avoidUntil.delete(endpoint);
+            this.#avoidUntil.delete(asked);
             // Who was asked before and is silent still is asked later next time.
-            for (const other of inFlight) if (other !== endpoint) this.#avoid(other);
+            for (const other of inFlight) if (other !== asked) this.#avoid(other);
             finish(() => resolve(answer));
           },
           (error: Error) => {
             if (under.signal.aborted) return;
-            inFlight.delete(endpoint);
-            faults.set(endpoint, error.message);
-            this.#avoid(endpoint);
+            inFlight.delete(asked);
+            faults.set(asked, error.message);
+            this.#avoid(asked);
             if (error instanceof Refused && FINAL_CODES.includes(error.code)) {
               finish(() => reject(unavailable(faults)));
             } else if (next < order.length) attempt();

@@ -1,4 +1,5 @@
 import { bootClock, type Clock } from "../clock.ts";
+import type { StoresConfig } from "../config.ts";
 import { LEASE } from "../contract.ts";
 import { StoresFile } from "../stores-file.ts";
 import { EtcdClient } from "./etcd-client.ts";
@@ -64,7 +65,10 @@ export class EtcdLeaseStore implements LeaseStore {
       parts.follow === undefined
         ? null
         : new StoresFile(parts.follow, { warn, ...(lookEveryMs ? { everyMs: lookEveryMs } : {}) });
-    this.#stores?.watch(({ etcd }) => etcd && this.#client.useEndpoints(etcd));
+    const follow = ({ etcd }: StoresConfig) => etcd && this.#client.useEndpoints(etcd);
+    // A store that is opened again is given the endpoints of the process's start.
+    if (this.#stores) follow(this.#stores.current);
+    this.#stores?.watch(follow);
   }
 
   async read(): Promise<StoreView> {

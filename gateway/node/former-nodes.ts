@@ -1,9 +1,11 @@
-import type { NodeId } from "../contract.ts";
+import type { NodeId, ShardId } from "../contract.ts";
 import { StoreUnavailable, type StoreView } from "../leases/store.ts";
 
 export interface FormerNodesDeps {
   /** Nodes that the deployment names; undefined: it names none, and nothing is ever taken away. */
   members: () => readonly NodeId[] | undefined;
+  /** Of the present settings. */
+  shards: () => readonly ShardId[];
   view: () => StoreView | null;
   isLost: (node: NodeId) => boolean;
   forget: (node: NodeId) => Promise<void>;
@@ -13,10 +15,11 @@ export interface FormerNodesDeps {
 /** Nodes of which only the store still knows: not of this fleet any more, gone, and without a shard to their name. */
 export function formerNodes(
   view: StoreView,
-  members: readonly NodeId[],
+  { members, shards }: { members: readonly NodeId[]; shards: readonly ShardId[] },
   isLost: (node: NodeId) => boolean,
 ): NodeId[] {
-  const owners = new Set(Object.values(view.leases).map(({ owner }) => owner));
+  // A turn, or a shard that is no more, is nobody's to take: its row would keep the node for ever.
+  const owners = new Set(shards.map((shard) => view.leases[shard]?.owner));
   const known = new Set([...Object.keys(view.nodes), ...Object.keys(view.maintenance)]);
   return [...known].filter((id) => !members.includes(id) && isLost(id) && !owners.has(id));
 }
@@ -34,12 +37,12 @@ export class FormerNodes {
   }
 
   async look(): Promise<void> {
-    const { view, members, isLost, forget, log } = this.#deps;
+    const { view, members, shards, isLost, forget, log } = this.#deps;
     const [seen, named] = [view(), members()];
     if (this.#busy || !seen || !named) return;
     this.#busy = true;
     try {
-      for (const node of formerNodes(seen, named, isLost)) {
+      for (const node of formerNodes(seen, { members: named, shards: shards() }, isLost)) {
         await forget(node);
         log(`node ${node} is not of this fleet any more; the store has nothing of it now`);
       }

@@ -74,6 +74,7 @@ export class Node {
     });
     this.#former = new FormerNodes({
       members: () => base.fleet.members,
+      shards: () => base.fleet.shards.map(({ id }) => id),
       view: () => this.#shards.state.view,
       isLost: (id) => nodeState(this.#shards.state, id) === "lost",
       forget: (id) => base.leases.forgetNode(id),

@@ -2,7 +2,7 @@ import type { NodeId, ShardId } from "../contract.ts";
 import { dropAsk, dropHold, type Step, setHold } from "./draft.ts";
 import { addFailure, type FailureRecord, failureReason } from "./failure.ts";
 import type { Hold, OwnershipState } from "./state.ts";
-import { eligibleNodes, orderFor } from "./take.ts";
+import { eligibleNodes, failuresOf, orderFor } from "./take.ts";
 import { isOwnLease } from "./watch.ts";
 
 /**
@@ -60,6 +60,18 @@ function failuresAfter(state: OwnershipState, shard: ShardId, hold: Hold): Failu
   const pin = state.view?.pins[shard] ?? null;
   const { revision } = state.config;
   return addFailure(before, { node: state.self.node, revision, pin, why: hold.gaveUp });
+}
+
+/**
+ * With which reason to give back a lease under which nothing could be begun on this machine, so that the others go
+ * first. Null: nobody else could take it; then it is tried again here.
+ */
+export function refusalOf(state: OwnershipState, shard: ShardId, why: string): string | null {
+  if (bestOther(state, shard, []) === null) return null;
+  const before = failuresOf(state, shard) ?? state.asks[shard]?.failures ?? null;
+  const pin = state.view?.pins[shard] ?? null;
+  const { revision } = state.config;
+  return failureReason(addFailure(before, { node: state.self.node, revision, pin, why }));
 }
 
 /** Gives back what an acquisition with a lost answer brought, when it is no longer wished. */

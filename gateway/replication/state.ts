@@ -373,10 +373,17 @@ export class ReplicatedState implements ReplicaPort {
       this.#claims.delete(shard);
       return null;
     }
-    await local.finish(shard, epoch);
-    const lineage = await readLineage(stateDir(shard));
-    if (lineage && epochOf(lineage.directory) === epoch) {
-      await writeLineage(stateDir(shard), { ...lineage, final: true });
+    try {
+      await local.finish(shard, epoch);
+      const lineage = await readLineage(stateDir(shard));
+      if (lineage && epochOf(lineage.directory) === epoch) {
+        await writeLineage(stateDir(shard), { ...lineage, final: true });
+      }
+    } catch (error) {
+      // The replica has all of it: a disk that cannot be written any more must not keep the shard.
+      if (!parsePosition(splitSite(position).position)?.final) throw error;
+      const why = (error as Error).message;
+      this.#options.log("error", `the end of ${shard} is not written here: ${why}`, { shard });
     }
     return position;
   }

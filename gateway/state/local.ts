@@ -178,12 +178,18 @@ export class LocalStateStore implements StateStore {
     const building = this.#path(shard, `owner.json.${randomUUID()}`);
     const file = await open(building, "wx", 0o600);
     try {
-      await file.writeFile(`${JSON.stringify(marker, null, 2)}\n`);
-      await file.sync();
-    } finally {
-      await file.close();
+      try {
+        await file.writeFile(`${JSON.stringify(marker, null, 2)}\n`);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(building, this.#path(shard, "owner.json"));
+    } catch (error) {
+      // On a full disk each try would leave one.
+      await rm(building, { force: true }).catch(() => {});
+      throw error;
     }
-    await rename(building, this.#path(shard, "owner.json"));
     await syncDirectory(this.#path(shard));
   }
 

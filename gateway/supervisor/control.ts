@@ -25,6 +25,9 @@ export interface ControlDeps {
   changed: () => Promise<void>;
 }
 
+/** Longest wait for an owner to see that its pin was taken away, ms: a client asks for ten seconds. */
+const FORGET_MS = 8_000;
+
 /**
  * Commands change wishes in the store; every node's rules act on them. So a command holds through
  * the loss of the router that took it.
@@ -79,12 +82,21 @@ export class StoreControl implements FleetControl {
     const owner = lease()?.owner;
     if (!owner || owner === to || view()?.pins[shard] !== to) return;
     await store.setPin(shard, null);
-    await this.#until(() => view()?.pins[shard] === undefined);
+    // Asked twice at once, the other one may have set it again: that is the same wish.
+    const until = performance.now() + FORGET_MS;
+    const late = () => performance.now() >= until;
+    await this.#until(() => view()?.pins[shard] === undefined || late());
+    if (late()) {
+      throw new FleetCommandError(
+        "conflict",
+        `${shard} is being moved to ${to} by somebody else as well; ./fleet status shows where it is`,
+      );
+    }
     // A renewal reads the pins in the transaction that moves the beat.
     const beat = () => view()?.nodes[owner]?.beat;
     const before = beat();
     await this.#until(
-      () => beat() !== before || lease()?.owner !== owner || nodeState(owner) === "lost",
+      () => beat() !== before || lease()?.owner !== owner || nodeState(owner) === "lost" || late(),
     );
   }
 

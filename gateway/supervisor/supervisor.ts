@@ -1,6 +1,7 @@
 import type { Clock } from "../clock.ts";
 import type { NodeId, ShardId } from "../contract.ts";
 import { StoreUnavailable, type StoreView } from "../leases/store.ts";
+import { refusalOf } from "../ownership/release.ts";
 import { held } from "../ownership/report.ts";
 import { initial, step } from "../ownership/rules.ts";
 import type { OwnershipState, Self } from "../ownership/state.ts";
@@ -37,6 +38,9 @@ export interface SupervisorDeps {
 }
 
 const TICK_MS = 250;
+/** How long the end of an epoch is tried where it cannot be written, ms. */
+const UNFINISHED_MS = 30_000;
+const FULL: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT"]);
 /** An epoch that no state is of. */
 const UNKNOWN_EPOCH = -1;
 
@@ -54,6 +58,8 @@ export class Supervisor {
   readonly #arriving = new Map<ShardId, number>();
   /** Last positions of epochs that ended here, for their release. */
   readonly #positions = new Map<ShardId, { epoch: number; position: string | null }>();
+  /** Since when the end of an epoch cannot be written here. */
+  readonly #unfinished = new Map<ShardId, { epoch: number; since: number }>();
   readonly #stopped = Promise.withResolvers<void>();
 
   constructor(deps: SupervisorDeps) {
@@ -232,10 +238,11 @@ export class Supervisor {
       const before = expected?.epoch ?? (this.#state.view?.pristine ? 0 : UNKNOWN_EPOCH);
       await host.opened(shard, epoch, { before, published, release }, tries);
     } catch (error) {
-      // The epoch is not on disk, so it must never be used; the lease runs out.
+      // The epoch is not on disk, so it must never be used.
       this.#arriving.delete(shard);
       host.note(shard, "abort");
       this.feed({ type: "refused", now: clock.now(), shard });
+      await this.#giveBack(shard, epoch, got.lease.position, (error as Error).message);
       throw error;
     }
     this.#arriving.delete(shard);
@@ -256,6 +263,25 @@ export class Supervisor {
     this.feed({ type: "acquired", now: clock.now(), sentAt: got.sentAt, shard, epoch });
   }
 
+  /** A lease that nothing was begun under goes to the others, where there are any; else it runs out. */
+  async #giveBack(
+    shard: ShardId,
+    epoch: number,
+    position: string | null,
+    why: string,
+  ): Promise<void> {
+    const { leases, self, log, remember } = this.#deps;
+    const reason = refusalOf(this.#state, shard, why);
+    if (reason === null) return;
+    const { node, incarnation } = self;
+    try {
+      await leases.release({ shard, node, incarnation, epoch, position, handTo: null, reason });
+      remember("gave up", shard, why);
+    } catch (error) {
+      log("warn", `${shard} was not given back: ${(error as Error).message}`, { shard, epoch });
+    }
+  }
+
   async #kill(shard: ShardId, epoch: number, why: string): Promise<void> {
     this.#deps.remember("killed", shard, why);
     this.#deps.log("warn", `killing ${shard}: ${why}`, { shard, epoch });
@@ -263,9 +289,9 @@ export class Supervisor {
   }
 
   async #release(effect: Extract<OwnershipEffect, { do: "release" }>): Promise<void> {
-    const { leases, host, self } = this.#deps;
+    const { leases, self } = this.#deps;
     const { shard, epoch, handTo, reason } = effect;
-    const finished = await host.finish(shard, epoch);
+    const finished = await this.#finish(shard, epoch);
     // Repeated when an answer was lost: what was published then still holds.
     if (finished !== undefined) this.#positions.set(shard, { epoch, position: finished });
     const last = this.#positions.get(shard);
@@ -280,6 +306,30 @@ export class Supervisor {
     });
     this.#deps.remember("released", shard, handTo ? `${reason}, to ${handTo}` : reason);
     this.#answer("released", shard, epoch);
+  }
+
+  /**
+   * A broken disk must not keep a shard whose state is elsewhere as well: after a while it is given up with what was
+   * published last, as if this host were lost. On a full one everything is still there, and somebody makes room.
+   */
+  async #finish(shard: ShardId, epoch: number): Promise<string | null | undefined> {
+    const { host, clock, log } = this.#deps;
+    try {
+      const finished = await host.finish(shard, epoch);
+      this.#unfinished.delete(shard);
+      return finished;
+    } catch (error) {
+      const known = this.#unfinished.get(shard);
+      const since = known?.epoch === epoch ? known.since : clock.now();
+      this.#unfinished.set(shard, { epoch, since });
+      const { code = "" } = error as NodeJS.ErrnoException;
+      const patient = FULL.has(code) || clock.now() - since < UNFINISHED_MS;
+      if (patient || this.#publishedPosition(shard) === null) throw error;
+      const why = (error as Error).message;
+      log("error", `${shard} is given up without its last changes: ${why}`, { shard, epoch });
+      this.#unfinished.delete(shard);
+      return undefined;
+    }
   }
 
   #publishedPosition(shard: ShardId): string | null {

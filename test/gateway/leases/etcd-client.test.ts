@@ -112,6 +112,18 @@ it("goes round again while there is time: an election ends", async () => {
   expect(await client([electing]).call("/x", {}, 20_000)).toEqual({ done: true });
 });
 
+it("goes round the others while one is silent: an election among them ends", async () => {
+  let asked = 0;
+  const electing = () =>
+    member((request, response) => {
+      asked += 1;
+      const no = says({ code: 14, message: "no leader" }, 503);
+      (asked < 5 ? no : says({ done: true }))(request, response);
+    });
+  const order = [await silent(), await electing(), await electing()];
+  expect(await client(order).call("/x", {}, 3_000)).toEqual({ done: true });
+});
+
 it("does not repeat what no member would take", async () => {
   let asked = 0;
   const refusing = await member((request, response) => {

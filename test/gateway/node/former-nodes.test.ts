@@ -11,21 +11,28 @@ function viewOf(nodes: string[], owner: string | null = null, maintenance: strin
   } as unknown as StoreView;
 }
 const lost = () => true;
+const of = (members: string[]) => ({ members, shards: ["s1"] });
 
 describe("nodes that were removed", () => {
   test("are those that the deployment does not name, and that are gone", () => {
-    expect(formerNodes(viewOf(["a", "b", "c"]), ["a", "c"], lost)).toEqual(["b"]);
-    expect(formerNodes(viewOf(["a", "b"]), ["a"], () => false)).toEqual([]);
-    expect(formerNodes(viewOf(["a", "b"]), ["a", "b"], lost)).toEqual([]);
+    expect(formerNodes(viewOf(["a", "b", "c"]), of(["a", "c"]), lost)).toEqual(["b"]);
+    expect(formerNodes(viewOf(["a", "b"]), of(["a"]), () => false)).toEqual([]);
+    expect(formerNodes(viewOf(["a", "b"]), of(["a", "b"]), lost)).toEqual([]);
   });
 
   test("are not forgotten while a shard is theirs", () => {
-    expect(formerNodes(viewOf(["a", "b"], "b"), ["a"], lost)).toEqual([]);
-    expect(formerNodes(viewOf(["a", "b"], "a"), ["a"], lost)).toEqual(["b"]);
+    expect(formerNodes(viewOf(["a", "b"], "b"), of(["a"]), lost)).toEqual([]);
+    expect(formerNodes(viewOf(["a", "b"], "a"), of(["a"]), lost)).toEqual(["b"]);
+  });
+
+  test("are forgotten though a turn, or a shard that is no more, has their name on it", () => {
+    const view = viewOf(["a", "b"], "b");
+    const leases = { ...view.leases, "@recycle": view.leases.s1 } as StoreView["leases"];
+    expect(formerNodes({ ...view, leases }, { members: ["a"], shards: [] }, lost)).toEqual(["b"]);
   });
 
   test("leave no mark of maintenance to a new host of their name", () => {
-    expect(formerNodes(viewOf(["a"], null, ["a", "b"]), ["a"], lost)).toEqual(["b"]);
+    expect(formerNodes(viewOf(["a"], null, ["a", "b"]), of(["a"]), lost)).toEqual(["b"]);
   });
 });
 
@@ -34,6 +41,7 @@ describe("taking them away", () => {
     const told: string[] = [];
     const former = new FormerNodes({
       members: () => members,
+      shards: () => ["s1"],
       view: () => viewOf(["a", "b", "c"]),
       isLost: (node) => node !== "a",
       forget,

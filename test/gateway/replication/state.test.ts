@@ -313,6 +313,16 @@ describe("the same node", () => {
     expect(rowsIn(next.stateDir)).toEqual([1]);
   });
 
+  it("ends though its own disk cannot be told so, when the replica has everything", async () => {
+    const local = localOf("a");
+    const broken = Object.assign(new Error("EROFS: read-only file system"), { code: "EROFS" });
+    local.finish = () => Promise.reject(broken);
+    const state = node("a", "boot", "f1", local);
+    await state.open(marker("a", 1), known(0));
+    expect(await state.finish("s1", 1)).toMatch(/ final$/);
+    expect(messages.at(-1)).toBe("the end of s1 is not written here: EROFS: read-only file system");
+  });
+
   it("puts nothing in the place of a state whose end has begun, and leaves no copy behind", async () => {
     const { state, opened, writer } = await serve("a", 1);
     writer.write(1);

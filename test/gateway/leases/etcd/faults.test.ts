@@ -144,6 +144,12 @@ describe("one member fails", () => {
       says(rest);
       const seen = await soon(() => store.read());
       expect(Object.keys(seen.nodes)).toEqual([node.id]);
+      // One that begins with those of long ago, as after the loss of its thread.
+      const late = new EtcdLeaseStore({
+        ...{ endpoints: [first.clientUrl], tls: cluster.tls, prefix: "/fleet", log, follow },
+      });
+      stores.push(late);
+      expect(Object.keys((await late.read()).nodes)).toEqual([node.id]);
     } finally {
       rmSync(dir, { recursive: true, force: true });
     }

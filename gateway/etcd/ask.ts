@@ -90,6 +90,14 @@ export class ClusterAdmin {
     return said.members ?? [];
   }
 
+  /** Names the cluster; each that was begun has another. */
+  async clusterId(): Promise<string> {
+    const said = await this.#call<{ header: { cluster_id: string } }>("cluster/member/list", {
+      linearizable: true,
+    });
+    return said.header.cluster_id;
+  }
+
   /** Adds a member that learns first. Without a vote it cannot cost the cluster its majority. */
   async addLearner(peerUrl: string): Promise<ClusterMember[]> {
     const said = await this.#call<{ members?: ClusterMember[] }>("cluster/member/add", {
@@ -110,7 +118,7 @@ export class ClusterAdmin {
 
   async status(): Promise<MemberStatus> {
     const said = await this.#call<{
-      header: { member_id: string; revision?: string };
+      header: { member_id: string; cluster_id: string; revision?: string };
       leader?: string;
       dbSize?: string;
       dbSizeInUse?: string;
@@ -119,6 +127,7 @@ export class ClusterAdmin {
     }>("maintenance/status", {});
     return {
       id: said.header.member_id,
+      cluster: said.header.cluster_id,
       revision: said.header.revision ?? "0",
       leader: said.leader && said.leader !== "0" ? said.leader : null,
       bytes: Number(said.dbSize ?? 0),
@@ -175,6 +184,8 @@ const DEFRAGMENT_MS = 60_000;
 
 export interface MemberStatus {
   id: string;
+  /** Names the cluster that it is of. */
+  cluster: string;
   revision: string;
   /** The leader's id; null: none is known. */
   leader: string | null;

@@ -9,6 +9,7 @@ import {
 } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ClusterAdmin, type ClusterMember, type Presence, presenceOf } from "./ask.ts";
+import { notedCluster } from "./cluster-note.ts";
 import { dataOf, type MemberFile, type PlannedMember, selfOf } from "./member-file.ts";
 
 /** How a member starts. */
@@ -113,6 +114,15 @@ async function tryStart(
     const admin = adminOf(established, file);
     try {
       const members = await admin.members().catch(() => null);
+      const own = notedCluster(file);
+      if (members && own !== null && (await admin.clusterId()) !== own) {
+        // With its own list and majority of one it would be a second store for whoever asks it first.
+        say(
+          `the others have begun a cluster without ${file.self}; its files of the one before are put aside and it joins them`,
+        );
+        putAside(file);
+        return await join(admin, file, self, say, true);
+      }
       // On the list without a name: added anew and never started, so these files are of an older identity.
       if (!members || findSelf(members, self)?.name) return planned();
       say(

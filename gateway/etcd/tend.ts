@@ -12,6 +12,7 @@ import {
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { ClusterAdmin, type ClusterMember, type MemberStatus, presenceOf } from "./ask.ts";
+import { noteCluster } from "./cluster-note.ts";
 import { type MemberFile, selfOf } from "./member-file.ts";
 
 /** Below this size, free space inside the database is not worth a pause. */
@@ -56,6 +57,7 @@ export async function tend(file: MemberFile, say: (line: string) => void): Promi
   };
   try {
     const status = await admin.status();
+    await duty("noting the cluster", async () => noteCluster(file, status.cluster));
     const leads = status.leader === status.id;
     if (!status.learner) {
       if (leads) {

@@ -119,6 +119,26 @@ it("a host without data does not begin a second cluster while another one is sil
   await tendUntil([a, b, c], PLAN);
 });
 
+it("a member that was off when the others began a cluster joins that one, and not its own again", async () => {
+  hosts.deploy("a", ["a"]);
+  await a.start();
+  await tendUntil([a], ["a"]);
+  await take(a);
+  await a.kill();
+  // Two more hosts are planned while it is off, and take what refuses for what has nothing.
+  hosts.deploy("b", PLAN);
+  hosts.deploy("c", PLAN);
+  await Promise.all([b.start(), c.start()]);
+  await soon(() => b.voters());
+  hosts.deploy("a", PLAN);
+  expect(await a.start()).toBe("existing");
+  expect(a.said.at(-1)).toBe("a joins a cluster of 2");
+  await tendUntil([a, b, c], PLAN);
+  const leases = store(a);
+  await expect(leases.read()).rejects.toThrow(/holds no lease store/);
+  await leases.close();
+});
+
 it("another host takes the place of one that is gone for good", async () => {
   await bringUp();
   await take(a);

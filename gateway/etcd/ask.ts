@@ -31,7 +31,7 @@ export type Presence = "established" | "waiting" | "refused" | "unreachable";
 
 /** Asks at the port for members, which answers also without a majority. */
 export async function presenceOf(
-  member: PlannedMember,
+  member: Pick<PlannedMember, "peerUrl">,
   file: MemberFile,
   onFault: (why: string) => void = () => {},
 ): Promise<Presence> {
@@ -84,18 +84,16 @@ export class ClusterAdmin {
   }
 
   async members(): Promise<ClusterMember[]> {
-    const said = await this.#call<{ members?: ClusterMember[] }>("cluster/member/list", {
-      linearizable: true,
-    });
-    return said.members ?? [];
+    return (await this.cluster()).members;
   }
 
-  /** Names the cluster; each that was begun has another. */
-  async clusterId(): Promise<string> {
-    const said = await this.#call<{ header: { cluster_id: string } }>("cluster/member/list", {
-      linearizable: true,
-    });
-    return said.header.cluster_id;
+  /** `id` names the cluster; each that was begun has another. */
+  async cluster(): Promise<{ id: string; members: ClusterMember[] }> {
+    const { header, members = [] } = await this.#call<{
+      header: { cluster_id: string };
+      members?: ClusterMember[];
+    }>("cluster/member/list", { linearizable: true });
+    return { id: header.cluster_id, members };
   }
 
   /** Adds a member that learns first. Without a vote it cannot cost the cluster its majority. */

@@ -81,6 +81,6 @@ async function tryToLeave(file: MemberFile, say: (line: string) => void): Promis
 
 async function voterOf({ name, peerURLs }: ClusterMember, file: MemberFile): Promise<Voter> {
   const [peerUrl = ""] = peerURLs;
-  const presence = await presenceOf({ name: name ?? peerUrl, peerUrl, clientUrl: "" }, file);
+  const presence = await presenceOf({ peerUrl }, file);
   return { name: name || peerUrl, answers: presence === "established" };
 }

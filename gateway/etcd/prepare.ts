@@ -113,20 +113,17 @@ async function tryStart(
     if (established.length === 0) return planned();
     const admin = adminOf(established, file);
     try {
-      const members = await admin.members().catch(() => null);
+      const cluster = await admin.cluster().catch(() => null);
+      if (!cluster) return planned();
       const own = notedCluster(file);
-      if (members && own !== null && (await admin.clusterId()) !== own) {
-        // With its own list and majority of one it would be a second store for whoever asks it first.
-        say(
-          `the others have begun a cluster without ${file.self}; its files of the one before are put aside and it joins them`,
-        );
-        putAside(file);
-        return await join(admin, file, self, say, true);
-      }
+      // With its own list and majority of one it would be a second store for whoever asks it first.
+      const another = own !== null && cluster.id !== own;
       // On the list without a name: added anew and never started, so these files are of an older identity.
-      if (!members || findSelf(members, self)?.name) return planned();
+      if (!another && findSelf(cluster.members, self)?.name) return planned();
       say(
-        `${file.self} was taken out of the cluster; its old files are put aside and it joins anew`,
+        another
+          ? `the others have begun a cluster without ${file.self}; its files of the one before are put aside and it joins them`
+          : `${file.self} was taken out of the cluster; its old files are put aside and it joins anew`,
       );
       putAside(file);
       return await join(admin, file, self, say, true);
@@ -197,10 +194,7 @@ async function goneStrangers(
   const known = new Set(file.members.map(({ peerUrl }) => peerUrl));
   const strangers = members.filter(({ peerURLs }) => !peerURLs.some((url) => known.has(url)));
   const asked = await Promise.all(
-    strangers.map(async ({ name = "", peerURLs }) => {
-      const peerUrl = peerURLs[0] ?? "";
-      return presenceOf({ name, peerUrl, clientUrl: "" }, file);
-    }),
+    strangers.map(({ peerURLs }) => presenceOf({ peerUrl: peerURLs[0] ?? "" }, file)),
   );
   return strangers.filter((_, n) => asked[n] === "unreachable" || asked[n] === "refused");
 }

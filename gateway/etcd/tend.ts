@@ -109,7 +109,7 @@ async function takeOut(
   for (const { ID, name = "", peerURLs } of members) {
     const [peerUrl = ""] = peerURLs;
     if (peerURLs.some((url) => known.has(url))) continue;
-    const presence = await presenceOf({ name, peerUrl, clientUrl: "" }, file);
+    const presence = await presenceOf({ peerUrl }, file);
     if (presence === "established" || presence === "waiting") continue;
     const since = before[ID] ?? Date.now();
     if (Date.now() - since < GONE_MS) absent[ID] = since;
@@ -146,10 +146,10 @@ async function freeSpace(
     const voters = (await admin.members()).filter(
       ({ ID, isLearner }) => ID !== status.id && !isLearner,
     );
-    for (const { ID, name, peerURLs } of voters) {
+    for (const { ID, peerURLs } of voters) {
       // To one that is away the lead would be given in vain, with nobody leading meanwhile.
-      const member = { name: name ?? "", peerUrl: peerURLs[0] ?? "", clientUrl: "" };
-      if ((await presenceOf(member, file)) === "established") return admin.handLeadTo(ID);
+      const presence = await presenceOf({ peerUrl: peerURLs[0] ?? "" }, file);
+      if (presence === "established") return admin.handLeadTo(ID);
     }
     if (voters.length > 0) return;
   }

@@ -65,29 +65,31 @@ export class EtcdClient {
         under.abort();
         act();
       };
-      const attempt = () => {
-        // Who has not answered yet is passed over: the others may do it by now.
-        let endpoint: string | undefined;
-        for (let looked = 0; looked < order.length && endpoint === undefined; looked++) {
-          const each = order[next++ % order.length] as string;
-          if (!inFlight.has(each)) endpoint = each;
+      // Who has not answered yet is passed over: the others may do it by now.
+      const nextIdle = (): string | undefined => {
+        for (let looked = 0; looked < order.length; looked++) {
+          const endpoint = order[next++ % order.length] as string;
+          if (!inFlight.has(endpoint)) return endpoint;
         }
+        return undefined;
+      };
+      const attempt = () => {
+        const endpoint = nextIdle();
         if (endpoint === undefined) return;
-        const asked = endpoint;
-        inFlight.add(asked);
-        post<T>({ url: asked + path, agent, payload, signal: under.signal }).then(
+        inFlight.add(endpoint);
+        post<T>({ url: endpoint + path, agent, payload, signal: under.signal }).then(
           (answer) => {
             if (under.signal.aborted) return;
-            this.#avoidUntil.delete(asked);
-            // Who was asked before and is silent still is asked later next time.
-            for (const other of inFlight) if (other !== asked) this.#avoid(other);
+            this.#avoidUntil.delete(endpoint);
+            // Who was endpoint before and is silent still is endpoint later next time.
+            for (const other of inFlight) if (other !== endpoint) this.#avoid(other);
             finish(() => resolve(answer));
           },
           (error: Error) => {
             if (under.signal.aborted) return;
-            inFlight.delete(asked);
-            faults.set(asked, error.message);
-            this.#avoid(asked);
+            inFlight.delete(endpoint);
+            faults.set(endpoint, error.message);
+            this.#avoid(endpoint);
             if (error instanceof Refused && FINAL_CODES.includes(error.code)) {
               finish(() => reject(unavailable(faults)));
             } else if (next < order.length) attempt();

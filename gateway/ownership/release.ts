@@ -56,10 +56,19 @@ function reasonOf(state: OwnershipState, shard: ShardId, hold: Hold): string {
 /** What the next owner must know of failures: an epoch that never served has disproved none. */
 function failuresAfter(state: OwnershipState, shard: ShardId, hold: Hold): FailureRecord | null {
   const before = hold.served ? null : hold.failures;
-  if (hold.gaveUp === null) return before;
+  return hold.gaveUp === null ? before : failureHere(state, shard, before, hold.gaveUp);
+}
+
+/** The record after this node could not run the shard either. */
+function failureHere(
+  state: OwnershipState,
+  shard: ShardId,
+  before: FailureRecord | null,
+  why: string,
+): FailureRecord {
   const pin = state.view?.pins[shard] ?? null;
   const { revision } = state.config;
-  return addFailure(before, { node: state.self.node, revision, pin, why: hold.gaveUp });
+  return addFailure(before, { node: state.self.node, revision, pin, why });
 }
 
 /**
@@ -69,9 +78,7 @@ function failuresAfter(state: OwnershipState, shard: ShardId, hold: Hold): Failu
 export function refusalOf(state: OwnershipState, shard: ShardId, why: string): string | null {
   if (bestOther(state, shard, []) === null) return null;
   const before = failuresOf(state, shard) ?? state.asks[shard]?.failures ?? null;
-  const pin = state.view?.pins[shard] ?? null;
-  const { revision } = state.config;
-  return failureReason(addFailure(before, { node: state.self.node, revision, pin, why }));
+  return failureReason(failureHere(state, shard, before, why));
 }
 
 /** Gives back what an acquisition with a lost answer brought, when it is no longer wished. */

@@ -103,19 +103,13 @@ async function inPresentSession(
   signal: AbortSignal,
 ): Promise<Outgoing> {
   const headers = await withSession(outgoing.headers, async (key) => {
-    const late = new AbortController();
-    const over = AbortSignal.any([signal, late.signal]);
-    const timer = setTimeout(() => late.abort(), SESSION_MS);
+    const over = AbortSignal.any([signal, AbortSignal.timeout(SESSION_MS)]);
     const ended = new Promise<string>((resolve) => {
       if (over.aborted) resolve(key);
       over.addEventListener("abort", () => resolve(key), { once: true });
     });
-    try {
-      // It is sent as it is where OpenClaw says nothing: it says itself what is wrong.
-      return await Promise.race([gateway.presentSession(key).catch(() => key), ended]);
-    } finally {
-      clearTimeout(timer);
-    }
+    // It is sent as it is where OpenClaw says nothing: it says itself what is wrong.
+    return await Promise.race([gateway.presentSession(key).catch(() => key), ended]);
   });
   if (signal.aborted) throw new ClientGone("the client left");
   return { ...outgoing, headers };

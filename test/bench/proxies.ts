@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { waitFor } from "../drill/conditions.ts";
-import { freePort } from "../drill/fleet.ts";
+import { freePort } from "../support/free-ports.ts";
 
 /** A program that answers on a port, until it is stopped. */
 export interface Server {

@@ -1,6 +1,5 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -11,6 +10,7 @@ import { createPristine } from "../../gateway/leases/sqlite.ts";
 import type { NodeRecord } from "../../gateway/leases/store.ts";
 import { fleetFile, leaseFile, nodeDir, nodeFile, writePrivate } from "../../plugin/files.ts";
 import { fleetText } from "../../plugin/fleet-inputs.ts";
+import { freePort } from "../support/free-ports.ts";
 import type { Target } from "./clients/types.ts";
 import type { LeaseSight } from "./world.ts";
 
@@ -270,16 +270,4 @@ function removed(path: string): boolean {
   } catch {
     return false;
   }
-}
-
-/** A port that nobody listens on at this moment. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address ? address.port : 0));
-    });
-  });
 }

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { portFault, portHolder } from "../../plugin/preflight.ts";
 import { eventually } from "../support/eventually.ts";
-import { FastFleet, freePort, isServed, ownerOf } from "./fleet.ts";
+import { freePort } from "../support/free-ports.ts";
+import { FastFleet, isServed, ownerOf } from "./fleet.ts";
 
 let fleet: FastFleet;
 
@@ -39,6 +40,14 @@ test("move, drain and resume bring shards where they were asked to", {
     status.shards.some((s) => s.id === shard && s.owner === other && s.state === "serving"),
   );
   expect((await fleet.chat("three", "s")).reply).toBe("echo 3: three");
+  // Each node has a shard now, and one of the two holds the port.
+  const metrics = await (await fleet.fetch("/metrics")).text();
+  for (const id of fleet.shards) {
+    expect(metrics).toContain(`openclaw_fleet_shard_state{shard="${id}",state="serving"} 1\n`);
+    expect(metrics).toMatch(
+      new RegExp(`openclaw_fleet_shard_transitions_total\\{shard="${id}",to="serving"\\} [1-9]`),
+    );
+  }
   expect(fleet.faults()).toEqual([]);
   expect(fleet.traces(shard).filter(({ event }) => event === "stop").length).toBeGreaterThan(0);
 });

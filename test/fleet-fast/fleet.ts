@@ -12,7 +12,6 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -22,6 +21,8 @@ import { nodeRunning, startNode, stopNode } from "../../gateway/keeper/launch.ts
 import { processStart, processStat } from "../../gateway/keeper/process.ts";
 import { createPristine, SqliteLeaseStore } from "../../gateway/leases/sqlite.ts";
 import type { ReplicationConfig } from "../../gateway/replication/settings.ts";
+import { freePort } from "../support/free-ports.ts";
+import { endWithUs } from "../support/orphans.ts";
 import { untilStatus } from "../support/until-status.ts";
 import type { Conduct } from "./programs/openclaw.ts";
 
@@ -72,6 +73,7 @@ export class FastFleet {
   readonly #redisUrl: string | undefined;
   readonly #replication: ReplicationConfig | undefined;
   readonly #real: Release | undefined;
+  readonly #removed: () => void;
   port = 0;
 
   constructor(options: FastFleetOptions = {}) {
@@ -82,6 +84,7 @@ export class FastFleet {
     this.#redisUrl = redisUrl;
     this.shards = Array.from({ length: shards }, (_, i) => `s${i + 1}`);
     this.dataDir = dataDir ?? join(this.base, "data");
+    this.#removed = endWithUs({ naming: this.dataDir, paths: [this.base] });
   }
 
   static async start(options: FastFleetOptions = {}): Promise<FastFleet> {
@@ -418,6 +421,7 @@ export class FastFleet {
       await stopNode({ nodeDir: this.nodeDir(node), force: true });
     }
     rmSync(this.base, { recursive: true, force: true });
+    this.#removed();
   }
 }
 
@@ -437,17 +441,4 @@ export function ownerOf(status: FleetStatus, shard: string): { node: string; pid
   const found = status.shards.find(({ id }) => id === shard);
   if (!found?.owner || !found.pid) throw new Error(`${shard} has no owner`);
   return { node: found.owner, pid: found.pid };
-}
-
-/** Below the ports that the kernel hands out, so that nobody takes it by chance. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = 24_000 + Math.floor(Math.random() * 8_000);
-    const free = await new Promise<boolean>((resolve) => {
-      const probe = createServer();
-      probe.once("error", () => resolve(false));
-      probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
-    });
-    if (free) return port;
-  }
 }

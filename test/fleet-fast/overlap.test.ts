@@ -3,7 +3,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
-import { FastFleet, freePort } from "./fleet.ts";
+import { freePort } from "../support/free-ports.ts";
+import { FastFleet } from "./fleet.ts";
 
 const fleet = new FastFleet();
 const children: ChildProcess[] = [];

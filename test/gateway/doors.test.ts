@@ -1,7 +1,7 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openDoor } from "../../gateway/doors.ts";
-import { freePorts } from "../support/host-world.ts";
+import { freePorts } from "../support/free-ports.ts";
 
 let server: Server;
 let closed: string;

@@ -11,7 +11,7 @@ import { CONTAINER_UID, INSIDE } from "../../components/compose/catalog.ts";
 import { planCompose } from "../../components/compose/plan.ts";
 import { ensureHostRelease, type HostArch } from "../../toolchain/host-release.ts";
 import { eventually } from "../support/eventually.ts";
-import { freePorts } from "../support/host-world.ts";
+import { freePorts } from "../support/free-ports.ts";
 import { baseImage } from "./support/base-image.ts";
 import { whyNoHosts } from "./support/programs.ts";
 import { hasItsTurn } from "./support/turns.ts";

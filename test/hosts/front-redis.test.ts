@@ -144,7 +144,7 @@ describe.skipIf(whyNoHosts() !== null || !hasItsTurn("front-redis"))(
         ).stdout;
       expect(await ask("http://localhost/v1/models")).toMatch(/^308/);
       expect(await ask("https://localhost/v1/models?q=hidden")).toMatch(/^503.*no_owner/s);
-      expect(await ask("https://localhost/metrics")).toMatch(/^404.*not_found/s);
+      expect(await ask("https://localhost/internal/x")).toMatch(/^404.*not_found/s);
       await eventually(async () => {
         const lines = (await host.run("journalctl -t openclaw_fleet_nginx -o cat")).stdout;
         const line = lines.split("\n").find((each) => each.includes('"status":503')) ?? "";

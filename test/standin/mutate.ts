@@ -87,11 +87,14 @@ export function withoutResource(
   return { what, type, noticed: left ? `left over: ${left}` : null };
 }
 
+/** Of these nothing is anywhere but in the stack's state: a killed run leaves none. */
+const IN_STATE_ONLY = "random:";
+
 /** What is still in an account that should be empty; what nobody can avoid is not named. */
 export function leftOver(world: World): string[] {
   return [
     ...[...world.rows.values()]
-      .filter(({ ghost, urn }) => !ghost && urn !== "")
+      .filter(({ ghost, type, urn }) => !ghost && urn !== "" && !type.startsWith(IN_STATE_ONLY))
       .map(({ urn }) => urn),
     ...[...world.residue.values()]
       .filter(({ unavoidable }) => !unavoidable)

@@ -35,6 +35,8 @@ class Begun extends Error {
 
 /** What is slow takes so many times the longest of other delays: longer than a busy machine takes for what comes before. */
 const SLOW_TIMES = 200;
+/** Longest that something waits for another to be tried, ms: a stack's whole creation on a busy machine. */
+const UNTIL_MS = 600_000;
 
 /** The gRPC methods of one provider (aws, kubernetes, random, openclaw) over the account. */
 export class StandInServer {
@@ -243,8 +245,10 @@ export class StandInServer {
     asked: Asked,
     work: (cloud: Cloud) => { id: string; state: Props },
   ): Promise<{ id: string; state: Props }> {
-    const { seed, delayMs, slow } = this.#settings;
-    const isSlow = slow.some((end) => asked.urn.endsWith(end));
+    const { seed, delayMs, slow, slowUntil } = this.#settings;
+    const isNamed = slow.some((end) => asked.urn.endsWith(end));
+    if (isNamed && slowUntil !== null) await this.#tried(slowUntil);
+    const isSlow = isNamed && slowUntil === null;
     // AWS does it somewhere on the way: whoever is cut off before the answer does not know it.
     const halfMs = (isSlow ? SLOW_TIMES * delayMs : delayOf(seed, op, asked.urn, delayMs)) / 2;
     await sleep(halfMs);
@@ -255,6 +259,13 @@ export class StandInServer {
     } finally {
       await sleep(halfMs);
     }
+  }
+
+  /** Once a change of what ends so was tried, whatever came of it. */
+  async #tried(end: string): Promise<void> {
+    const late = performance.now() + UNTIL_MS;
+    const isTried = () => this.#work((_, { log }) => log.some(({ urn }) => urn.endsWith(end)));
+    while (!isTried() && performance.now() < late) await sleep(200);
   }
 
   async #tell(op: Op, { type, urn }: Asked, done: { id: string; state: Props }): Promise<void> {

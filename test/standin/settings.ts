@@ -11,8 +11,10 @@ export interface StandInSettings {
   readonly seed: string;
   /** Longest delay of an answer, ms. */
   readonly delayMs: number;
-  /** Ends of URNs whose answers take a hundred times as long. */
+  /** Ends of URNs whose answers take many times as long. */
   readonly slow: readonly string[];
+  /** End of the URN that the slow ones wait for instead: they begin once it was tried. null: they wait for nobody. */
+  readonly slowUntil: string | null;
   readonly fault: FaultPlan | null;
   /** Ends of URNs that are answered as made, and are not. */
   readonly ghosts: readonly string[];
@@ -34,6 +36,7 @@ export function settingsFrom(env: NodeJS.ProcessEnv): StandInSettings {
     seed: env.STANDIN_SEED ?? "1",
     delayMs: Number(env.STANDIN_DELAY_MS ?? 0),
     slow: (env.STANDIN_SLOW ?? "").split(",").filter(Boolean),
+    slowUntil: env.STANDIN_SLOW_UNTIL ?? null,
     fault: parseFault(env.STANDIN_FAULT),
     ghosts: (env.STANDIN_GHOSTS ?? "").split(",").filter(Boolean),
     machines: env.STANDIN_MACHINES ?? null,

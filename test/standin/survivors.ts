@@ -35,11 +35,6 @@ export const SURVIVORS: readonly Survivor[] = [
     reason: "the namespace goes with the cluster, so nobody deletes it earlier",
   },
   {
-    what: /^drained-\S+ waits for |-hosts-\S+ waits for drained-\S+$/,
-    reason:
-      "a node that is being made has nothing to drain; tests of the component and of rolling hold the order of changes",
-  },
-  {
     what: /^release-\S+ waits for \S+-hosts-\S+-target$/,
     reason: "all that a host has is one list; a target is called when its router is well",
   },

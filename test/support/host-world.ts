@@ -1,7 +1,5 @@
 import { randomInt } from "node:crypto";
-import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { ROUTER_NAME } from "../../components/front/plan.ts";
@@ -13,6 +11,7 @@ import {
   type HostPorts,
 } from "../../components/host/types.ts";
 import { issue, type KeyPair, makeAuthority } from "../../plugin/host/authority.ts";
+import { freePorts } from "./free-ports.ts";
 
 /** Names of hosts in tests. */
 const NAMES = ["a", "b", "c", "d", "e", "f"];
@@ -106,23 +105,5 @@ export class HostWorld {
 
   close(): void {
     rmSync(this.dir, { recursive: true, force: true });
-  }
-}
-
-/** Ports that are free on every one of the addresses now. */
-export async function freePorts(addresses: readonly string[], count: number): Promise<number[]> {
-  for (let attempt = 1; ; attempt++) {
-    // Below the range that the kernel takes for outgoing connections.
-    const from = randomInt(12_000, 30_000);
-    const ports = Array.from({ length: count }, (_, n) => from + n);
-    const servers = ports.flatMap((port) =>
-      addresses.map((address) => createServer().listen(port, address)),
-    );
-    const ready = await Promise.allSettled(servers.map((server) => once(server, "listening")));
-    await Promise.all(
-      servers.map((server) => new Promise((resolve) => server.close(() => resolve(null)))),
-    );
-    if (ready.every(({ status }) => status === "fulfilled")) return ports;
-    if (attempt >= 20) throw new Error("no free ports");
   }
 }

@@ -10,7 +10,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { processStat } from "../../gateway/keeper/process.ts";
@@ -18,6 +18,7 @@ import { cacheEntry } from "../../toolchain/cache.ts";
 import { createProgress } from "../../toolchain/progress.ts";
 import { onPath, unpackDebian } from "./debian-package.ts";
 import { eventually } from "./eventually.ts";
+import { freePort } from "./free-ports.ts";
 
 const PACKAGES = ["openssh-server", "libwrap0"];
 
@@ -227,16 +228,5 @@ function listens(port: number): Promise<void> {
       resolve();
     });
     socket.once("error", reject);
-  });
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
   });
 }

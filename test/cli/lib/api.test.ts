@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import { afterEach, expect, test } from "vitest";
 import { call } from "../../../cli/lib/api.ts";
 import type { FleetAccess } from "../../../cli/lib/fleet.ts";
-import { freePorts } from "../../support/host-world.ts";
+import { freePorts } from "../../support/free-ports.ts";
 
 const closing: (() => void)[] = [];
 afterEach(() => {

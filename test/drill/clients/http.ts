@@ -1,3 +1,4 @@
+import { FRONT_ERRORS } from "../../../components/front/plan.ts";
 import { HEADER } from "../../../gateway/contract.ts";
 import { readEvents } from "./sse.ts";
 import {
@@ -47,9 +48,12 @@ async function post(
   if (response.ok) return response;
   const text = await response.text().catch(() => "");
   const no = refusal(response.status, text);
-  if (response.headers.get(HEADER.instance) === null) throw byFront(no);
-  throw no;
+  // A balancer's answer says no instance; Nginx and Caddy say their host, in words that no router has.
+  const front = response.headers.get(HEADER.instance) === null || no.message === wordsOf(no.status);
+  throw front ? byFront(no) : no;
 }
+
+const wordsOf = (status: number | null): string | undefined => FRONT_ERRORS[status ?? 0]?.message;
 
 function refusal(status: number, text: string): Refusal {
   try {

@@ -21,7 +21,7 @@ import { tend } from "../../../gateway/etcd/tend.ts";
 import { issue, makeAuthority } from "../../../plugin/host/authority.ts";
 import { ensureEtcd } from "../../../toolchain/etcd.ts";
 import { memoryDisk } from "../../contracts/lease-fixtures.ts";
-import { freePort } from "../../support/redis/server.ts";
+import { freePort } from "../../support/free-ports.ts";
 
 const living = new Set<ChildProcess>();
 process.on("exit", () => {

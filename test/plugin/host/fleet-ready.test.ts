@@ -6,7 +6,7 @@ import { issue, makeAuthority } from "../../../plugin/host/authority.ts";
 import { FleetReadyHandler } from "../../../plugin/host/fleet-ready.ts";
 import type { HostShell } from "../../../plugin/host/shell.ts";
 import { type Props, secret } from "../../../plugin/values.ts";
-import { freePorts } from "../../support/host-world.ts";
+import { freePorts } from "../../support/free-ports.ts";
 
 const ADMIN = "admin-token";
 const CLIENT = "client-token";

@@ -43,6 +43,9 @@ export const INTERFACES: Rules = {
       arn: arnOf(made, "ec2", `network-interface/${id}`),
       privateIp: made.inputs.privateIp ?? addressIn(made),
     }),
+    // AWS takes its public address off it: docs.aws.amazon.com/AWSEC2/latest/UserGuide/delete_eni.html.
+    takesAlong: ({ id }, world) =>
+      world.of(ASSOCIATION).filter((one) => one.inputs.networkInterfaceId === id),
     // What a machine starts with stays with it until its end.
     refusesDelete: ({ id }, world) => {
       const machine = world.of(INSTANCE).find((one) => textAt(one.inputs, PRIMARY) === id);

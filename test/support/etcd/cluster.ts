@@ -6,7 +6,7 @@ import { issue, makeAuthority } from "../../../plugin/host/authority.ts";
 import { ensureEtcd } from "../../../toolchain/etcd.ts";
 import { memoryDisk } from "../../contracts/lease-fixtures.ts";
 import { eventually } from "../eventually.ts";
-import { freePort } from "../redis/server.ts";
+import { freePort } from "../free-ports.ts";
 import { TcpProxy } from "./proxy.ts";
 
 /** A start, or an election, on a loaded machine may take this long, ms. */

@@ -1,10 +1,10 @@
 import { once } from "node:events";
-import { request as plainRequest } from "node:http";
+import { type IncomingMessage, request as plainRequest } from "node:http";
 import { connect as connectHttp2 } from "node:http2";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { afterEach, describe, expect, it } from "vitest";
 import { WebSocketServer } from "ws";
-import { HOLD } from "../../../gateway/contract.ts";
+import { HEADER, HOLD } from "../../../gateway/contract.ts";
 import { issue, makeAuthority } from "../../../plugin/host/authority.ts";
 import { eventually } from "../eventually.ts";
 import {
@@ -28,6 +28,18 @@ const echo: RouterHandlers = {
 };
 /** Takes the request whole, and dies. */
 const dies: RouterHandlers = { request: (req) => req.socket.destroy() };
+/** The same, in the middle of its answer's head. */
+const diesInHead: RouterHandlers = {
+  request: (req) => req.socket.end(`HTTP/1.1 200 OK\r\n${HEADER.shard}: s1\r\n`),
+};
+
+/** What every answer of the front on host a itself says of where it comes from. */
+const own = (requestId: unknown = expect.stringMatching(/^[\w-]{16,}$/)) => ({
+  [HEADER.shard]: "none",
+  [HEADER.epoch]: "0",
+  [HEADER.instance]: "a",
+  [HEADER.requestId]: requestId,
+});
 
 async function certified(world: FrontWorld): Promise<{ cert: string; key: string }> {
   const { authority } = world.hosts;
@@ -66,18 +78,20 @@ export function frontBehaviour(kind: FrontKind): void {
 
     it("sends plain HTTP to HTTPS, with path, query and method", async () => {
       await start();
-      const answer = await new Promise<{ status?: number; to?: string }>((resolve, reject) => {
-        plainRequest(
-          { host: "127.0.0.1", port: world.http, path: "/v1/models?x=1", headers: { host: NAME } },
-          (res) => {
-            res.resume();
-            resolve({ status: res.statusCode as number, to: res.headers.location as string });
-          },
-        )
-          .on("error", reject)
-          .end();
-      });
-      expect(answer).toEqual({ status: 308, to: `https://${NAME}:${world.https}/v1/models?x=1` });
+      const headers = { host: NAME, "x-request-id": "mine-1" };
+      const at = { host: "127.0.0.1", port: world.http, path: "/v1/models?x=1", headers };
+      const asked = plainRequest(at).end();
+      const [answer] = (await once(asked, "response")) as [IncomingMessage];
+      answer.resume();
+      expect(answer.statusCode).toBe(308);
+      expect(answer.headers.location).toBe(`https://${NAME}:${world.https}/v1/models?x=1`);
+      expect(answer.headers).toMatchObject(own("mine-1"));
+      for (const id of [{}, { "x-request-id": "no id" }]) {
+        const nameless = plainRequest({ ...at, headers: { host: NAME, ...id } }).end();
+        const [another] = (await once(nameless, "response")) as [IncomingMessage];
+        another.resume();
+        expect(another.headers["x-request-id"]).toMatch(/^[\w-]{16,}$/);
+      }
     });
 
     it("speaks HTTP/2 and TLS 1.2 and 1.3, nothing older, and knows only its name", async () => {
@@ -218,9 +232,12 @@ export function frontBehaviour(kind: FrontKind): void {
         await start();
         const both = await routers(dies, dies);
         const answer = await say(world.https, path);
-        expect(reached(both)).toBe(1);
-        expect(answer.status).toBe(502);
-        expect(answer.json.error.code).toBe("owner_lost");
+        const { status, json } = answer;
+        expect({ reached: reached(both), status, code: json.error.code }).toEqual({
+          reached: 1,
+          status: 502,
+          code: "owner_lost",
+        });
       },
     );
 
@@ -247,6 +264,19 @@ export function frontBehaviour(kind: FrontKind): void {
       }
       // What was to be sent again had not arrived.
       expect(reached(both)).toBe(answered);
+    });
+
+    it("passes over two of five that are not there", async () => {
+      await start(5);
+      await routers(echo, echo, echo);
+      // Whichever is first for a request, and whichever failed a moment ago.
+      for (let n = 0; n < 10; n++) {
+        const answers = await Promise.all([
+          say(world.https, "/api/v1/chat/stream?message=x"),
+          say(world.https, "/v1/models"),
+        ]);
+        expect(answers.map(({ status }) => status)).toEqual([200, 200]);
+      }
     });
 
     it("says 503 no_owner, to be tried again, when no router is there", async () => {
@@ -290,7 +320,19 @@ export function frontBehaviour(kind: FrontKind): void {
       expect(JSON.stringify(headers)).not.toMatch(/203\.0\.113\.9|evil/);
     });
 
-    it.each(["/metrics", "/api/v1/metrics", "/internal/agent/drain", "/internal/sessions"])(
+    it.each(["/metrics", "/api/v1/metrics", "/internal/agent/drain"])(
+      "leaves %s to the router, which asks for the admin token",
+      async (path) => {
+        await start();
+        const both = await routers(echo, echo);
+        expect((await say(world.https, `${path}?x=1`)).json.url).toBe(`${path}?x=1`);
+        const { headers } = both.flatMap(({ seen }) => seen)[0] as TestRouter["seen"][0];
+        // By this the router knows that it is no request of its own machine.
+        expect(headers["x-forwarded-for"]).toBe("127.0.0.1");
+      },
+    );
+
+    it.each(["/internal/sessions", "/internal/agent/drain/x", "/internal/agent"])(
       "%s is for inside, however it is written",
       async (path) => {
         await start();
@@ -312,7 +354,9 @@ export function frontBehaviour(kind: FrontKind): void {
     it("leads to the fleet's own API only from where it may", async () => {
       await start(2, { adminFrom: ["192.0.2.0/24"] });
       const both = await routers(echo, echo);
-      for (const path of ["/api/v1/fleet", "/api/v1/fleet/drain", "/api/v1/history"]) {
+      const metrics = ["/metrics", "/api/v1/metrics"];
+      const fleet = ["/api/v1/fleet", "/api/v1/fleet/drain", "/api/v1/history"];
+      for (const path of [...fleet, ...metrics, "/internal/agent/drain"]) {
         const answer = await say(world.https, path, { body: "{}" });
         expect(answer.status).toBe(403);
         expect(answer.json.error.code).toBe("forbidden");
@@ -354,6 +398,13 @@ export function frontBehaviour(kind: FrontKind): void {
         `${head}${Array.from({ length: 40 }, (_, n) => `X-${n}: ${"x".repeat(1_000)}\r\n`).join("")}\r\n`,
       );
       expect(answer).toMatch(/^HTTP\/1\.1 (431|400) /);
+      if (kind.wordsOnHeads) {
+        for (const [name, value] of Object.entries(own(""))) {
+          expect(answer.match(new RegExp(`^${name}: ${value || "."}`, "gim")), name).toHaveLength(
+            1,
+          );
+        }
+      }
       expect(reached(both)).toBe(0);
     });
 
@@ -411,6 +462,62 @@ export function frontBehaviour(kind: FrontKind): void {
       expect(whole.serial).toBe(before.serial);
     });
 
+    it("says of its own answers what every answer says: no shard, epoch 0, its host, the request", async () => {
+      await start(2, { adminFrom: [] });
+      const asked = { headers: { "x-request-id": "mine-1" } };
+      const large = { ...asked, body: "x".repeat(HOLD.maxBodyBytes + 1) };
+      const answers = [
+        await say(world.https, "/internal/x", asked),
+        await say(world.https, "/api/v1/fleet", asked),
+        await say(world.https, "/v1/models", asked),
+        await say(world.https, "/v1/chat/completions", { ...asked, body: "{}" }),
+      ];
+      // The connection may be cut while the rest is still on its way.
+      const cut = await say(world.https, "/v1/chat/completions", large).catch(() => null);
+      if (cut) answers.push(cut);
+      expect(answers.map(({ status }) => status).slice(0, 4)).toEqual([404, 403, 503, 503]);
+      for (const { status, headers, json } of answers) {
+        // A second one of a name would stand behind the first, after a comma.
+        expect(headers, String(status)).toMatchObject(own("mine-1"));
+        expect(json.error.requestId).toBe("mine-1");
+      }
+      const unnamed = await say(world.https, "/internal/x");
+      expect(unnamed.headers).toMatchObject(own(unnamed.json.error.requestId));
+    });
+
+    it("says the same for a router that was lost, also within its head", async () => {
+      await start();
+      await routers(dies, diesInHead);
+      const marks: Reply["headers"][] = [];
+      await eventually(async () => {
+        const answer = await say(world.https, "/v1/chat/completions", { body: "{}" });
+        // A router that failed is left alone for a while; when both are, nothing was sent.
+        if (answer.status === 502) marks.push(answer.headers);
+        expect(marks.length).toBeGreaterThan(1);
+      }, 30_000);
+      expect(marks).toEqual(marks.map(() => expect.objectContaining(own())));
+    }, 60_000);
+
+    it("leaves what a router says of shard, epoch, instance and request as it is, once", async () => {
+      await start();
+      const said = {
+        [HEADER.shard]: "s1",
+        [HEADER.epoch]: "7",
+        [HEADER.instance]: "n9",
+        [HEADER.requestId]: "mine-1",
+      };
+      const answers = (status: number): RouterHandlers => ({
+        request(req, res) {
+          res.writeHead(req.url === "/refused" ? status : 200, said).end("{}");
+        },
+      });
+      await routers(answers(502), answers(502));
+      for (const path of ["/v1/models", "/refused"]) {
+        const asked = { headers: { "x-request-id": "mine-1" } };
+        expect((await say(world.https, path, asked)).headers).toMatchObject(said);
+      }
+    });
+
     it("says in one line of JSON what was asked, without its query and headers", async () => {
       await start();
       await routers(echo, echo);
@@ -425,10 +532,23 @@ export function frontBehaviour(kind: FrontKind): void {
       expect(JSON.parse(line)).toMatchObject({ level: "info", status: 200 });
     });
 
+    it("lets a page say itself what it may do, and nothing else", async () => {
+      await start();
+      const own = "script-src 'sha256-x'";
+      await routers({
+        request: (_req, res) => res.writeHead(200, { "content-security-policy": own }).end("{}"),
+      });
+      const policyOf = async (path: string) =>
+        [(await say(world.https, path)).headers["content-security-policy"]].flat().join(", ");
+      expect(await policyOf("/status")).toBe(own);
+      expect(await policyOf("/channels/x/page")).toContain("default-src 'none'");
+      expect((await say(world.https, "/status")).headers["x-frame-options"]).toBe("DENY");
+    });
+
     it("adds the headers that keep browsers from harm, also to its own answers", async () => {
       await start();
       await routers(echo, echo);
-      for (const path of ["/v1/models", "/metrics"]) {
+      for (const path of ["/v1/models", "/internal/x"]) {
         const { headers } = await say(world.https, path);
         expect(headers["x-content-type-options"]).toBe("nosniff");
         expect(headers["content-security-policy"]).toContain("default-src 'none'");

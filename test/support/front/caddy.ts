@@ -10,6 +10,7 @@ import type { FrontKind } from "./world.ts";
 export const caddyKind: FrontKind = {
   name: "caddy",
   keepsBodies: false,
+  wordsOnHeads: false,
   async prepare(world, context, plan) {
     const program = await caddyBinary();
     world.write(planCaddy(context, plan));

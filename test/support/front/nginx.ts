@@ -10,6 +10,7 @@ import type { FrontKind } from "./world.ts";
 export const nginxKind: FrontKind = {
   name: "nginx",
   keepsBodies: true,
+  wordsOnHeads: true,
   async prepare(world, context, plan) {
     const program = await nginxBinary();
     world.write(planNginx(context, plan));

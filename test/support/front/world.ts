@@ -16,7 +16,8 @@ import { type ClientOptions, WebSocket } from "ws";
 import { type FrontPlan, type FrontSettings, planFront } from "../../../components/front/plan.ts";
 import type { HostContext } from "../../../components/host/types.ts";
 import { eventually } from "../eventually.ts";
-import { freePorts, HostWorld } from "../host-world.ts";
+import { freePorts } from "../free-ports.ts";
+import { HostWorld } from "../host-world.ts";
 
 /** Starts on a loaded machine may take this long, ms. */
 const START_MS = 60_000;
@@ -31,6 +32,8 @@ export interface FrontKind {
   readonly name: "nginx" | "caddy";
   /** Whether a body whose first router was not there goes to another; else its sender is told to send it again. */
   readonly keepsBodies: boolean;
+  /** Whether a head that is too large is refused in our form; Go's server has words of its own for that. */
+  readonly wordsOnHeads: boolean;
   /** Writes the files and gives the commands. */
   prepare(world: HostWorld, context: HostContext, plan: FrontPlan): Promise<FrontCommands>;
 }

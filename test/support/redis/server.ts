@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { eventually } from "../eventually.ts";
+import { freePort } from "../free-ports.ts";
 import { type RedisBinary, redisBinary } from "./binary.ts";
 
 /** A start on a loaded machine may take this long, ms. */
@@ -132,14 +133,6 @@ export class RedisServer {
 }
 
 /** A port that nobody listens on now. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 async function reach(host: string, port: number): Promise<void> {
   const socket = connect({ host, port });

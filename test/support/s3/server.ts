@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { cacheEntry } from "../../../toolchain/cache.ts";
@@ -9,6 +9,7 @@ import { type GoBuild, goBuild, usualGo } from "../../../toolchain/go-build.ts";
 import { createProgress } from "../../../toolchain/progress.ts";
 import { onPath } from "../debian-package.ts";
 import { eventually } from "../eventually.ts";
+import { freePort } from "../free-ports.ts";
 
 const BUILD: GoBuild = {
   name: "versitygw",
@@ -172,17 +173,6 @@ function accepts(host: string, port: number): Promise<void> {
     socket.once("connect", () => {
       socket.destroy();
       resolve();
-    });
-  });
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
     });
   });
 }

@@ -13,7 +13,8 @@ import { monitoringSettings } from "../../../../components/watch/settings.ts";
 import { createMetrics } from "../../../../gateway/observe/metrics.ts";
 import { PROJECT_ROOT } from "../../../../toolchain/paths.ts";
 import { eventually } from "../../../support/eventually.ts";
-import { freePorts, type HostWorld } from "../../../support/host-world.ts";
+import { freePorts } from "../../../support/free-ports.ts";
+import type { HostWorld } from "../../../support/host-world.ts";
 import { PlannedRedis } from "../../../support/redis/planned.ts";
 import { unpacked, watchPrograms } from "../../../support/watch-programs.ts";
 

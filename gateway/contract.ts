@@ -101,9 +101,12 @@ export const FRONT = {
   },
   /** Requests on a router that left service may end within this; at least all of {@link DRAIN} after SIGTERM. */
   drainMs: 330_000,
-  /** Paths that no front lets through; a router answers them inside only. */
+  /** Paths that no load balancer lets through; a router behind one answers them inside only. */
   closedPaths: ["/metrics", "/api/v1/metrics", "/internal/*"],
 } as const;
+
+/** The web page of a fleet. It brings a content policy of its own, which fronts let pass. */
+export const STATUS_PAGE = "/status";
 
 export type NodeId = string;
 export type ShardId = string;
@@ -126,6 +129,13 @@ export type NodeState = (typeof NODE_STATES)[number];
 
 /** Begins a shard's `reason` while it runs with older settings than it was given. */
 export const SETTINGS_REFUSED = "settings refused: ";
+
+export interface ChannelsReport {
+  /** How many bots its settings want. */
+  bots: number;
+  /** Those that reach nobody, as `channel/account`, and why in OpenClaw's own words where it has any. */
+  down: { bot: string; why: string }[];
+}
 
 /** `status --json` and `GET /api/v1/fleet`. */
 export interface FleetStatus {
@@ -159,6 +169,8 @@ export interface FleetStatus {
     reason: string | null;
     /** How far its replica is behind; missing where shards are not replicated. */
     replica?: { lagMs: number; unreplicated: boolean };
+    /** Its channels' bots, as last looked at; missing where it has none, and while nothing serves. */
+    channels?: ChannelsReport;
   }[];
   store: {
     kind: string;

@@ -209,8 +209,10 @@ export const settingsSchema = z.strictObject({
     .min(1)
     .max(65_535)
     .default(DEFAULT_PORT)
-    .describe("Port people talk to. On local the variable OPENCLAW_PORT gives another default."),
-  host: z.string().default("127.0.0.1").describe("Address the port is opened on (local)."),
+    .describe(
+      "Port people talk to. On local the variable OPENCLAW_PORT gives another default; on hosts it is front.httpsPort, and not set it is 443.",
+    ),
+  host: z.string().default("127.0.0.1").describe("Address the port is opened on (local alone)."),
   hosts: hostsSetting,
   front: frontSettings
     .prefault({})

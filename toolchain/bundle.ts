@@ -11,10 +11,17 @@ export const RUNTIME_ENTRIES: Readonly<Record<string, string>> = {
   "etcd.js": "gateway/etcd/main.ts",
   "keeper.js": "gateway/keeper/main.ts",
   "redis-cluster.js": "gateway/redis-cluster/main.ts",
+  "settings-check.js": "gateway/settings-check/main.ts",
   "host-agent.js": "plugin/host/agent/main.ts",
   "lease-thread.js": "gateway/leases/thread.ts",
   "replication-thread.js": "gateway/replication/thread.ts",
   "replica-check-thread.js": "gateway/replication/check-thread.ts",
+};
+
+/** Files that programs of the runtime read, as they are, and where each is from. */
+export const RUNTIME_FILES: Readonly<Record<string, string>> = {
+  "status-page.css": "gateway/status-page/style.css",
+  "status-page.js": "gateway/status-page/client.js",
 };
 
 export interface Bundle {
@@ -35,11 +42,12 @@ const BANNER = [
 
 /** Bundles the runtime of the project in `root`: each entry becomes one file without imports. */
 export async function bundleRuntime(root: string): Promise<Bundle> {
-  const missing = Object.values(RUNTIME_ENTRIES).filter((path) => !existsSync(join(root, path)));
+  const sources = [...Object.values(RUNTIME_ENTRIES), ...Object.values(RUNTIME_FILES)];
+  const missing = sources.filter((path) => !existsSync(join(root, path)));
   if (missing.length > 0) {
     throw new ToolchainError(
       `the runtime cannot be bundled: ${missing.join(", ")} missing`,
-      "these files of the project are its entry points",
+      "these files of the project are parts of it",
       "restore them (git status shows what was removed)",
     );
   }
@@ -71,12 +79,17 @@ export async function bundleRuntime(root: string): Promise<Bundle> {
       "mend these files of gateway/ (git diff shows what changed)",
     );
   });
+  const copied = Object.entries(RUNTIME_FILES).map(([name, path]) => ({
+    name,
+    text: readFileSync(join(root, path), "utf8"),
+  }));
   const files = result.outputFiles
     .map((file) => ({ name: basename(file.path), text: file.text }))
+    .concat(copied)
     .sort((a, b) => (a.name < b.name ? -1 : 1));
   const hash = createHash("sha256");
   for (const { name, text } of files) hash.update(`${name}\0${text}\0`);
-  const inputs = Object.keys(result.metafile.inputs).sort();
+  const inputs = [...Object.keys(result.metafile.inputs), ...Object.values(RUNTIME_FILES)].sort();
   return { files, inputs, id: hash.digest("hex").slice(0, 16) };
 }
 

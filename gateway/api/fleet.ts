@@ -1,15 +1,14 @@
 import type { FleetStatus, ShardId } from "../contract.ts";
-import { HEADER } from "../contract.ts";
 import { isLoopback, requireCaller } from "../router/auth.ts";
 import { parseJson, readBody } from "../router/body.ts";
 import type { RequestContext } from "../router/context.ts";
 import { RouterError, sendJson } from "../router/errors.ts";
 import { FleetCommandError } from "../router/view.ts";
+import { askPeers } from "./peers.ts";
 
 const MAX_BODY = 64 * 1024;
 const MAX_HISTORY = 1_000;
 const DEFAULT_HISTORY = 100;
-const STATS_MS = 1_000;
 
 /** `GET /api/v1/fleet`: the node's view, completed with what only routers know. */
 export async function fleetStatus(ctx: RequestContext): Promise<void> {
@@ -27,30 +26,10 @@ export async function fleetStatus(ctx: RequestContext): Promise<void> {
   sendJson(ctx.res, 200, whole);
 }
 
-/** Requests waiting in this router and its peers'; a peer that does not answer counts as none. */
-async function heldEverywhere(ctx: RequestContext): Promise<number> {
-  const { view } = ctx.deps;
-  const others = view.peers().filter((peer) => peer.node !== view.node);
-  const counts = await Promise.all(
-    others.map(async (peer) => {
-      try {
-        const answer = await ctx.router.upstreams.ask(
-          {
-            origin: ctx.router.upstreams.peer(peer.address),
-            method: "GET",
-            path: "/internal/stats",
-            headers: [HEADER.peerToken, ctx.router.tokens.peerToken],
-            body: null,
-          },
-          STATS_MS,
-        );
-        return Number((JSON.parse(answer.body) as { held?: number }).held ?? 0);
-      } catch {
-        return 0;
-      }
-    }),
-  );
-  return counts.reduce((sum, each) => sum + each, ctx.router.gate.held());
+/** Requests waiting in this router and its peers; a peer that does not answer counts as none. */
+async function heldEverywhere({ deps, router }: RequestContext): Promise<number> {
+  const peers = await askPeers<{ held: number }>(deps.view, router, "/internal/stats");
+  return peers.reduce((sum, { answer }) => sum + answer.held, router.held());
 }
 
 async function sessionsByShard(ctx: RequestContext): Promise<Record<ShardId, number>> {

@@ -1,4 +1,4 @@
-import type { NodeId, ShardId } from "../contract.ts";
+import type { ChannelsReport, NodeId, ShardId } from "../contract.ts";
 
 /** Who may run a shard. `owner` null: nobody does, and the next owner must use a higher epoch. */
 export interface Lease {
@@ -52,6 +52,8 @@ export interface ShardReport {
   reason: string | null;
   /** How its replica does; missing where it has none. */
   replica?: { lagMs: number; unreplicated: boolean };
+  /** How its channels' bots do; missing where it has none, and before the first look at them. */
+  channels?: ChannelsReport;
 }
 
 /** One event of the fleet's life, kept for `history` (the newest 1,000). */

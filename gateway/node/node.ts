@@ -56,13 +56,6 @@ export class Node {
       onRoomAgain: () => this.#restartGateways("its disk was full", DRAIN.fullDiskMs),
     });
     this.#keeper = new KeeperClient({ onStop: () => void this.stopAndExit() });
-    this.#shards = new NodeShards({
-      base,
-      keeper: this.#keeper,
-      modelUrl: () => this.#model?.url ?? "",
-      serving: (shard) => void this.#settings.settle(shard),
-      onChange: () => this.#changed(),
-    });
     this.#channels = new ChannelWatch({
       gateway: (shard) => this.#shards.host.report(shard)?.endpoint?.gateway ?? null,
       wanted: (shard) =>
@@ -71,6 +64,15 @@ export class Node {
         ),
       timers: systemTimers,
       log: base.logWith,
+      onChange: () => this.#changed(),
+    });
+    this.#shards = new NodeShards({
+      base,
+      keeper: this.#keeper,
+      modelUrl: () => this.#model?.url ?? "",
+      serving: (shard) => void this.#settings.settle(shard),
+      channels: (shard) => this.#channels.report(shard),
+      onChange: () => this.#changed(),
     });
     this.#former = new FormerNodes({
       members: () => base.fleet.members,
@@ -90,6 +92,7 @@ export class Node {
     const { host, supervisor, gateways } = this.#shards;
     this.#settings = new SettingsFollower({
       config: () => base.fleet,
+      revision: () => base.file.revision,
       prepare: async (config) => {
         await this.#ensureModel();
         await this.#router?.listenAt(config.host, config.port);
@@ -205,6 +208,7 @@ export class Node {
       clock: bootClock,
       log,
       metrics,
+      followed: () => this.#settings.followed,
       listen: { host: fleet.host, port: fleet.port },
       peer: { host: peerHost, port: peerPort ?? 0, address },
       tls,

@@ -11,6 +11,8 @@ import { cronJobs } from "./cron-jobs.ts";
 
 export interface SettingsFollowerDeps {
   config: () => FleetConfig;
+  /** Names the state of the settings that `config` gives. */
+  revision: () => string;
   /** Before anything else sees new settings: what they need that this process itself provides. */
   prepare: (config: FleetConfig) => Promise<void>;
   host: ShardHost;
@@ -27,9 +29,15 @@ export interface SettingsFollowerDeps {
 export class SettingsFollower {
   readonly #deps: SettingsFollowerDeps;
   #last: Promise<void> = Promise.resolve();
+  #followed: string | null = null;
 
   constructor(deps: SettingsFollowerDeps) {
     this.#deps = deps;
+  }
+
+  /** The newest settings that everything here was brought to; null before the first. */
+  get followed(): string | null {
+    return this.#followed;
   }
 
   /** One change after the other, so that the last one wins. Never rejects. */
@@ -52,6 +60,7 @@ export class SettingsFollower {
   async #follow(): Promise<void> {
     const { host, view, supervisor, prepare } = this.#deps;
     const config = this.#deps.config();
+    const revision = this.#deps.revision();
     await prepare(config);
     host.configure(config.shards);
     view.configured();
@@ -61,6 +70,7 @@ export class SettingsFollower {
       createHash("sha256").update(JSON.stringify(config)).digest("hex").slice(0, 16),
     );
     for (const { shard } of host.reports()) await this.#update(shard);
+    this.#followed = revision;
   }
 
   async #update(shard: ShardId): Promise<void> {

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { bootClock } from "../clock.ts";
 import type { ShardConfig } from "../config.ts";
-import { LEASE, type ShardId } from "../contract.ts";
+import { type ChannelsReport, LEASE, type ShardId } from "../contract.ts";
 import type { KeeperClient } from "../keeper/client.ts";
 import type { ShardReport } from "../leases/store.ts";
 import { connectGateway } from "../openclaw/client.ts";
@@ -25,6 +25,7 @@ import { ShardHost, type ShardHostDeps } from "../supervisor/shard-host.ts";
 import { Supervisor } from "../supervisor/supervisor.ts";
 import { FleetTurn, RECYCLE_LEASE, UPDATE_LEASE } from "../supervisor/turn-taking.ts";
 import type { NodeBase } from "./base.ts";
+import { countEvent, countTransitions } from "./counted.ts";
 import { type NodeReplicas, openReplicas } from "./replicas.ts";
 import { shardReport } from "./reporting.ts";
 import { Updates } from "./updates.ts";
@@ -36,6 +37,8 @@ export interface NodeShardsDeps {
   modelUrl: () => string;
   /** A gateway here serves now. */
   serving: (shard: ShardId) => void;
+  /** How the bots of a shard here do; null: it has none, or nobody has looked yet. */
+  channels: (shard: ShardId) => ChannelsReport | null;
   /** Something changed that others should hear of. */
   onChange: () => void;
 }
@@ -105,7 +108,8 @@ export class NodeShards {
     const { shard } = report;
     const base = shardReport(report, this.state, this.gateways.fault(shard));
     const replica = this.replicas?.report(shard);
-    return replica ? { ...base, replica } : base;
+    const channels = this.#deps.channels(shard);
+    return { ...base, ...(replica && { replica }), ...(channels && { channels }) };
   }
 
   #makeReplicas(): NodeReplicas | null {
@@ -128,7 +132,8 @@ export class NodeShards {
   }
 
   #makeHost(): ShardHost {
-    const { node, fleet, incarnation, boot, shelf, history, log, logWith } = this.#base;
+    const { node, fleet, incarnation, boot, shelf, history, sessions } = this.#base;
+    const { log, logWith } = this.#base;
     return new ShardHost({
       replica: this.replicas?.state ?? null,
       historyLost: (shard, epoch, lost) => this.#historyLost(shard, epoch, lost),
@@ -151,6 +156,10 @@ export class NodeShards {
         publish: (shard, epoch, release) => this.#publishRelease(shard, epoch, release),
       },
       launch: (shard, release, stateDir) => this.gateways.launch(shard, release, stateDir),
+      introduce: async (shard, gateway) => {
+        const own = await gateway.sessions();
+        await sessions.rebuild(own.map((one) => ({ ...one, shard })));
+      },
       runner: (options) => this.#makeRunner(options),
       heard: (shard, event) => this.#heard(shard, event),
       log: logWith,
@@ -226,6 +235,7 @@ export class NodeShards {
       random: Math.random,
       log: (level, msg, fields) => logWith(level, msg, { shard, ...fields }),
       onEvent: heard,
+      onTransition: countTransitions(this.#base.metrics),
     });
   }
 
@@ -261,7 +271,7 @@ export class NodeShards {
       if (since !== undefined) metrics.failoverDuration.observe((bootClock.now() - since) / 1000);
       this.#takeovers.delete(shard);
     }
-    if (event.type === "restarted") metrics.gatewayRestarts.inc({ shard, reason: event.reason });
+    countEvent(metrics, shard, event);
     if (event.type === "emptied" || event.type === "gave-up") this.gateways.forget(shard);
     this.supervisor.heard(shard, event);
   }

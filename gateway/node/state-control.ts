@@ -37,10 +37,7 @@ export function stateControl(host: ShardHost, replica: ReplicationAgent | null):
           );
         }
       } else {
-        const points = await orConflict(() => replicas().points(shard));
-        const known = points.some(
-          ({ place, site }) => place === replacement.place && site === replacement.site,
-        );
+        const known = await orConflict(() => replicas().isPoint(shard, replacement));
         if (!known) {
           throw new FleetCommandError(
             "bad_request",

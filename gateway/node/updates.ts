@@ -1,3 +1,4 @@
+import { bootClock } from "../clock.ts";
 import type { NodeId, ShardId } from "../contract.ts";
 import type { StoreView } from "../leases/store.ts";
 import { openclawOf } from "../supervisor/releases.ts";
@@ -22,10 +23,12 @@ export interface UpdatesDeps {
   /** Tries another release on a shard that serves here. */
   update: (shard: ShardId, release: string) => Promise<TrialEnd>;
   log: (level: "info" | "warn" | "error", msg: string, fields?: Record<string, unknown>) => void;
+  /** Clock, ms. @default bootClock.now */
+  now?: () => number;
 }
 
 const LOOK_MS = 1_000;
-/** After one that never began: what was in its way needs time. */
+/** After one that never began: what was in its way needs time. Others of this node do not wait for it. */
 const AGAIN_MS = 15_000;
 
 /**
@@ -36,6 +39,8 @@ export class Updates {
   readonly #deps: UpdatesDeps;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
+  /** Shards that were called off. */
+  readonly #later = new Map<ShardId, { at: number; why: string }>();
 
   constructor(deps: UpdatesDeps) {
     this.#deps = deps;
@@ -70,22 +75,33 @@ export class Updates {
     if (!view) return LOOK_MS;
     this.#deps.inUse(shards().flatMap((id) => view.leases[id]?.release ?? []));
     const facts = { view, shards: shards(), revision: revision(), node, release };
-    const shard = nextUpdate({ ...facts, serving: serving() });
+    const { now = () => bootClock.now() } = this.#deps;
+    const due = serving().filter((id) => (this.#later.get(id)?.at ?? 0) <= now());
+    const shard = nextUpdate({ ...facts, serving: due });
     if (shard === null) return LOOK_MS;
     // Compared with the very view that was judged: a refusal that came since makes this fail.
     const giveBack = await turn.tryTake();
     if (!giveBack) return LOOK_MS;
-    const how = await update(shard, release);
+    // Whatever it throws: with the turn kept, no shard of the fleet would be updated.
+    const how = await update(shard, release).catch(
+      (error: unknown): TrialEnd => ({ end: "called off", why: (error as Error).message }),
+    );
     const to = openclawOf(release);
     if (how.end === "updated") giveBack(`updated ${shard} to ${to}`);
     else if (how.end === "refused") {
       const pin = view.pins[shard] ?? null;
       giveBack(refusalReason({ to, shard, why: how.why, revision: facts.revision, pin }));
     } else {
-      log("info", `${shard} is updated later: ${how.why}`, { shard });
-      giveBack(`not updated: ${how.why}`);
-      return AGAIN_MS;
+      const { why } = how;
+      // Said once, not at each try: it may last for days.
+      if (why !== this.#later.get(shard)?.why) {
+        log("warn", `${shard} is updated later: ${why}`, { shard });
+      }
+      this.#later.set(shard, { at: now() + AGAIN_MS, why });
+      giveBack(`not updated: ${why}`);
+      return LOOK_MS;
     }
+    this.#later.delete(shard);
     return LOOK_MS;
   }
 }

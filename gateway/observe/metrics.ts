@@ -1,11 +1,12 @@
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { type Aggregator, Counter, Gauge, Histogram, Registry } from "prom-client";
 import { NODE_STATES, type NodeState, SHARD_STATES, type ShardState } from "../contract.ts";
 
 const PREFIX = "openclaw_fleet_";
 
 /**
  * Every metric of the project, with fixed label sets. Values of `shard` and `agent` come from the
- * fleet's settings and are removed with them (`prune`), so memory stays bounded.
+ * fleet's settings and are removed with them (`prune`), so memory stays bounded. How a metric is put together from
+ * several nodes (`aggregator`) is used where they share a machine: see machine.ts.
  */
 export interface FleetMetrics {
   registry: Registry;
@@ -13,10 +14,12 @@ export interface FleetMetrics {
   requestDuration: Histogram<string>;
   heldRequests: Gauge<string>;
   shardState: Gauge<"shard" | "state">;
+  shardTransitions: Counter<"shard" | "to">;
   leaseEpoch: Gauge<"shard">;
   failovers: Counter<"shard" | "reason">;
   failoverDuration: Histogram<string>;
   gatewayRestarts: Counter<"shard" | "reason">;
+  turnsCut: Counter<"shard">;
   gatewayMemory: Gauge<"shard">;
   tokens: Counter<"agent" | "kind">;
   sessionsActive: Gauge<"agent">;
@@ -26,6 +29,7 @@ export interface FleetMetrics {
   replicaSent: Counter<"shard">;
   historyLost: Counter<"shard">;
   storeUp: Gauge<string>;
+  sessionStoreUp: Gauge<string>;
   nodeState: Gauge<"node" | "state">;
   /** One for the state a shard is in, zero for the others. */
   setShardState(shard: string, state: ShardState): void;
@@ -46,15 +50,25 @@ export function createMetrics(): FleetMetrics {
   const registers = [registry];
   const counter = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
     new Counter<L>({ name: PREFIX + name, help, labelNames, registers });
-  const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
-    new Gauge<L>({ name: PREFIX + name, help, labelNames, registers });
+  const gauge = <L extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly L[] = [],
+    aggregator: Aggregator = "sum",
+  ) => new Gauge<L>({ name: PREFIX + name, help, labelNames, registers, aggregator });
   const histogram = (name: string, help: string, buckets: number[]) =>
     new Histogram({ name: PREFIX + name, help, buckets, registers });
 
-  const shardState = gauge("shard_state", "1 for the state a shard of this node is in", [
-    "shard",
-    "state",
-  ]);
+  const shardState = gauge(
+    "shard_state",
+    "1 for the state a shard of this node is in; of a failed one, which is nobody's, every node tells",
+    ["shard", "state"],
+  );
+  const shardTransitions = counter(
+    "shard_transitions_total",
+    "Changes of a shard's state on this node, by the state it came to",
+    ["shard", "to"],
+  );
   const leaseEpoch = gauge("lease_epoch", "Epoch of a shard's lease", ["shard"]);
   const failovers = counter("failovers_total", "Shards taken over by this node", [
     "shard",
@@ -64,6 +78,11 @@ export function createMetrics(): FleetMetrics {
     "shard",
     "reason",
   ]);
+  const turnsCut = counter(
+    "turns_cut_total",
+    "Turns that a drain gave up because they did not end in time",
+    ["shard"],
+  );
   const gatewayMemory = gauge("gateway_memory_bytes", "Memory of a gateway and its helpers", [
     "shard",
   ]);
@@ -90,10 +109,12 @@ export function createMetrics(): FleetMetrics {
     "shard",
   ]);
 
-  const nodeState = gauge("node_state", "1 for the state a node is in, as this router sees it", [
-    "node",
-    "state",
-  ]);
+  const nodeState = gauge(
+    "node_state",
+    "1 for the state a node is in, as this router sees it",
+    ["node", "state"],
+    "first",
+  );
 
   return {
     registry,
@@ -105,6 +126,7 @@ export function createMetrics(): FleetMetrics {
     ),
     heldRequests: gauge("held_requests", "Requests waiting for an owner in this router"),
     shardState,
+    shardTransitions,
     leaseEpoch,
     failovers,
     failoverDuration: histogram(
@@ -113,6 +135,7 @@ export function createMetrics(): FleetMetrics {
       FAILOVER_BUCKETS,
     ),
     gatewayRestarts,
+    turnsCut,
     gatewayMemory,
     tokens,
     sessionsActive,
@@ -121,7 +144,8 @@ export function createMetrics(): FleetMetrics {
     unreplicated,
     replicaSent,
     historyLost,
-    storeUp: gauge("store_up", "1 while the lease store answers"),
+    storeUp: gauge("store_up", "1 while the lease store answers", [], "min"),
+    sessionStoreUp: gauge("session_store_up", "1 while the session store answers", [], "min"),
     nodeState,
     setShardState(shard, state) {
       for (const each of SHARD_STATES)
@@ -148,9 +172,11 @@ export function createMetrics(): FleetMetrics {
       };
       for (const metric of [
         shardState,
+        shardTransitions,
         leaseEpoch,
         failovers,
         gatewayRestarts,
+        turnsCut,
         gatewayMemory,
         replicaLag,
         unreplicated,

@@ -1,6 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { bootClock, type Clock } from "../clock.ts";
+import type { ChannelsReport } from "../contract.ts";
 import { newestInbound } from "./channel-accounts.ts";
+import { channelsReport } from "./channels-report.ts";
 import { type CronJobSeen, type CronJobWish, planCron } from "./cron.ts";
 import { ADMIN_SCOPES, CLIENT_SCOPES } from "./handshake.ts";
 import type { GatewayPort, TurnRequest, TurnResult, UsageEvent } from "./port.ts";
@@ -205,6 +207,10 @@ class GatewayClient implements GatewayPort {
       }
     }
     return started;
+  }
+
+  async channels(): Promise<ChannelsReport> {
+    return channelsReport(await this.#admin.call("channels.status", { probe: false }));
   }
 
   onUsage(listener: (usage: UsageEvent) => void): () => void {

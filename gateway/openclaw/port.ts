@@ -1,3 +1,5 @@
+import type { ChannelsReport } from "../contract.ts";
+
 /**
  * What the runtime wants from one running OpenClaw gateway, over its WebSocket protocol on loopback.
  * One client per gateway and node; it reconnects by itself until closed.
@@ -55,6 +57,8 @@ export interface GatewayPort {
    * run now, as `channel/account`; those that would not are tried again by the next call.
    */
   ensureChannels(): Promise<string[]>;
+  /** The bots that the settings want, and what keeps those that reach nobody. */
+  channels(): Promise<ChannelsReport>;
   /** Totals since the gateway started, per agent; fields OpenClaw does not give are missing. */
   onUsage(listener: (usage: UsageEvent) => void): () => void;
   close(): void;

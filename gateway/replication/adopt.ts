@@ -1,4 +1,4 @@
-import { readdirSync, readlinkSync } from "node:fs";
+import { readdirSync, readlinkSync, realpathSync } from "node:fs";
 import {
   access,
   chmod,
@@ -6,6 +6,7 @@ import {
   copyFile,
   mkdir,
   readdir,
+  realpath,
   rm,
   stat,
   symlink,
@@ -159,6 +160,10 @@ export async function adoptionFault(path: string): Promise<string | null> {
     for (const part of [...parts.files.keys(), ...parts.databases]) {
       await access(join(path, part), constants.R_OK);
     }
+    const outside = await linkOutside(path, parts);
+    if (outside) {
+      return `${outside} is a link out of the directory, and a copy would lack what it leads to: put that in the link's place (cp -aL), then adopt it`;
+    }
   } catch (error) {
     const { code, path: which = path } = error as NodeJS.ErrnoException;
     return (
@@ -169,10 +174,26 @@ export async function adoptionFault(path: string): Promise<string | null> {
   return null;
 }
 
+/**
+ * A link to what is not below the directory, where OpenClaw itself looks: such a one as a whole workspace. Agents link
+ * what they like (a virtual environment has links to the system's programs).
+ */
+async function linkOutside(path: string, { links }: Found): Promise<string | null> {
+  const inside = `${await realpath(path)}/`;
+  for (const [link, to] of links) {
+    if (inWorkspace(link) && link.includes("/")) continue;
+    // One that leads nowhere brings nothing along.
+    const end = await realpath(join(path, link)).catch(missing);
+    if (end && !`${end}/`.startsWith(inside)) return `${join(path, link)} (to ${to})`;
+  }
+  return null;
+}
+
 /** Processes that have a file below a directory open, as far as they are ours to see. */
 export function usersOf(path: string): number[] {
   if (process.platform !== "linux") return [];
-  const inside = `${path.replace(/\/+$/, "")}/`;
+  // As the kernel names it: a link on the way is none there.
+  const inside = `${realpathSync(path)}/`;
   return readdirSync("/proc")
     .filter((entry) => /^\d+$/.test(entry) && Number(entry) !== process.pid)
     .map(Number)

@@ -106,6 +106,11 @@ export class ReplicationAgent extends EventEmitter<ReplicationAgentEvents> imple
     return this.#call("points", shard);
   }
 
+  /** Whether the shard can go back to this moment; {@link points} does not list all. */
+  isPoint(shard: ShardId, where: GoBack): Promise<boolean> {
+    return this.#call("isPoint", shard, where);
+  }
+
   /** Restores the newest moment into a scratch directory, checks it, and removes it again. */
   drill(shard: ShardId): Promise<DrillResult> {
     return this.#call("drill", shard);

@@ -7,7 +7,14 @@ import {
   parseEpochKey,
 } from "./manifest.ts";
 import { DamagedReplica, type ReplicaReader } from "./reader.ts";
-import { chunksToRemove, KEEP, type Keep, manifestsToRemove, type Point } from "./retention.ts";
+import {
+  chunksToRemove,
+  KEEP,
+  type Keep,
+  manifestsToRemove,
+  nowOf,
+  type Point,
+} from "./retention.ts";
 import { placeKey, readableTo } from "./rules.ts";
 import type { ReplicaTarget } from "./target.ts";
 import { UsedChunks } from "./used.ts";
@@ -30,14 +37,17 @@ export class Collector {
   readonly #nodes = new Map<string, readonly string[]>();
 
   readonly #keep: readonly Keep[];
+  readonly #wallMs: () => number;
 
   constructor(
     target: ReplicaTarget,
     reader: ReplicaReader,
     epoch: number,
     keep: readonly Keep[] = KEEP,
+    wallMs: () => number = Date.now,
   ) {
     this.#keep = keep;
+    this.#wallMs = wallMs;
     this.#target = target;
     this.#reader = reader;
     this.#epoch = epoch;
@@ -80,8 +90,7 @@ export class Collector {
       if (sealed) dead.push(parsed.place);
       else points.push({ place: parsed.place, atMs: storedAtMs });
     }
-    // The target's own clock: its newest object is about now.
-    const nowMs = Math.max(0, ...objects.map(({ storedAtMs }) => storedAtMs));
+    const nowMs = nowOf(points, this.#wallMs());
     const old = [...dead, ...manifestsToRemove(points, nowMs, this.#keep)];
     await this.#target.remove(old.map(manifestKey), this.#epoch);
 

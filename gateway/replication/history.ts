@@ -2,33 +2,45 @@ import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { bootClock } from "../clock.ts";
 import type { NodeId, ShardId } from "../contract.ts";
-import { epochOf, type Manifest, type Place, parseDirectory } from "./manifest.ts";
+import {
+  comparePlaces,
+  epochOf,
+  type Manifest,
+  type Place,
+  parseDirectory,
+  parseEpochKey,
+} from "./manifest.ts";
+import type { GoBack } from "./port.ts";
 import { DamagedReplica, ReplicaReader } from "./reader.ts";
 import { restoreManifest } from "./restore.ts";
+import { KEEP, type Keep, manifestsToRemove, nowOf, type Point } from "./retention.ts";
 import { placeKey, readableTo } from "./rules.ts";
 import { type ReplicaTarget, TargetUnavailable } from "./target.ts";
 import type { DrillResult, PointInTime } from "./thread-protocol.ts";
 
 type Named = [NodeId | null, ReplicaTarget];
 
-/** Manifests read for one listing, at most: more points are thinned out evenly by nothing else than age. */
-const MOST_POINTS = 500;
+/** Of a site's manifests these are all listed, a few minutes of them while much is written; of older ones what is kept. */
+const NEWEST = 500;
+/** Manifests read at a time. */
 const PARALLEL = 8;
 
 /**
  * The moments that a shard can go back to, newest first. A site that cannot be read is left out, unless all
- * are. What stands after a seal is no moment: nobody was told of it.
+ * are. What stands after a seal is no moment: nobody was told of it. Older ones that the next tidying up removes are
+ * not listed.
  */
 export async function pointsInTime(
   sites: readonly Named[],
   fleet: string,
   shard: ShardId,
+  keep: readonly Keep[] = KEEP,
 ): Promise<PointInTime[]> {
   const faults: unknown[] = [];
   const found: PointInTime[] = [];
   for (const [site, target] of sites) {
     try {
-      found.push(...(await pointsAt(site, target, fleet, shard)));
+      found.push(...(await pointsAt(site, target, fleet, shard, keep)));
     } catch (error) {
       if (!(error instanceof TargetUnavailable)) throw error;
       faults.push(error);
@@ -43,18 +55,22 @@ async function pointsAt(
   target: ReplicaTarget,
   fleet: string,
   shard: ShardId,
+  keep: readonly Keep[],
 ): Promise<PointInTime[]> {
   const reader = new ReplicaReader(target, fleet, shard);
-  const { views } = await reader.directories();
-  const places = views
-    .flatMap((view) => {
-      const to = readableTo(view);
-      return view.manifests
-        .filter((seq) => seq <= to)
-        .map((seq): Place => ({ directory: view.directory, seq }));
-    })
-    .reverse()
-    .slice(0, MOST_POINTS);
+  const { views, objects } = await reader.directories();
+  const limits = new Map(views.map((view) => [view.directory, readableTo(view)]));
+  const stored = objects.flatMap(({ key, storedAtMs }): Point[] => {
+    const parsed = parseEpochKey(key);
+    if (parsed?.kind !== "manifest") return [];
+    const { place } = parsed;
+    return place.seq > (limits.get(place.directory) ?? 0) ? [] : [{ place, atMs: storedAtMs }];
+  });
+  const removed = new Set(manifestsToRemove(stored, nowOf(stored, Date.now()), keep).map(placeKey));
+  const places = stored
+    .map(({ place }) => place)
+    .sort((a, b) => comparePlaces(b, a))
+    .filter((place, at) => at < NEWEST || !removed.has(placeKey(place)));
   const points: PointInTime[] = [];
   for (let at = 0; at < places.length; at += PARALLEL) {
     const some = places.slice(at, at + PARALLEL);
@@ -76,6 +92,23 @@ function pointOf(manifest: Manifest, site: NodeId | null): PointInTime {
     bytes: databases.reduce((sum, { size }) => sum + size, 0),
     databases: databases.length,
   };
+}
+
+/** Whether a shard can go back to a moment, listed or not. Throws when its site cannot be read. */
+export async function isPointInTime(
+  sites: readonly Named[],
+  fleet: string,
+  shard: ShardId,
+  { place: text, site }: GoBack,
+): Promise<boolean> {
+  const target = sites.find(([name]) => name === site)?.[1];
+  if (!target) return false;
+  const reader = new ReplicaReader(target, fleet, shard);
+  const { directory, seq } = parsePlace(text);
+  const { views } = await reader.directories();
+  const view = views.find((one) => one.directory === directory);
+  if (!view?.manifests.includes(seq) || seq > readableTo(view)) return false;
+  return (await reader.manifest({ directory, seq })) !== null;
 }
 
 /** The place that {@link PointInTime.place} names. */
@@ -116,14 +149,15 @@ export async function drillRestore(
   await mkdir(scratch, { recursive: true, mode: 0o700 });
   const began = bootClock.now();
   try {
-    const free = await freeBytes();
-    if (point.bytes > free * MOST_OF_FREE) {
+    const reader = new ReplicaReader(target, fleet, shard);
+    const place = parsePlace(point.place);
+    const [needed, free] = [await bytesOf(reader, place), await freeBytes()];
+    if (needed > free * MOST_OF_FREE) {
       throw new Error(
-        `${shard} has ${mib(point.bytes)} of databases, and only ${mib(free)} are free on the node that tries: at most half of it is used`,
+        `${shard} has ${mib(needed)}, and only ${mib(free)} are free on the node that tries: at most half of it is used`,
       );
     }
-    const reader = new ReplicaReader(target, fleet, shard);
-    const { bytes, manifest } = await restoreManifest(reader, parsePlace(point.place), into);
+    const { bytes, manifest } = await restoreManifest(reader, place, into);
     const tookMs = Math.round(bootClock.now() - began);
     const databases = manifest.databases.map(({ path }) => path);
     return { point, ageMs, bytes, sessions: countSessions(into, databases), tookMs };
@@ -134,6 +168,16 @@ export async function drillRestore(
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
+}
+
+/** What a restore writes: databases and ordinary files. */
+async function bytesOf(reader: ReplicaReader, place: Place): Promise<number> {
+  const manifest = await reader.manifest(place);
+  if (!manifest) throw new DamagedReplica(`manifest ${place.seq} of ${place.directory} is damaged`);
+  let bytes = 0;
+  for (const { size } of manifest.databases) bytes += size;
+  for (const file of await reader.files(manifest)) if (file.kind === "file") bytes += file.size;
+  return bytes;
 }
 
 const mib = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;

@@ -1,5 +1,5 @@
 import { copyFile, type FileHandle, lstat, open, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { type Fault, type Found, faultOf, findParts, LOGS } from "./files.ts";
 import { Image } from "./image.ts";
 import { encodeFiles, type FileEntry } from "./manifest.ts";
@@ -7,6 +7,17 @@ import { encodeFiles, type FileEntry } from "./manifest.ts";
 interface Kept {
   version: string;
   image: Image;
+}
+
+/** Copies that wait for a target take at most about this much room in staging, bytes. */
+const MOST_WAITING_BYTES = 256 * 2 ** 20;
+
+/** Where the chunks of copies go while a look goes on. */
+export interface Shipping {
+  /** Whether a chunk is at the target for sure. */
+  knows: (hash: string) => boolean;
+  /** Brings what images wait with to the target. Throws when that failed. */
+  send: (images: Iterable<Image>) => Promise<void>;
 }
 
 export interface Looked {
@@ -20,20 +31,29 @@ export interface Looked {
 
 /**
  * The ordinary files of a shard. A file that changed is copied into staging until its chunks are at the
- * target; of the others only the hashes are kept.
+ * target; of the others only the hashes are kept. At most one file more waits there than {@link MOST_WAITING_BYTES} holds.
  */
 export class OrdinaryFiles {
   readonly #root: string;
   readonly #staging: string;
+  readonly #shipping: Shipping;
+  readonly #mostWaiting: number;
   readonly #kept = new Map<string, Kept>();
   #list: Image | null = null;
   #listText = "";
   #copies = 0;
   #databases: string[] = [];
 
-  constructor(root: string, staging: string) {
+  constructor(
+    root: string,
+    staging: string,
+    shipping: Shipping,
+    mostWaitingBytes = MOST_WAITING_BYTES,
+  ) {
     this.#root = root;
     this.#staging = staging;
+    this.#shipping = shipping;
+    this.#mostWaiting = mostWaitingBytes;
   }
 
   /** The list of files, as of the last {@link look}; null: there are none. */
@@ -53,7 +73,8 @@ export class OrdinaryFiles {
   }
 
   /**
-   * Takes over what changed; costs a look at every file.
+   * Takes over what changed; costs a look at every file. Throws when the target does not take what there is no more
+   * room for; what was done until then is not done again.
    * @param plain Files with a database's name that are none.
    */
   async look(plain: ReadonlySet<string>): Promise<Looked> {
@@ -66,8 +87,16 @@ export class OrdinaryFiles {
     for (const [path, mode] of found.directories) entries.push({ kind: "directory", path, mode });
     for (const [path, to] of found.links) entries.push({ kind: "link", path, to });
     for (const path of this.#kept.keys()) if (!found.files.has(path)) await this.#drop(path);
+    let waiting = 0;
+    for (const { image } of this.#kept.values()) if (image.waits) waiting += image.content.size;
     for (const [path, { mode, version }] of found.files) {
+      const before = this.#waitingOf(path);
       changedBytes += await this.#keep(path, version, leftOut);
+      waiting += this.#waitingOf(path) - before;
+      if (waiting > this.#mostWaiting) {
+        await this.#ship();
+        waiting = 0;
+      }
       const image = this.#kept.get(path)?.image;
       if (image) entries.push({ kind: "file", path, mode, ...image.content });
     }
@@ -95,9 +124,27 @@ export class OrdinaryFiles {
     this.#list?.unsettle();
   }
 
+  #waitingOf(path: string): number {
+    const image = this.#kept.get(path)?.image;
+    return image?.waits ? image.content.size : 0;
+  }
+
+  /** No collecting takes what no manifest names yet: {@link images} are needed. */
+  async #ship(): Promise<void> {
+    const waiting = [...this.#kept.values()].map(({ image }) => image).filter(({ waits }) => waits);
+    await this.#shipping.send(waiting);
+    for (const image of waiting) {
+      image.settled();
+      await rm(image.path, { force: true });
+    }
+  }
+
   async #addPlain(found: Found, plain: ReadonlySet<string>): Promise<void> {
     // Of what is no database no image holds what is in its logs.
     for (const path of [...plain].flatMap((name) => ["", ...LOGS].map((log) => name + log))) {
+      const folder = dirname(path);
+      // Through a link that took its folder's place it is another path's file, and nothing can be written there.
+      if (folder !== "." && !found.directories.has(folder)) continue;
       const stat = await lstat(join(this.#root, path)).catch(() => null);
       if (!stat?.isFile()) continue;
       const version = `${stat.ino} ${stat.size} ${stat.mtimeMs} ${stat.ctimeMs}`;
@@ -123,6 +170,9 @@ export class OrdinaryFiles {
     // A write during the copy gives another version at the next look, and another copy.
     const changed = await image.reread();
     this.#kept.set(path, { version, image });
+    // All of it is there: it came from the target, and this is the first look.
+    const { knows } = this.#shipping;
+    if (image.waits && [...image.pending()].every(({ hash }) => knows(hash))) image.settled();
     // Touched, and otherwise what it was.
     if (!image.waits) await rm(image.path, { force: true });
     return changed;

@@ -44,9 +44,11 @@ export interface ReplicatorOptions {
   /** The OpenClaw release that writes this state. */
   release: string;
   stateDir: string;
-  /** A directory of this replicator's own; emptied at first. As large as the databases become. */
+  /** A directory of this replicator's own; emptied at first. As large as the databases become, and `mostWaitingBytes`. */
   staging: string;
   target: ReplicaTarget;
+  /** Copies of ordinary files in staging that are not at the target yet, bytes. @default 256 MiB */
+  mostWaitingBytes?: number;
   /** Points in time that stay. @default KEEP */
   keep?: readonly Keep[];
   clock: Clock;
@@ -89,6 +91,9 @@ export class Replicator {
   #images: Image[] = [];
   #filesAt = Number.NEGATIVE_INFINITY;
   #filesPauseMs = 0;
+  /** Put during looks at files, since the last manifest; and how long the last look waited for it, ms. */
+  #shipped = { chunks: 0, bytes: 0 };
+  #shippedMs = 0;
   /** How many of `Databases.plain` the last look at files knew. */
   #plain = 0;
   /** Paths of which it was said that they are left out. */
@@ -106,10 +111,15 @@ export class Replicator {
     this.#given = options.after?.given ?? 0;
     this.#acknowledged = options.after?.acknowledged ?? 0;
     this.#databases = new Databases(stateDir, staging);
-    this.#ordinary = new OrdinaryFiles(stateDir, staging);
     this.#uploader = new Uploader(target, writer.epoch);
+    const shipping = {
+      knows: (hash: string) => this.#uploader.knows(hash),
+      send: (images: Iterable<Image>) => this.#ship(images),
+    };
+    this.#ordinary = new OrdinaryFiles(stateDir, staging, shipping, options.mostWaitingBytes);
     const reader = new ReplicaReader(target, fleet, shard);
-    this.#collector = new Collector(target, reader, writer.epoch, options.keep);
+    const wallMs = () => this.#wallClock().getTime();
+    this.#collector = new Collector(target, reader, writer.epoch, options.keep, wallMs);
     this.#upkeep = new Upkeep(this.#collector, this.#uploader, options);
     this.#behindSince = clock.now();
   }
@@ -158,7 +168,7 @@ export class Replicator {
         this.#behindSince === null
           ? step("nothing-new")
           : await this.#replicate({ whole: false, filesBytes });
-      if (await this.#upkeep.tidyWhenDue(this.#images)) await this.#sendAgain();
+      if (await this.#upkeep.tidyWhenDue(this.#needed)) await this.#sendAgain();
       return done;
     });
   }
@@ -233,6 +243,11 @@ export class Replicator {
     this.#moved = false;
   }
 
+  /** Of the last manifest, and of the next: a file may have no copy any more as soon as its chunks are there. */
+  get #needed(): Image[] {
+    return [...new Set([...this.#images, ...this.#ordinary.images])];
+  }
+
   async #learnAll(): Promise<void> {
     const there = await this.#options.target.list(CHUNKS);
     this.#uploader.learn(there.map(({ key }) => key.split("/").at(-1) ?? ""));
@@ -246,10 +261,28 @@ export class Replicator {
     this.#filesAt = Number.NEGATIVE_INFINITY;
   }
 
+  /** Copies for which there is no more room go before the manifest that names them. */
+  async #ship(images: Iterable<Image>): Promise<void> {
+    const { clock } = this.#options;
+    const began = clock.now();
+    // Known before the look has ended: something that the target lacks may be large.
+    this.#behindSince ??= began;
+    try {
+      const { chunks, bytes } = await this.#uploader.send(images);
+      this.#shipped.chunks += chunks;
+      this.#shipped.bytes += bytes;
+    } finally {
+      this.#shippedMs += clock.now() - began;
+    }
+  }
+
   /** Returns the bytes that differ. */
   async #lookAtFiles(): Promise<number> {
     const { clock, log, shard } = this.#options;
     const began = clock.now();
+    // One that fails in the middle leaves copies of which no list tells yet: nothing is replicated before the next.
+    this.#filesAt = Number.NEGATIVE_INFINITY;
+    this.#shippedMs = 0;
     this.#plain = this.#databases.plain.size;
     const { changed, changedBytes, leftOut } = await this.#ordinary.look(this.#databases.plain);
     for (const [path, fault] of leftOut) {
@@ -258,14 +291,15 @@ export class Replicator {
       log("warn", `${path} is left out of the replica: ${faultWords(fault)}`, { shard });
     }
     this.#filesAt = began;
-    this.#filesPauseMs = 20 * (clock.now() - began);
+    // What a target takes is no cost to anybody here.
+    this.#filesPauseMs = 20 * (clock.now() - began - this.#shippedMs);
     if (changed) this.#behindSince ??= began;
     return changedBytes;
   }
 
   /** Removes what the policy does not keep, and sends again what the target lost of the present state. */
   async collect(): Promise<void> {
-    if (await this.#upkeep.tidy(this.#images)) await this.#sendAgain();
+    if (await this.#upkeep.tidy(this.#needed)) await this.#sendAgain();
   }
 
   async #replicate(how: { whole: boolean; filesBytes: number; compare?: boolean }): Promise<Step> {
@@ -295,10 +329,12 @@ export class Replicator {
     this.#acknowledged = manifest.place.seq;
     const differs = await this.#databases.look(this.#ordinary.databases);
     this.#behindSince = differs ? capturedAt : null;
+    const shipped = this.#shipped;
+    this.#shipped = { chunks: 0, bytes: 0 };
     return {
       ...step("replicated"),
-      chunks: sent.chunks,
-      bytes: sent.bytes + bytes.length,
+      chunks: sent.chunks + shipped.chunks,
+      bytes: sent.bytes + shipped.bytes + bytes.length,
       readBytes: captured.readBytes,
       changedBytes: captured.changedBytes + filesBytes,
       wholeCopies: captured.wholeCopies,

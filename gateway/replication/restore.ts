@@ -7,6 +7,9 @@ import { syncPath } from "./lineage.ts";
 import type { Content, Manifest, Place } from "./manifest.ts";
 import { DamagedReplica, type ReplicaReader } from "./reader.ts";
 
+/** What a list of paths ends with that are in each other's way, or longer than a file system takes. */
+const NO_TREE = new Set(["EEXIST", "ENOTDIR", "EISDIR", "ELOOP", "ENAMETOOLONG"]);
+
 export interface Restored {
   manifest: Manifest;
   bytes: number;
@@ -33,7 +36,9 @@ export async function restoreManifest(
     return { manifest, bytes };
   } catch (error) {
     await removeTree(into);
-    throw error;
+    const { code = "", message } = error as NodeJS.ErrnoException;
+    if (!NO_TREE.has(code)) throw error;
+    throw new DamagedReplica(`its files make no tree: ${message}`, { cause: error });
   }
 }
 

@@ -41,6 +41,19 @@ export interface Point {
   atMs: number;
 }
 
+/** Clocks of a target and of who asks differ by this without anything being wrong with them. */
+const CLOCKS_DIFFER_MS = 5 * MINUTE_MS;
+
+/**
+ * What a target's clock says now, as far as it can be believed: when it stored the newest manifest, by its place. One
+ * that was stored while the clock was ahead makes nothing older than it is, neither now nor later.
+ * @param wallMs what the clock here says
+ */
+export function nowOf(points: readonly Point[], wallMs: number): number {
+  const newest = [...points].sort((a, b) => comparePlaces(b.place, a.place))[0];
+  return Math.min(newest?.atMs ?? 0, wallMs + CLOCKS_DIFFER_MS);
+}
+
 /**
  * The manifests to remove. Of each period, counted from 1970, the newest one stays, so collecting often
  * and collecting seldom end at the same; what is from the future (a clock was stepped) stays.

@@ -212,6 +212,7 @@ export class RunningReplica {
         }
       }
       await new Promise<void>((resolve) => this.#options.timers.after(500, resolve));
+      this.#followSite();
     }
   }
 
@@ -244,7 +245,12 @@ export class RunningReplica {
       now: clock.now(),
     });
     this.#watch = watch;
-    if (site === this.#site) return;
+    if (site === this.#site) {
+      if (this.#followSite()) {
+        log("info", `the replica goes on at ${site}, which is somewhere else now`, { shard });
+      }
+      return;
+    }
     const why = step.outcome === "failed" ? ` (${step.reason})` : "";
     log("info", `the replica moves from ${this.#site} to ${site}${why}`, { shard });
     const { seq } = this.#replicator.position();
@@ -253,5 +259,13 @@ export class RunningReplica {
     this.#site = site;
     this.#target.use(sites.target(shard, site));
     this.#replicator.moved();
+  }
+
+  /** Not while a step runs. True when the way to the site is another one than until now; what is there may be, too. */
+  #followSite(): boolean {
+    const { sites, shard } = this.#options;
+    const another = this.#target.use(sites.target(shard, this.#site));
+    if (another) this.#replicator.moved();
+    return another;
   }
 }

@@ -13,10 +13,11 @@ export interface Sites {
   source(shard: ShardId, site: Site): ReplicaTarget;
   /** Where this node's replica of the shard should be, best first. Never empty. */
   preferred(shard: ShardId): readonly Site[];
+  /** The same object for as long as the way there is the same. */
   target(shard: ShardId, site: Site): ReplicaTarget;
 }
 
-/** One target for everybody. */
+/** One target for everybody; `target` gives the same one each time. */
 export function oneSite(target: (shard: ShardId) => ReplicaTarget): Sites {
   return { source: target, target, preferred: () => [null] };
 }

@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, lstatSync, openSync, readSync, statSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, lstatSync, openSync, readSync, statSync } from "node:fs";
 import { backup, DatabaseSync } from "node:sqlite";
 import {
   framesBetween,
@@ -42,10 +42,7 @@ export class DatabaseSource {
     let index: number | null = null;
     try {
       this.#database.exec("PRAGMA query_only = 1");
-      const { journal_mode: mode } = this.#database.prepare("PRAGMA journal_mode").get() ?? {};
-      // The first read makes the index when there is none.
-      this.#database.prepare("SELECT count(*) FROM sqlite_schema").get();
-      if (mode === "wal") index = openSync(`${path}-shm`, "r");
+      if (this.#keepsLog()) index = openSync(`${path}-shm`, "r");
       this.#index = index;
       this.#inodes = this.#see();
     } catch (error) {
@@ -55,10 +52,14 @@ export class DatabaseSource {
     }
   }
 
-  /** True when the files are not those that were opened: the database was replaced. */
+  /**
+   * True when the files are not those that were opened: the database was replaced, or its writer keeps a log since. Then
+   * its file stays what it is for thousands of pages, and says nothing of what is committed.
+   */
   replaced(): boolean {
     try {
-      return this.#see() !== this.#inodes;
+      if (this.#see() !== this.#inodes) return true;
+      return this.#index === null && existsSync(`${this.path}-wal`) && this.#keepsLog();
     } catch {
       return true;
     }
@@ -150,6 +151,13 @@ export class DatabaseSource {
     this.#pinned = false;
     this.#database.close();
     if (this.#index !== null) closeSync(this.#index);
+  }
+
+  /** Whether it has a write-ahead log, which SQLite knows once it has read; the first read makes the index, too. */
+  #keepsLog(): boolean {
+    this.#database.prepare("SELECT count(*) FROM sqlite_schema").get();
+    const { journal_mode: mode } = this.#database.prepare("PRAGMA journal_mode").get() ?? {};
+    return mode === "wal";
   }
 
   #see(): string {

@@ -18,6 +18,7 @@ import { highestEpochOf } from "./rules.ts";
 import { type Continuation, RunningReplica } from "./running.ts";
 import { type Site, type Sites, splitSite } from "./sites.ts";
 import type { Step } from "./step.ts";
+import { lookedUp } from "./switched-target.ts";
 import { discardAside, NoState, putInPlace, type Taken, takeState } from "./take.ts";
 import { type ReplicaTarget, TargetUnavailable } from "./target.ts";
 
@@ -148,8 +149,9 @@ export class ReplicatedState implements ReplicaPort {
     const { position, site } = splitSite(known?.published ?? null);
     const published = parsePosition(position);
     const before = published ? epochOf(published.directory) : (known?.before ?? claim.seen);
-    const take = () =>
-      this.#take(claim, this.#options.sites.source(shard, site), { before, published });
+    // Also for seals that are put later: hosts move meanwhile.
+    const source = lookedUp(() => this.#options.sites.source(shard, site));
+    const take = () => this.#take(claim, source, { before, published });
     const taken = await this.#patiently(() => this.#claims.get(shard) === claim, take);
     claim.taken = taken;
     claim.release = known?.release ?? "";

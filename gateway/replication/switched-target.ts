@@ -1,5 +1,21 @@
 import type { ReplicaTarget, StoredObject } from "./target.ts";
 
+/** A target that is looked up for each call: the way to it may change. */
+export function lookedUp(target: () => ReplicaTarget): ReplicaTarget {
+  return {
+    get name() {
+      return target().name;
+    },
+    get refusesOldEpochs() {
+      return target().refusesOldEpochs;
+    },
+    put: (...args) => target().put(...args),
+    get: (...args) => target().get(...args),
+    list: (...args) => target().list(...args),
+    remove: (...args) => target().remove(...args),
+  };
+}
+
 /** A target in whose place another one can be put while it is used. */
 export class SwitchedTarget implements ReplicaTarget {
   #inner: ReplicaTarget;
@@ -8,9 +24,11 @@ export class SwitchedTarget implements ReplicaTarget {
     this.#inner = inner;
   }
 
-  /** From the next call on. */
-  use(target: ReplicaTarget): void {
+  /** From the next call on. False: it is the one that is used already. */
+  use(target: ReplicaTarget): boolean {
+    if (target === this.#inner) return false;
     this.#inner = target;
+    return true;
   }
 
   get name(): string {

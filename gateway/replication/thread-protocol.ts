@@ -27,6 +27,7 @@ export interface ReplicationCalls {
   discardAside: { args: [ShardId]; result: number };
   remove: { args: [ShardId, { force?: boolean } | undefined]; result: undefined };
   points: { args: [ShardId]; result: PointInTime[] };
+  isPoint: { args: [ShardId, GoBack]; result: boolean };
   drill: { args: [ShardId]; result: DrillResult };
   adopt: { args: [ShardId, number, string]; result: undefined };
   hold: { args: [ShardId, number, string]; result: undefined };

@@ -10,7 +10,7 @@ import type { ShardId } from "../contract.ts";
 import { storedSessions } from "../openclaw/stored-sessions.ts";
 import { systemTimers } from "../shard/timers.ts";
 import { LocalStateStore } from "../state/local.ts";
-import { drillRestore, pointsInTime } from "./history.ts";
+import { drillRestore, isPointInTime, pointsInTime } from "./history.ts";
 import { openSites } from "./open.ts";
 import { keepOf } from "./retention.ts";
 import { ReplicatedState } from "./state.ts";
@@ -37,6 +37,7 @@ const stagingDir = join(dataDir, "nodes", node, "staging");
 const drillDir = join(dataDir, "nodes", node, "drill");
 let drills: Promise<unknown> = rm(drillDir, { recursive: true, force: true });
 const told = new Map<ShardId, string>();
+const keep = replication.keep && keepOf(replication.keep);
 const state = new ReplicatedState({
   fleet,
   local: new LocalStateStore({ dataDir, fleet, log: { warn: (text) => log("warn", text) } }),
@@ -44,7 +45,7 @@ const state = new ReplicatedState({
   sites,
   stagingDir,
   bootId,
-  ...(replication.keep ? { keep: keepOf(replication.keep) } : {}),
+  ...(keep ? { keep } : {}),
   log,
   onStep: (shard, step) => {
     tell(shard);
@@ -89,7 +90,8 @@ const calls: {
     await state.remove(shard, options);
     return undefined;
   },
-  points: (shard) => pointsInTime(sites.all(shard), fleet, shard),
+  points: (shard) => pointsInTime(sites.all(shard), fleet, shard, keep),
+  isPoint: (shard, where) => isPointInTime(sites.all(shard), fleet, shard, where),
   // One at a time: each takes room on the disk.
   drill: (shard) => {
     const drill = drills.then(() => {

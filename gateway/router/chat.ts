@@ -34,6 +34,8 @@ export async function handleChat(
     pathAgent: target.pathAgent,
     agent: fields.agent,
     session: fields.session,
+    model: fields.model,
+    user: fields.user,
   });
   const agent = router.agent(named.agent);
   await router.limiter.admit(caller, agent.name);
@@ -42,7 +44,7 @@ export async function handleChat(
   const keyed = key !== null;
   const shard = keyed
     ? await router.placing.exactly(agent, session, false, ctx.gone)
-    : await router.sessionMap.shardOf(agent, session, named.fresh);
+    : await router.placing.place(agent, session, named.fresh, ctx.gone);
   const identity = key === null ? null : keyedIdentity(caller.tokenId, agent.name, session, key);
   const runId = identity?.runId ?? randomUUID();
   res.setHeader(HEADER.session, session);

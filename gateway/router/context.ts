@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AgentConfig } from "../config.ts";
 import type { NodeId, ShardId } from "../contract.ts";
 import type { Limiter } from "../limits/limiter.ts";
+import type { MachineNumbers } from "../observe/machine.ts";
 import type { AddressSet, ClientAddress, Tokens } from "./auth.ts";
 import type { RouterDeps } from "./deps.ts";
 import { RouterError } from "./errors.ts";
@@ -24,6 +25,10 @@ export interface RouterParts {
   /** The conversations that a shard's own gateway knows, here or at a peer; throws when it cannot be asked now. */
   listSessions(shard: ShardId): Promise<{ agent: string; session: string }[]>;
   placing: Placing;
+  /** Requests that wait in this router now: for an owner, or until it can be told where they belong. */
+  held(): number;
+  /** Numbers of the nodes that share this machine's public port. */
+  machine: MachineNumbers;
   turns: TurnDeps;
   runner: TurnRunner;
   tokens: Tokens;

@@ -20,6 +20,8 @@ export interface RouterDeps {
   clock: Clock;
   log: Log;
   metrics: FleetMetrics;
+  /** Revision of the fleet's settings that this node was brought to; null before the first. @default null */
+  followed?: () => string | null;
   /** Where people connect. Port 0 lets the kernel choose (tests). */
   listen: { host: string; port: number };
   /**

@@ -65,9 +65,8 @@ export class Gate {
     this.#off = view.onRoute((shard) => this.#routeChanged(shard));
   }
 
-  /** Requests waiting now, of one shard or all. */
-  held(shard?: ShardId): number {
-    if (shard !== undefined) return this.#lines.get(shard)?.queue.size ?? 0;
+  /** Requests waiting now. */
+  held(): number {
     let sum = 0;
     for (const line of this.#lines.values()) sum += line.queue.size;
     return sum;

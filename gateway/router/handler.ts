@@ -4,6 +4,7 @@ import { agentDrain, fleetCommand, fleetStatus, history } from "../api/fleet.ts"
 import { health, healthz, type Readiness, readyz, startupz } from "../api/health.ts";
 import { metricsRoute } from "../api/metrics.ts";
 import { HEADER } from "../contract.ts";
+import { statusPage } from "../status-page/page.ts";
 import { clientAddress, requireCaller } from "./auth.ts";
 import { parseJson, readBody } from "./body.ts";
 import { handleChat } from "./chat.ts";
@@ -100,6 +101,11 @@ async function dispatch(ctx: RequestContext, readiness: Readiness): Promise<void
       return startupz(ctx);
     case "health":
       return health(ctx);
+    case "status-page": {
+      const { headers, body } = statusPage();
+      ctx.res.writeHead(200, headers).end(body);
+      return;
+    }
     case "metrics":
       return metricsRoute(ctx);
     case "chat":

@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import type { FleetConfig } from "../config.ts";
 import { Limiter } from "../limits/limiter.ts";
 import { MemoryRates } from "../limits/rates.ts";
+import { MachineNumbers } from "../observe/machine.ts";
 import { AddressSet, Tokens } from "./auth.ts";
 import { findAgent, type RouterParts } from "./context.ts";
 import type { RouterDeps } from "./deps.ts";
@@ -56,6 +57,7 @@ export function assemble(
     return (JSON.parse(answer.body) as { sessions: { agent: string; session: string }[] }).sessions;
   };
   const sessionMap = new SessionMap({ view, sessions, clock: quickClock, log, listSessions });
+  const placing = new Placing(sessionMap, quickClock);
   return {
     gate,
     upstreams,
@@ -71,7 +73,9 @@ export function assemble(
     turns,
     sessionMap,
     listSessions,
-    placing: new Placing(sessionMap, quickClock),
+    placing,
+    held: () => gate.held() + placing.waiting,
+    machine: new MachineNumbers(),
     addresses: addressesOf(() => view.config()),
     agent: (name) => findAgent(view, name),
     stopping,

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { replaceHere } from "../api/backups.ts";
+import { ownNumbers } from "../api/metrics.ts";
 import { HEADER, HOLD } from "../contract.ts";
 import { parseJson, readBody } from "./body.ts";
 import type { RouterParts } from "./context.ts";
@@ -37,10 +38,17 @@ export async function handlePeer(
     const body = await readBody(req, MAX_BODY);
     switch (path) {
       case "/internal/alive":
-        sendJson(res, 200, { fleet: deps.view.config().fleet, instanceId: deps.view.node });
+        sendJson(res, 200, {
+          fleet: deps.view.config().fleet,
+          instanceId: deps.view.node,
+          settings: deps.followed?.() ?? null,
+        });
         return;
       case "/internal/stats":
-        sendJson(res, 200, { held: parts.gate.held() });
+        sendJson(res, 200, { held: parts.held() });
+        return;
+      case "/internal/metrics":
+        sendJson(res, 200, await ownNumbers(deps, parts));
         return;
       case "/internal/sessions":
         sendJson(res, 200, { sessions: await ownOrThrow(deps, mark).gateway.sessions() });

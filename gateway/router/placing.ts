@@ -9,9 +9,9 @@ const AGAIN_MS = 500;
 const RETRY_AFTER_SECONDS = 5;
 
 /**
- * Where a conversation lives, for requests that must not be placed by guess. While that cannot be told (the session store is
- * away, and a shard that may have it too) they are held like those whose shard has no owner: a host that is lost with
- * Redis's master on it takes both away for a moment.
+ * Where a conversation lives. While that cannot be told, requests are held like those whose shard has no owner: it is on a
+ * shard that this node's settings do not name yet; or, for requests that must not be placed by guess, the session store is
+ * away, and a shard that may have it too (a host that is lost with Redis's master on it takes both away for a moment).
  */
 export class Placing {
   readonly #map: Pick<SessionMap, "shardOf">;
@@ -30,19 +30,33 @@ export class Placing {
     return this.#waiting;
   }
 
-  /** Throws RouterError: `no_owner` when it cannot be told in time, `overloaded` when too many wait for it; or ClientGone. */
-  async exactly(
+  /** Never a guess. Throws as {@link Placing.place} does. */
+  exactly(
     agent: AgentConfig,
     session: string,
     fresh: boolean,
     signal: AbortSignal,
+  ): Promise<ShardId> {
+    return this.place(agent, session, fresh, signal, true);
+  }
+
+  /**
+   * @param exact never a guess, as SessionMap.shardOf has it. Throws RouterError: `no_owner` when it cannot be told in
+   * time, `overloaded` when too many wait for it; or ClientGone.
+   */
+  async place(
+    agent: AgentConfig,
+    session: string,
+    fresh: boolean,
+    signal: AbortSignal,
+    exact = false,
   ): Promise<ShardId> {
     const until = this.#clock.now() + HOLD.requestMs;
     let mine = 0;
     try {
       for (;;) {
         try {
-          return await this.#map.shardOf(agent, session, fresh, true);
+          return await this.#map.shardOf(agent, session, fresh, exact);
         } catch (error) {
           const unknown = error instanceof RouterError && error.code === "no_owner";
           if (!unknown || this.#clock.now() >= until) throw error;

@@ -27,7 +27,7 @@ export async function handleOpenai(ctx: RequestContext): Promise<void> {
   await router.limiter.admit(caller, agent.name);
   const conversation = CONVERSATIONS.has(target.pattern);
   const shard = conversation
-    ? await router.sessionMap.shardOf(agent, named.session, named.fresh)
+    ? await router.placing.place(agent, named.session, named.fresh, ctx.gone)
     : router.sessionMap.anyShard(agent, ctx.requestId);
   if (conversation) res.setHeader(HEADER.session, named.session);
   res.setHeader(HEADER.shard, shard);

@@ -30,8 +30,8 @@ export interface RouterHandle {
   portHolder(): Probe | null;
   /** Moves the public listener to another address or port; connections that are open live on. */
   listenAt(host: string, port: number): Promise<void>;
-  /** Requests waiting for an owner in this router, of one shard or all. */
-  held(shard?: string): number;
+  /** Requests waiting in this router, for an owner or for their place. */
+  held(): number;
   /**
    * Unready at once; serves on for two health intervals of its front, closes its listener, lets
    * running requests end within the budget, ends streams and WebSockets (1012), frees everything.
@@ -146,7 +146,7 @@ export async function startRouter(
     holdsPort: publicPort.taken,
     portHolder: () => publicPort.holder,
     listenAt: (host, port) => publicPort.moveTo(host, port),
-    held: (shard) => parts.gate.held(shard),
+    held: () => parts.held(),
     close,
   };
 }

@@ -1,3 +1,4 @@
+import { STATUS_PAGE } from "../contract.ts";
 import { RouterError } from "./errors.ts";
 
 /** Where a path leads. `pattern` is the metric's label, so it comes from a fixed list. */
@@ -17,6 +18,7 @@ export type RouteKind =
   | "readyz"
   | "startupz"
   | "health"
+  | "status-page"
   | "metrics"
   | "chat"
   | "chat-stream"
@@ -48,6 +50,7 @@ const FIXED = new Map<string, Fixed>([
   ["/readyz", { kind: "readyz", methods: GET }],
   ["/startupz", { kind: "startupz", methods: GET }],
   ["/api/v1/health", { kind: "health", methods: GET }],
+  [STATUS_PAGE, { kind: "status-page", methods: GET }],
   ["/api/v1/metrics", { kind: "metrics", methods: GET }],
   ["/metrics", { kind: "metrics", methods: GET }],
   ["/api/v1/chat", { kind: "chat", methods: POST }],

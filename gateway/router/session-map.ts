@@ -14,6 +14,12 @@ const MAX_CACHED = 50_000;
 const ACTIVE_MS = 15 * 60_000;
 /** How old knowledge of the store's generation may be. */
 const GENERATION_MS = 1_000;
+/**
+ * A shard that these settings do not name has left the fleet once nobody had its lease for this long, ms. Where settings
+ * come to one host after the other, another router may know it already; its lease is taken some seconds after that.
+ * Shorter than requests are held (HOLD.requestMs), so that they see the end of it.
+ */
+const LEFT_MS = 30_000;
 
 interface Entry {
   shard: ShardId;
@@ -71,6 +77,8 @@ export class SessionMap {
   readonly #known = new Map<string, ShardId>();
   /** Shards that served no more when last heard of. */
   readonly #gone = new Set<ShardId>();
+  /** Shards that these settings do not name and nobody has: since when, and when that was seen last. */
+  readonly #unnamed = new Map<ShardId, { since: number; seenAt: number }>();
 
   constructor(deps: SessionMapDeps) {
     this.#deps = deps;
@@ -103,7 +111,8 @@ export class SessionMap {
   /**
    * The shard of a session; assigns one at first use. `fresh` sessions (an id made just now) can be
    * known to nobody, so they need no look at what gateways know. `exact`: throws `no_owner` rather than
-   * guess, when the store is away and a shard that might have the session cannot be asked.
+   * guess, when the store is away and a shard that might have the session cannot be asked. Also throws
+   * `no_owner` while the session is on a shard that these settings do not name and no route leads to.
    */
   async shardOf(
     agent: AgentConfig,
@@ -114,6 +123,7 @@ export class SessionMap {
     const key = cacheKey(agent.name, session);
     const entry = this.#cache.get(key);
     const cached = entry && agent.shards.includes(entry.shard) ? entry : null;
+    const lasts = () => (entry ? this.#lasting(agent, session, entry.shard) : null);
     if (cached && cached.generation !== null && cached.generation === this.#generation) {
       this.#remember(key, agent.name, cached.shard, cached.generation);
       this.#lookAside();
@@ -124,15 +134,21 @@ export class SessionMap {
       this.#remember(key, agent.name, shard, this.#generation);
       return shard;
     } catch (error) {
+      if (error instanceof RouterError) throw error;
       this.#failed(error);
       const shard =
-        cached?.shard ??
+        lasts() ??
         (error instanceof Unsettled
           ? error.shard
           : await this.#withoutStore(agent, session, fresh, exact));
       this.#remember(key, agent.name, shard, null);
       return shard;
     }
+  }
+
+  /** The shard of a session as far as it is remembered here; asks nobody, and assigns nothing. */
+  remembered(agent: AgentConfig, session: string): ShardId | null {
+    return this.#cache.get(cacheKey(agent.name, session))?.shard ?? null;
   }
 
   /** A shard for what belongs to no session (model list, embeddings): any that serves. */
@@ -152,17 +168,13 @@ export class SessionMap {
   }
 
   async #fromStore(agent: AgentConfig, session: string, fresh: boolean): Promise<ShardId> {
-    const { sessions, view } = this.#deps;
+    const { sessions } = this.#deps;
     await this.#checkGeneration();
     const stored = await sessions.lookup(agent.name, session);
     if (stored !== null) {
-      if (agent.shards.includes(stored)) return stored;
-      if (!view.config().shards.some((shard) => shard.id === stored)) {
-        await sessions.dropShard(stored);
-      } else {
-        // The agent no longer lives on that shard; the conversation begins anew where it does.
-        return rankShards(session, agent.name, agent.shards)[0] as ShardId;
-      }
+      const lives = this.#present(agent, session, stored);
+      if (lives !== null) return lives;
+      await sessions.dropShard(stored);
     }
     if (agent.shards.length > 1 && !fresh) {
       // What is missing may have been lost a moment ago.
@@ -172,11 +184,55 @@ export class SessionMap {
       if (learned !== null && agent.shards.includes(learned)) return learned;
     }
     const choice = this.#choose(agent, session);
+    let assigned: ShardId;
     try {
-      return await sessions.assign(agent.name, session, choice);
+      assigned = await sessions.assign(agent.name, session, choice);
     } catch (error) {
       throw new Unsettled(choice, error);
     }
+    // Somebody gave it that shard a moment ago, so the shard has not left.
+    this.#unnamed.delete(assigned);
+    return this.#present(agent, session, assigned) as ShardId;
+  }
+
+  /**
+   * Where a session is that the store has on this shard; null: the shard left the fleet. One that these settings do not
+   * name may be newer than they are: what is on it stays there. Throws `no_owner` while it cannot be reached.
+   */
+  #present(agent: AgentConfig, session: string, stored: ShardId): ShardId | null {
+    if (agent.shards.includes(stored)) return stored;
+    const { view } = this.#deps;
+    if (view.config().shards.some((shard) => shard.id === stored)) {
+      // The agent no longer lives on that shard; the conversation begins anew where it does.
+      return rankShards(session, agent.name, agent.shards)[0] as ShardId;
+    }
+    if (this.#serves(stored)) return stored;
+    if (this.#left(stored)) return null;
+    throw new RouterError(
+      "no_owner",
+      `this conversation is on ${stored}, which this node's settings do not name and nobody serves now`,
+      5,
+    );
+  }
+
+  /** Where a session is that was on this shard when the store was last asked; null: it may be elsewhere by now. */
+  #lasting(agent: AgentConfig, session: string, shard: ShardId): ShardId | null {
+    const { shards } = this.#deps.view.config();
+    const moved = !agent.shards.includes(shard) && shards.some(({ id }) => id === shard);
+    return moved ? null : this.#present(agent, session, shard);
+  }
+
+  #left(shard: ShardId): boolean {
+    if (this.#deps.view.leased(shard) !== false) {
+      this.#unnamed.delete(shard);
+      return false;
+    }
+    const now = this.#deps.clock.now();
+    const seen = this.#unnamed.get(shard);
+    // A look that is too old says nothing of the time since.
+    const since = seen && now - seen.seenAt < LEFT_MS ? seen.since : now;
+    this.#unnamed.set(shard, { since, seenAt: now });
+    return now - since >= LEFT_MS;
   }
 
   /** Hashing decides; a shard that is down gets no new session while all that is known is known. */

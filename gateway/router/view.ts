@@ -34,6 +34,8 @@ export interface FleetView {
   config(): FleetConfig;
   agent(name: string): AgentConfig | undefined;
   route(shard: ShardId): Route;
+  /** Whether somebody has the shard's lease, also of one these settings do not name; null: not known now. */
+  leased(shard: ShardId): boolean | null;
   /** Called after any route changed; the argument is that shard. */
   onRoute(listener: (shard: ShardId) => void): () => void;
   /** A peer answered 421 or could not be reached: look again soon. */

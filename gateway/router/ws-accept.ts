@@ -8,6 +8,7 @@ import { answerRaw } from "./guard.ts";
 
 /** What the answer to an upgrade says of itself, as every answer does. */
 export interface Answering {
+  /** `none` until the client has introduced itself, where a conversation decides. */
   shard: ShardId;
   /** 0: nobody owns the shard at this moment. */
   epoch: number;

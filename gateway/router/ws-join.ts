@@ -18,8 +18,6 @@ export function join(
     if (changed === shard && !sameOwner(deps.view.route(shard), route)) upstream.socket.terminate();
   });
   if (route.at === "peer") keepAlive(upstream.socket, router.aliveMs);
-  pump(upstream, client.socket);
-  pump(client, upstream.socket);
   const end = (code: number, reason: string) => {
     off();
     closeWithin(client.socket, code, reason);
@@ -32,6 +30,9 @@ export function join(
     off();
     closeWithin(upstream.socket, 1000, "");
   });
+  // What the pumps do to either side, the other hears of.
+  pump(upstream, client.socket);
+  pump(client, upstream.socket);
   if (!sameOwner(deps.view.route(shard), route)) upstream.socket.terminate();
   if (client.socket.readyState !== client.socket.OPEN) upstream.socket.terminate();
 }
@@ -39,8 +40,8 @@ export function join(
 /** Two connections live and die together; the second leads to another peer. */
 export function tie(one: Link, other: Link, aliveMs: number): void {
   keepAlive(other.socket, aliveMs);
-  pump(one, other.socket);
-  pump(other, one.socket);
   one.socket.once("close", () => closeWithin(other.socket, 1000, ""));
   other.socket.once("close", (code) => closeWithin(one.socket, passedCode(code) ?? 1012, ""));
+  pump(one, other.socket);
+  pump(other, one.socket);
 }

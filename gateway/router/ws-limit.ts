@@ -17,9 +17,13 @@ const TURN_METHODS = new Set([
  * A person's WebSocket on which each request for a turn is counted like one over HTTP, and answered here
  * when it is too much. Frames keep their order.
  *
- * @param admit throws RouterError when there is no room; null when nothing is limited now
+ * @param admit counts one turn of an agent, of the connection's own where the request names none (null); throws
+ * RouterError when there is no room. Null when nothing is limited now.
  */
-export function limited(link: Link, admit: () => (() => Promise<void>) | null): Link {
+export function limited(
+  link: Link,
+  admit: () => ((agent: string | null) => Promise<void>) | null,
+): Link {
   return {
     ...link,
     listen(next) {
@@ -27,18 +31,18 @@ export function limited(link: Link, admit: () => (() => Promise<void>) | null): 
       let last: Promise<void> = Promise.resolve();
       link.listen((frame) => {
         const check = admit();
-        const id = check === null ? null : turnOf(frame);
-        if (waiting === 0 && id === null) {
+        const turn = check === null ? null : turnOf(frame);
+        if (waiting === 0 && turn === null) {
           next(frame);
           return;
         }
         waiting += 1;
         last = last
           .then(async () => {
-            if (id !== null && check !== null) await check();
+            if (turn !== null && check !== null) await check(turn.agent);
             next(frame);
           })
-          .catch((error: unknown) => refuse(link, id, error))
+          .catch((error: unknown) => refuse(link, turn?.id ?? null, error))
           .finally(() => {
             waiting -= 1;
           });
@@ -47,10 +51,33 @@ export function limited(link: Link, admit: () => (() => Promise<void>) | null): 
   };
 }
 
-/** Id of a request for a turn; null when the frame is none. */
-function turnOf({ data, binary }: Frame): string | null {
-  const frame = binary ? null : parseFrame(textOf(data));
-  return frame?.type === "req" && TURN_METHODS.has(frame.method) ? frame.id : null;
+interface Turn {
+  id: string;
+  /** The agent that its parameters name, lower-cased; null when they name none. */
+  agent: string | null;
+}
+
+/** A request for a turn; null when the frame is none. OpenClaw reads a binary frame like a text. */
+function turnOf({ data }: Frame): Turn | null {
+  const frame = parseFrame(textOf(data));
+  if (frame?.type !== "req" || !TURN_METHODS.has(frame.method)) return null;
+  return { id: frame.id, agent: agentOf(frame.params) };
+}
+
+/** Fields in which a request for a turn names a conversation, as `agent:<agent>:…` when it is not the default agent's. */
+const KEYS = ["sessionKey", "key"] as const;
+
+/** The conversation's own agent goes before `agentId`: that is whom OpenClaw asks. */
+function agentOf(params: unknown): string | null {
+  if (params === null || typeof params !== "object") return null;
+  const fields = params as Record<string, unknown>;
+  for (const field of KEYS) {
+    const key = fields[field];
+    const found = typeof key === "string" ? /^\s*agent:([^:]+):/i.exec(key)?.[1] : undefined;
+    if (found !== undefined) return found.trim().toLowerCase();
+  }
+  const { agentId } = fields;
+  return typeof agentId === "string" && agentId.trim() !== "" ? agentId.trim().toLowerCase() : null;
 }
 
 function refuse(link: Link, id: string | null, error: unknown): void {

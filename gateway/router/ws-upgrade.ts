@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { WebSocket } from "ws";
+import type { AgentConfig } from "../config.ts";
 import { ERRORS, HEADER, HOLD, type ShardId } from "../contract.ts";
 import {
   ADMIN_SCOPES,
@@ -64,15 +65,14 @@ export async function upgradePublic(
       session: target.query.get("session"),
     });
     const agent = router.agent(named.agent);
-    const shard = named.fresh
-      ? agent.homeShard
-      : await router.sessionMap.shardOf(agent, named.session, false);
+    const session = named.fresh ? null : named.session;
+    const shard = shownShard(router, agent, session, early);
     count(101);
     await serveClient(
       deps,
       router,
       await acceptGuarded(req, socket, head, answeringFor(deps, shard, requestId)),
-      { shard, agent: agent.name },
+      { agent, session },
       early,
       requestId,
     );
@@ -89,15 +89,29 @@ export async function upgradePublic(
   }
 }
 
+/**
+ * The shard that the answer to the upgrade names; null: none yet. A conversation gets its shard once the client has
+ * introduced itself: strangers write nothing, and learn nothing of conversations.
+ */
+function shownShard(
+  router: RouterParts,
+  agent: AgentConfig,
+  session: string | null,
+  early: Caller | null,
+): ShardId | null {
+  if (session === null) return agent.homeShard;
+  return early ? router.sessionMap.remembered(agent, session) : null;
+}
+
 /** The owner is named as known now; it is asked only once the client has introduced itself. */
-function answeringFor({ view }: RouterDeps, shard: ShardId, requestId: string): Answering {
+function answeringFor({ view }: RouterDeps, shard: ShardId | null, requestId: string): Answering {
   const { node } = view;
-  const route = view.route(shard);
-  const owned = route.at === "here" || route.at === "peer";
+  const route = shard === null ? null : view.route(shard);
+  const owned = route?.at === "here" || route?.at === "peer";
   return {
-    shard,
+    shard: shard ?? "none",
     epoch: owned ? route.epoch : 0,
-    instance: route.at === "peer" ? route.node : node,
+    instance: route?.at === "peer" ? route.node : node,
     requestId,
     node,
   };
@@ -132,7 +146,8 @@ async function serveClient(
   deps: RouterDeps,
   router: RouterParts,
   accepted: Accepted,
-  { shard, agent }: { shard: ShardId; agent: string },
+  // `session` null: none was named, so it is the agent's home shard.
+  { agent, session }: { agent: AgentConfig; session: string | null },
   early: Caller | null,
   requestId: string,
 ): Promise<void> {
@@ -154,11 +169,17 @@ async function serveClient(
   if (!known) return;
   const { greeting: introduced, caller } = known;
   const { limiter } = router;
-  const counted = limited(client, () =>
-    limiter.limits(caller) ? () => limiter.admit(caller, agent) : null,
-  );
   let slot: Slot | null = null;
   try {
+    const shard =
+      session === null
+        ? agent.homeShard
+        : await router.placing.place(agent, session, false, gone.signal);
+    const counted = limited(client, () =>
+      limiter.limits(caller)
+        ? (named) => limiter.admit(caller, asked(deps, shard, named) ?? agent.name)
+        : null,
+    );
     slot = await router.gate.enter({
       shard,
       session: null,
@@ -194,6 +215,12 @@ async function serveClient(
   }
 }
 
+/** The agent that a request names, if it lives on the shard that the connection leads to. */
+function asked({ view }: RouterDeps, shard: ShardId, named: string | null): string | null {
+  const known = named === null ? undefined : view.agent(named);
+  return known?.shards.includes(shard) ? known.name : null;
+}
+
 /** Waits for the client's `connect` and checks its token; null when it was refused or left. */
 function introduction(
   client: Link,
@@ -213,8 +240,8 @@ function introduction(
       finish(null);
     }, CONNECT_MS);
     client.socket.once("close", () => finish(null));
-    client.listen(({ data, binary }) => {
-      const frame = binary ? null : parseFrame(textOf(data));
+    client.listen(({ data }) => {
+      const frame = parseFrame(textOf(data));
       if (frame?.type !== "req" || frame.method !== "connect") {
         client.socket.close(1008, "the first frame must be connect");
         finish(null);
@@ -245,14 +272,21 @@ interface ConnectParams {
 /** A client gets what it asked for, within what its token allows; nothing asked means all of that. */
 function greetingOf(id: string, params: ConnectParams, caller: Caller): Greeting {
   const allowed: readonly string[] = caller.admin ? ADMIN_SCOPES : CLIENT_SCOPES;
-  const asked = Array.isArray(params.scopes) ? params.scopes.map(String) : null;
+  const asked = textsIn(params.scopes);
   return {
     id,
     scopes: asked ? allowed.filter((scope) => asked.includes(scope)) : [...allowed],
-    caps: Array.isArray(params.caps) ? params.caps.map(String).slice(0, 64) : [],
-    userAgent: String(params.userAgent ?? "openclaw-fleet").slice(0, 200),
+    caps: textsIn(params.caps)?.slice(0, 64) ?? [],
+    userAgent: (typeof params.userAgent === "string" ? params.userAgent : "openclaw-fleet").slice(
+      0,
+      200,
+    ),
   };
 }
+
+/** The texts of a list, whatever else a stranger put into it; null when it is none. */
+const textsIn = (value: unknown): string[] | null =>
+  Array.isArray(value) ? value.filter((each) => typeof each === "string") : null;
 
 async function toOwner(
   deps: RouterDeps,

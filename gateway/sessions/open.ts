@@ -31,13 +31,41 @@ export function openSessionStore({
   return new RedisSessionStore({ target: targetOf(redisUrl, redisAddresses), fleet, log });
 }
 
-/** What an address names; its `nodes` are those that `{redis}` stands for when they are asked for. */
+/**
+ * What an address names. Its `nodes` are those that `{redis}` stands for when they are asked for, and its authority's
+ * certificate is what the file holds then: the client asks for both at each new connection. What cannot be read just
+ * now (a file that is being exchanged) is what it was.
+ */
 export function targetOf(redisUrl: string, addresses: () => readonly string[]): RedisTarget {
   const read = () => parseRedisUrl(redisUrl.replace("{redis}", addresses().join(",")));
+  const first = read();
+  let last = first;
+  const now = () => {
+    try {
+      last = read();
+    } catch {
+      // What was read last stays good.
+    }
+    return last;
+  };
   return {
-    ...read(),
+    ...first,
     get nodes() {
-      return read().nodes;
+      return now().nodes;
+    },
+    tls: first.tls?.ca === undefined ? first.tls : following(first.tls, () => now().tls?.ca),
+  };
+}
+
+/** The client copies these fields when it connects (ioredis 6.0.0), so a getter is asked each time. */
+function following(
+  tls: NonNullable<RedisTarget["tls"]>,
+  ca: () => string | undefined,
+): NonNullable<RedisTarget["tls"]> {
+  return {
+    ...tls,
+    get ca() {
+      return ca() as string;
     },
   };
 }

@@ -278,10 +278,11 @@ export class ShardRunner implements Runner {
     if (epoch !== this.#epoch || this.#machine.state !== "draining") return;
     this.#admission.close();
     this.#deps.log(lostTurns > 0 ? "warn" : "info", "drained", this.#fields({ lostTurns }));
+    if (lostTurns > 0) this.#emit({ type: "turns-cut", epoch, turns: lostTurns });
     if (this.#restart) {
       this.#withdraw();
       this.#process?.end(RUNNER.stopBudgetMs, this.#restart.detail);
-    } else this.#emit({ type: "drained", epoch, lostTurns });
+    } else this.#emit({ type: "drained", epoch });
     this.#changed();
   }
 
@@ -334,7 +335,7 @@ export class ShardRunner implements Runner {
       this.#stopped(true, false);
     } else if (state === "draining" && !this.#restart) {
       // It ended while it was to end anyway: what was interrupted, its next start resumes.
-      this.#emit({ type: "drained", epoch: this.#epoch, lostTurns: 0 });
+      this.#emit({ type: "drained", epoch: this.#epoch });
       if (this.#machine.state === "draining") this.#machine.apply("stop");
       this.#stopped(false, process.endedWell);
     } else this.#unexpected(process);

@@ -59,8 +59,10 @@ export type RunnerEvent =
   /** The process runs in this cage: record it beside the state before relying on it. */
   | { type: "started"; epoch: number; pid: number; cage: string }
   | { type: "serving"; epoch: number }
-  /** Admission is closed and no turn runs, or `lostTurns` of them were given up. Call stop() next. */
-  | { type: "drained"; epoch: number; lostTurns: number }
+  /** A drain gave up `turns` that still ran, to leave or to restart in place. */
+  | { type: "turns-cut"; epoch: number; turns: number }
+  /** Admission is closed and no turn runs that was not given up. Call stop() next. */
+  | { type: "drained"; epoch: number }
   /**
    * Nothing of this epoch is left and nothing will be started again without start().
    * `fenced`: the keeper did it, a deadline had passed. `clean`: it ended by itself after SIGTERM.

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
@@ -34,6 +35,10 @@ const parse = <T>(path: string, schema: z.ZodType<T>): T =>
 export const readNodeConfig = (nodeDir: string): NodeConfig =>
   parse(join(nodeDir, "node.json"), nodeConfig);
 
+/** Names one state of the fleet's settings by the text of their file, whichever version reads it. */
+export const settingsRevision = (text: string): string =>
+  createHash("sha256").update(text).digest("hex").slice(0, 16);
+
 export const fleetConfigPath = (dataDir: string): string => join(dataDir, "fleet.json");
 
 /**
@@ -45,6 +50,7 @@ export class FleetConfigFile {
   readonly #onChange: (config: FleetConfig) => void;
   readonly #onFault: (message: string) => void;
   #config: FleetConfig;
+  #revision: string;
   #seen: string;
   #timer: NodeJS.Timeout | undefined;
 
@@ -57,11 +63,16 @@ export class FleetConfigFile {
     this.#onChange = on.change;
     this.#onFault = on.fault;
     this.#seen = this.#stamp();
-    this.#config = parse(this.#path, fleetConfig);
+    ({ config: this.#config, revision: this.#revision } = this.#read());
   }
 
   get current(): FleetConfig {
     return this.#config;
+  }
+
+  /** {@link settingsRevision} of `current`. */
+  get revision(): string {
+    return this.#revision;
   }
 
   /** Looks at the file's identity every `everyMs`; inotify misses renames on some file systems. */
@@ -75,7 +86,7 @@ export class FleetConfigFile {
     if (stamp === this.#seen) return;
     this.#seen = stamp;
     try {
-      this.#config = parse(this.#path, fleetConfig);
+      ({ config: this.#config, revision: this.#revision } = this.#read());
     } catch (error) {
       this.#onFault((error as Error).message);
       return;
@@ -85,6 +96,15 @@ export class FleetConfigFile {
 
   close(): void {
     clearInterval(this.#timer);
+  }
+
+  #read(): { config: FleetConfig; revision: string } {
+    let text = "";
+    const config = parseConfig(this.#path, fleetConfig, () => {
+      text = readFileSync(this.#path, "utf8");
+      return text;
+    });
+    return { config, revision: settingsRevision(text) };
   }
 
   #stamp(): string {

@@ -5,6 +5,7 @@ import type { NodeRecord, ShardReport, StoreView } from "../leases/store.ts";
 import type { GatewayPort } from "../openclaw/port.ts";
 import type { Standing } from "../ownership/report.ts";
 import type { FleetView, Route } from "../router/view.ts";
+import { isTurn } from "./turn-taking.ts";
 import { updateStatus } from "./update-plan.ts";
 import { votersOf } from "./voters.ts";
 
@@ -110,9 +111,19 @@ export class LiveFleetView implements FleetView {
     this.#stopping = true;
   }
 
+  /**
+   * Shards that the settings name, others that somebody has (newer settings may be on their way here), and all that
+   * listeners were ever told of: they hear of the end, too.
+   */
+  #known(): Set<ShardId> {
+    const leased = Object.keys(this.#view?.leases ?? {}).filter((key) => !isTurn(key));
+    const named = this.config().shards.map(({ id }) => id);
+    return new Set([...named, ...leased, ...this.#routeKeys.keys()]);
+  }
+
   /** Tells listeners of every shard whose route is another one than before. */
   refresh(): void {
-    for (const { id } of this.config().shards) {
+    for (const id of this.#known()) {
       const route = this.route(id);
       const key =
         route.at === "here"
@@ -150,6 +161,13 @@ export class LiveFleetView implements FleetView {
     }
     const { node, incarnation } = where;
     return { at: "peer", node, address: this.#addressOf(owner), epoch, incarnation };
+  }
+
+  leased(shard: ShardId): boolean | null {
+    if (!this.#view || !this.#storeOk) return null;
+    // The lease of a shard that no settings name is taken over by nobody: a dead owner's stays for ever.
+    const where = this.#deps.standing(shard);
+    return where.at === "here" || (where.at === "peer" && where.alive);
   }
 
   onRoute(listener: (shard: ShardId) => void): () => void {
@@ -240,6 +258,7 @@ export class LiveFleetView implements FleetView {
           memoryBytes: ownerGone ? null : (report?.memoryBytes ?? null),
           reason: failed ?? report?.reason ?? lease?.reason ?? null,
           ...(report?.replica && !ownerGone ? { replica: report.replica } : {}),
+          ...(report?.channels && !ownerGone ? { channels: report.channels } : {}),
         };
       }),
       store: {

@@ -1,4 +1,4 @@
-import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { lstat, open, readdir, readFile, rename, rm, statfs, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { copyState } from "../replication/adopt.ts";
@@ -16,6 +16,7 @@ const recordSchema = z.strictObject({
 /** What is being tried on a state, beside which the one from before is kept. */
 export type KeptRecord = z.infer<typeof recordSchema>;
 
+const MIB = 2 ** 20;
 const RECORD = "update.json";
 const BEFORE = "before-update";
 const FAILED = "failed-update-";
@@ -42,15 +43,90 @@ export async function keepState(
     if (name.startsWith(FAILED)) await removeTree(join(folder, name));
   }
   const building = join(folder, `${BEFORE}.partial`);
-  // What runs on it daily is as whole as it was; a check would only make people wait.
-  await copyState(stateDir, building, { check: false });
-  refuseUnwanted(wanted);
-  const file = join(folder, RECORD);
-  await writeFile(file, `${JSON.stringify(record)}\n`, { mode: 0o600 });
-  await syncPath(file);
-  refuseUnwanted(wanted);
-  await rename(building, join(folder, BEFORE));
-  await syncPath(folder);
+  try {
+    // What runs on it daily is as whole as it was; a check would only make people wait.
+    await copyState(stateDir, building, { check: false });
+    refuseUnwanted(wanted);
+    const file = join(folder, RECORD);
+    await writeFile(file, `${JSON.stringify(record)}\n`, { mode: 0o600 });
+    await syncPath(file);
+    refuseUnwanted(wanted);
+    await rename(building, join(folder, BEFORE));
+    await syncPath(folder);
+  } catch (error) {
+    // What has no room for its copy must not be left without any. Somebody else's next start takes it away as well.
+    if (wanted()) await forgetKept(stateDir).catch(() => {});
+    throw error;
+  }
+}
+
+/** Room that a copy leaves on the disk, where all shards of a node write. */
+const SPARE_BYTES = 64 * MIB;
+
+/** A file of one byte takes this on most file systems, and an entry about as much for what is known of it. */
+const BLOCK_BYTES = 4_096;
+
+/** Why {@link keepState} would fail: no room, or no right to read; null: it would not, as far as can be told. Changes nothing. */
+export async function whyNotKept(
+  stateDir: string,
+  freeBytes: (path: string) => Promise<number> = freeAt,
+): Promise<string | null> {
+  const folder = dirname(stateDir);
+  // What is left of earlier tries goes first.
+  const old = (await readdir(folder)).filter(
+    (name) => name.startsWith(FAILED) || name.startsWith(BEFORE),
+  );
+  let free = await freeBytes(folder);
+  for (const name of old) free += (await spaceOf(join(folder, name))).bytes;
+  const { bytes, unreadable } = await spaceOf(stateDir);
+  if (unreadable !== null) return `its state cannot be copied: ${unreadable}`;
+  const needed = bytes + SPARE_BYTES;
+  if (needed <= free) return null;
+  const [has, needs] = [free, needed].map((bytes) => Math.ceil(bytes / MIB));
+  return `a copy of its state needs ${needs} MiB, and only ${has} MiB are free at ${folder}`;
+}
+
+async function freeAt(path: string): Promise<number> {
+  const { bavail, bsize } = await statfs(path);
+  return bavail * bsize;
+}
+
+interface Space {
+  bytes: number;
+  /** Why the first one that cannot be read is not; null: all can be. */
+  unreadable: string | null;
+}
+
+/** What a folder takes on a disk. What is gone by the time it is looked at counts for nothing. */
+async function spaceOf(folder: string): Promise<Space> {
+  const space: Space = { bytes: BLOCK_BYTES, unreadable: null };
+  try {
+    for (const entry of await readdir(folder, { withFileTypes: true })) {
+      const path = join(folder, entry.name);
+      const inside = entry.isDirectory() ? await spaceOf(path) : await spaceOfFile(path);
+      space.bytes += inside.bytes;
+      space.unreadable ??= inside.unreadable;
+    }
+  } catch (error) {
+    space.unreadable = faultOf(error);
+  }
+  return space;
+}
+
+async function spaceOfFile(path: string): Promise<Space> {
+  try {
+    const found = await lstat(path);
+    if (found.isFile()) await (await open(path, "r")).close();
+    const whole = Math.ceil(found.size / BLOCK_BYTES) * BLOCK_BYTES;
+    return { bytes: Math.max(found.blocks * 512, whole) + BLOCK_BYTES, unreadable: null };
+  } catch (error) {
+    return { bytes: 0, unreadable: faultOf(error) };
+  }
+}
+
+/** Its words; null: it is gone, which a running gateway's files may be at any moment. */
+function faultOf(error: unknown): string | null {
+  return (error as NodeJS.ErrnoException).code === "ENOENT" ? null : (error as Error).message;
 }
 
 /** What is being tried; null: nothing, or it never came to that. */

@@ -1,6 +1,7 @@
 import { rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { ShardId } from "../contract.ts";
+import type { GatewayPort } from "../openclaw/port.ts";
 import { copyState } from "../replication/adopt.ts";
 import type { GoBack, ReplicaPort } from "../replication/port.ts";
 import { removeTree } from "../state/remove-tree.ts";
@@ -14,12 +15,16 @@ export interface ReplacementsDeps {
   log: (level: "info" | "warn" | "error", msg: string, fields?: Record<string, unknown>) => void;
   /** Something happened that people want to read later. */
   remember: (event: string, shard: ShardId, detail: string) => void;
+  /** Writes down where a gateway's conversations live, for all routers. @default nobody asks */
+  introduce?: ((shard: ShardId, gateway: GatewayPort) => Promise<void>) | undefined;
 }
 
 /** States that wait to be put in the place of others: asked for while a shard serves, done while nothing of it runs. */
 export class Replacements {
   readonly #deps: ReplacementsDeps;
   readonly #asked = new Map<ShardId, Replacement>();
+  /** Shards whose state was replaced, and whose conversations nobody knows yet. */
+  readonly #unknown = new Set<ShardId>();
 
   constructor(deps: ReplacementsDeps) {
     this.#deps = deps;
@@ -59,9 +64,25 @@ export class Replacements {
       } else if (replica) await replica.adopt(shard, epoch, replacement.path);
       else await adoptHere(replacement.path, stateDir, epoch, wanted);
       log("warn", `the state of ${shard} was replaced by ${words}`, { shard, epoch });
+      this.#unknown.add(shard);
       remember("replaced", shard, words);
     } catch (error) {
       this.#failed(shard, (error as Error).message);
+    }
+  }
+
+  /**
+   * Before a gateway is shown: the conversations of a state that was replaced go where routers look for them. A router
+   * that sees the shard serve a moment later than others would place one of them on another shard. Never rejects.
+   */
+  async introduce(shard: ShardId, gateway: GatewayPort): Promise<void> {
+    if (!this.#unknown.has(shard)) return;
+    try {
+      await this.#deps.introduce?.(shard, gateway);
+      this.#unknown.delete(shard);
+    } catch (error) {
+      const why = (error as Error).message;
+      this.#deps.log("warn", `routers find the conversations of ${shard} later: ${why}`, { shard });
     }
   }
 

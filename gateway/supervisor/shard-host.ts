@@ -6,13 +6,16 @@ import type { HistoryLost } from "../replication/manifest.ts";
 import type { Known, ReplicaPort } from "../replication/port.ts";
 import type { Launch, Runner, RunnerEvent, RunnerReport } from "../shard/types.ts";
 import type { StateStore } from "../state/store.ts";
+import { whyNotKept } from "./kept-state.ts";
 import { prepareStart, type StartDeps } from "./prepare-start.ts";
 import { clearProcessesOn } from "./processes.ts";
-import { type Replacement, Replacements, wordsOf } from "./replacements.ts";
+import { type Replacement, Replacements, type ReplacementsDeps, wordsOf } from "./replacements.ts";
 import { ReplicaWait } from "./replica-wait.ts";
 import { type TrialDeps, type TrialEnd, type TrialState, Trials } from "./trials.ts";
 
-export interface ShardHostDeps extends Pick<StartDeps, "shelf" | "launch"> {
+export interface ShardHostDeps
+  extends Pick<StartDeps, "shelf" | "launch">,
+    Pick<ReplacementsDeps, "introduce"> {
   fleet: string;
   node: NodeId;
   incarnation: string;
@@ -60,8 +63,9 @@ export class ShardHost {
   constructor(deps: ShardHostDeps) {
     this.#deps = deps;
     const { replica = null, clock = bootClock, log, remember = () => {}, trials } = deps;
+    const { introduce } = deps;
     this.#wait = new ReplicaWait(replica, clock);
-    this.#replacements = new Replacements({ replica, log, remember });
+    this.#replacements = new Replacements({ replica, log, remember, introduce });
     const runner = (shard: ShardId) => this.runner(shard);
     this.#trials = new Trials({ runner, replica, log, remember, ...trials });
   }
@@ -182,7 +186,7 @@ export class ShardHost {
     // A node that must stop has less time than one that is emptied at leisure.
     const giveUpMs = why === "stop" ? DRAIN.termTurnsMs : DRAIN.giveUpMs;
     if (!this.#runs(shard, epoch)) {
-      this.#tell(shard, { type: "drained", epoch, lostTurns: 0 });
+      this.#tell(shard, { type: "drained", epoch });
       return;
     }
     const drain = () => this.runner(shard).drain({ why, giveUpMs });
@@ -217,9 +221,11 @@ export class ShardHost {
   }
 
   /** Tries another release on a shard that serves here; it drains first. Resolves with what came of it. */
-  update(shard: ShardId, release: string): Promise<TrialEnd> {
-    const calledOff = (why: string): Promise<TrialEnd> =>
-      Promise.resolve({ end: "called off", why });
+  async update(shard: ShardId, release: string): Promise<TrialEnd> {
+    const calledOff = (why: string): TrialEnd => ({ end: "called off", why });
+    const stateDir = this.stateDir(shard);
+    const lack = stateDir === undefined ? null : await whyNotKept(stateDir);
+    if (lack !== null) return calledOff(lack);
     const opened = this.#opened.get(shard);
     const state = this.#runners.get(shard)?.report().state ?? "idle";
     if (!opened || state !== "serving") {
@@ -235,6 +241,8 @@ export class ShardHost {
     if (!(await this.#trials.prove(shard))) return false;
     // A trial holds it up; and not before the boot: its migrations end with 78 where a reader is in their way.
     this.#deps.replica?.replicate(shard);
+    const endpoint = this.#runners.get(shard)?.report().endpoint;
+    if (endpoint) await this.#replacements.introduce(shard, endpoint.gateway);
     return true;
   }
 

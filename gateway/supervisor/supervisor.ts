@@ -352,10 +352,10 @@ export class Supervisor {
         remember("serving", shard, `epoch ${event.epoch}`);
         this.#answer("serving", shard, event.epoch);
         break;
+      case "turns-cut":
+        remember("turns cut", shard, `${event.turns} did not end in time`);
+        break;
       case "drained":
-        if (event.lostTurns > 0) {
-          remember("turns cut", shard, `${event.lostTurns} did not end in time`);
-        }
         this.#answer("drained", shard, event.epoch);
         break;
       case "emptied":

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { bootClock } from "../clock.ts";
 import type { ShardId } from "../contract.ts";
 import type { GatewayPort } from "../openclaw/port.ts";
 import type { ReplicaPort } from "../replication/port.ts";
@@ -32,6 +33,8 @@ export interface TrialDeps {
   publish: (shard: ShardId, epoch: number, release: string) => Promise<void>;
   log: (level: "info" | "warn" | "error", msg: string, fields?: Record<string, unknown>) => void;
   remember: (event: string, shard: ShardId, detail: string) => void;
+  /** Clock, ms. @default bootClock.now */
+  now?: () => number;
 }
 
 interface Trial {
@@ -58,6 +61,10 @@ const TOO_LATE = "it did not serve within";
 /** A turn is asked for this often: a provider may stumble once. */
 const MOST_TURNS = 2;
 const LOOK_MS = 100;
+/** After a drain for nothing, before the next one, ms: a disk is not emptied in seconds. Twice as long each time. */
+const AFTER_NO_COPY_MS = 600_000;
+/** The longest of these, ms: people see a drain a day of a state that can never be kept, and its reason in the history. */
+const MOST_AFTER_NO_COPY_MS = 86_400_000;
 
 /**
  * Tries another OpenClaw on a shard, in the shard's own epoch: drained and stopped, its state is kept; the new
@@ -68,6 +75,8 @@ const LOOK_MS = 100;
 export class Trials {
   readonly #deps: TrialDeps;
   readonly #trials = new Map<ShardId, Trial>();
+  /** Shards that were drained, and then their state could not be kept. */
+  readonly #notBefore = new Map<ShardId, { at: number; waitMs: number; why: string }>();
 
   constructor(deps: TrialDeps) {
     this.#deps = deps;
@@ -78,6 +87,9 @@ export class Trials {
     if (this.#trials.has(shard)) {
       return Promise.resolve({ end: "called off", why: `${shard} is on trial already` });
     }
+    const { now = () => bootClock.now() } = this.#deps;
+    const failed = this.#notBefore.get(shard);
+    if (failed && now() < failed.at) return Promise.resolve({ end: "called off", why: failed.why });
     const end = this.beginWithStart(shard, state, to);
     this.#deps.runner(shard).restart(`OpenClaw ${words(to)} is tried`);
     return end;
@@ -116,17 +128,21 @@ export class Trials {
 
   async #keep(shard: ShardId, trial: Trial, wanted: () => boolean): Promise<string> {
     const { state, from, to } = trial;
+    let held = false;
     try {
       // With its start, an owner before may have left one undecided.
       await this.recover(shard, state, wanted);
       await this.#deps.replica?.hold(shard, state.epoch, to);
+      held = true;
       await keepState(state.stateDir, { from, to, epoch: state.epoch }, wanted);
     } catch (error) {
       const why = `its state could not be kept: ${(error as Error).message}`;
-      this.#refused(shard, trial, why);
+      if (wanted()) await this.#neverBegan(shard, trial, why, held);
+      else trial.end({ end: "called off", why });
       return from;
     }
     trial.phase = "trying";
+    this.#notBefore.delete(shard);
     this.#deps.log("info", `OpenClaw ${words(to)} is tried on ${shard}`, { shard });
     return to;
   }
@@ -134,12 +150,29 @@ export class Trials {
   async #takeBack(shard: ShardId, trial: Trial, wanted: () => boolean): Promise<void> {
     const { state } = trial;
     const aside = await putBack(state.stateDir, state.epoch, wanted);
-    // What is replicated from here on is of the one from before again.
-    await this.#deps.replica
-      ?.hold(shard, state.epoch, trial.from)
-      .catch((error: unknown) => this.#deps.log("warn", (error as Error).message, { shard }));
+    await this.#holdAgain(shard, trial);
     const where = aside === null ? "" : ` (what it left is in ${aside})`;
     this.#refused(shard, trial, `${trial.failed}${where}`);
+  }
+
+  /** What is replicated from here on is of the one from before again. */
+  async #holdAgain(shard: ShardId, { state, from }: Trial): Promise<void> {
+    await this.#deps.replica
+      ?.hold(shard, state.epoch, from)
+      .catch((error: unknown) => this.#deps.log("warn", (error as Error).message, { shard }));
+  }
+
+  /** Nothing says that the new one is no good: it is tried another time, but people waited for nothing. */
+  async #neverBegan(shard: ShardId, trial: Trial, why: string, held: boolean): Promise<void> {
+    if (held) await this.#holdAgain(shard, trial);
+    const { log, remember, now = () => bootClock.now() } = this.#deps;
+    const last = this.#notBefore.get(shard)?.waitMs ?? AFTER_NO_COPY_MS / 2;
+    const waitMs = Math.min(last * 2, MOST_AFTER_NO_COPY_MS);
+    this.#notBefore.set(shard, { at: now() + waitMs, waitMs, why });
+    const text = `${words(trial.to)}: ${why}`;
+    log("error", `${shard} goes on with OpenClaw ${words(trial.from)}: ${text}`, { shard });
+    remember("not updated", shard, text);
+    trial.end({ end: "called off", why });
   }
 
   #refused(shard: ShardId, trial: Trial, why: string): void {

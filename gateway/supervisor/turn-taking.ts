@@ -2,7 +2,10 @@ import type { NodeId, ShardId } from "../contract.ts";
 import type { StoreView } from "../leases/store.ts";
 import type { LeasePort } from "./leases.ts";
 
-/** Leases under names that no shard can have. Whoever holds it may recycle one gateway. */
+/** Whether a lease's name is that of a turn: one that no shard can have. */
+export const isTurn = (lease: string): boolean => lease.startsWith("@");
+
+/** Whoever holds it may recycle one gateway. */
 export const RECYCLE_LEASE = "@recycle";
 /** May bring one shard to another OpenClaw. What came of the last one is the reason of its release. */
 export const UPDATE_LEASE = "@update";

@@ -59,6 +59,7 @@ const view: FleetView = {
     gateway,
     live: () => true,
   }),
+  leased: () => true,
   onRoute: () => () => {},
   doubt: () => {},
   peers: () => [],

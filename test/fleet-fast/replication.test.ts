@@ -6,19 +6,25 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { DirectoryTarget } from "../../gateway/replication/directory-target.ts";
 import { ReplicaReader } from "../../gateway/replication/reader.ts";
 import { eventually } from "../support/eventually.ts";
+import { RedisServer } from "../support/redis/server.ts";
 import { FastFleet, ownerOf } from "./fleet.ts";
 
+let redis: RedisServer;
 let fleet: FastFleet;
 
+// Nodes with a disk each share what they know of conversations only through a server.
 beforeEach(async () => {
+  redis = await RedisServer.start();
   fleet = await FastFleet.start({
     shards: 1,
+    redisUrl: `redis://${redis.host}:${redis.port}`,
     replication: (base) => ({ target: { kind: "directory", path: join(base, "replicas") } }),
   });
 }, 120_000);
 
 afterEach(async () => {
   await fleet?.remove();
+  await redis?.close();
 }, 60_000);
 
 const owner = async () => ownerOf(await fleet.status(), "s1").node;
@@ -155,6 +161,8 @@ test("a directory is adopted into an empty shard alone, from any node", async ()
   const directory = join(fleet.base, "alone");
   mkdirSync(join(directory, "agents", "main"), { recursive: true });
   writeFileSync(join(directory, "agents", "main", "note"), "kept");
+  const key = Buffer.from("agent:main:alone").toString("base64url");
+  writeFileSync(join(directory, `session-${key}.jsonl`), "");
   const database = new DatabaseSync(join(directory, "agents", "main", "own.sqlite"));
   database.exec("PRAGMA journal_mode = WAL; CREATE TABLE t (x); INSERT INTO t VALUES (7)");
   const adopt = async (path: string, force = false) => {
@@ -174,4 +182,6 @@ test("a directory is adopted into an empty shard alone, from any node", async ()
   const copy = new DatabaseSync(join(state, "own.sqlite"), { readOnly: true });
   expect(copy.prepare("SELECT x FROM t").get()).toEqual({ x: 7 });
   copy.close();
+  // All routers know its conversation, although nobody has asked for it.
+  await fleet.until("both are known", ({ shards }) => shards[0]?.sessions === 2);
 });

@@ -8,7 +8,9 @@ import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
 import type { FleetConfig } from "../../gateway/config.ts";
 import type { FleetStatus } from "../../gateway/contract.ts";
-import { freePort } from "../engine/fixtures/project.ts";
+import { freePort } from "../support/free-ports.ts";
+import { endWithUs } from "../support/orphans.ts";
+import { processesNaming } from "../support/processes.ts";
 import { untilStatus } from "../support/until-status.ts";
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -31,6 +33,7 @@ export class TestStack {
   /** Further environment of the commands. */
   env: NodeJS.ProcessEnv = {};
   #settings: Record<string, unknown> = {};
+  readonly #removed = endWithUs({ naming: this.base, paths: [this.base, this.file] });
 
   static async create(settings: Record<string, unknown>): Promise<TestStack> {
     const stack = new TestStack();
@@ -175,22 +178,7 @@ export class TestStack {
 
   /** Every process whose command line or environment names this stack's data directory. */
   processes(): number[] {
-    return readdirSync("/proc")
-      .filter((entry) => /^\d+$/.test(entry) && Number(entry) !== process.pid)
-      .filter((entry) => {
-        try {
-          const state = /^\d+ \(.*\) (\S)/s.exec(
-            readFileSync(`/proc/${entry}/stat`, "latin1"),
-          )?.[1];
-          if (state === "Z") return false;
-          return ["cmdline", "environ"].some((file) =>
-            readFileSync(`/proc/${entry}/${file}`, "utf8").includes(this.dataDir),
-          );
-        } catch {
-          return false;
-        }
-      })
-      .map(Number);
+    return processesNaming(this.dataDir);
   }
 
   logs(): string {
@@ -214,5 +202,6 @@ export class TestStack {
     }
     rmSync(this.base, { recursive: true, force: true });
     rmSync(this.file, { force: true });
+    this.#removed();
   }
 }

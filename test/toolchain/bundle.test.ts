@@ -3,7 +3,13 @@ import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { bundleRuntime, RUNTIME_ENTRIES, recall, remember } from "../../toolchain/bundle.ts";
+import {
+  bundleRuntime,
+  RUNTIME_ENTRIES,
+  RUNTIME_FILES,
+  recall,
+  remember,
+} from "../../toolchain/bundle.ts";
 import { PROJECT_ROOT } from "../../toolchain/paths.ts";
 
 let folder: string;
@@ -42,10 +48,12 @@ test("two clones of the same sources make the same bundle, and a change makes an
 
 test("every entry stands alone: it runs where there are no packages", async () => {
   const { files } = await bundleRuntime(PROJECT_ROOT);
-  expect(files.map(({ name }) => name).sort()).toEqual(Object.keys(RUNTIME_ENTRIES).sort());
+  const entries = Object.keys(RUNTIME_ENTRIES);
+  const names = [...entries, ...Object.keys(RUNTIME_FILES)];
+  expect(files.map(({ name }) => name).sort()).toEqual(names.sort());
   for (const { name, text } of files) writeFileSync(join(folder, name), text);
   writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
-  for (const { name } of files) {
+  for (const name of entries) {
     const { stderr } = spawnSync(process.execPath, [join(folder, name)], { encoding: "utf8" });
     // Without arguments each refuses in its own words; a bundle that lacks a part fails before that.
     expect(stderr, name).not.toMatch(/Cannot find|ERR_|is not defined|SyntaxError/);

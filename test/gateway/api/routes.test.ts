@@ -93,6 +93,28 @@ test("the fleet's status comes with held requests of all routers and sessions", 
   await until(() => world.node("b").router.held() === 0);
 });
 
+test("what waits for its place is held in the status, at the peers and in the metrics alike", async () => {
+  world = await World.start(["a", "b"]);
+  await world.fleet.own("s1", "a");
+  // The store is away, and s2 may know the conversation: nobody can tell where it belongs.
+  world.sessions.down = true;
+  const leave = new AbortController();
+  const waiting = ask(world.node("b").port, "/api/v1/chat", {
+    body: { agent: "main", session: "old", message: "x" },
+    headers: { "idempotency-key": "k" },
+    signal: leave.signal,
+  }).catch(() => "left");
+  await until(() => world.node("b").router.held() === 1);
+  for (const node of ["a", "b"]) {
+    const { port } = world.node(node);
+    expect((await ask(port, "/api/v1/fleet", admin)).json.heldRequests).toBe(1);
+    expect((await ask(port, "/metrics", admin)).text).toContain("openclaw_fleet_held_requests 1\n");
+  }
+  leave.abort();
+  await waiting;
+  await until(() => world.node("b").router.held() === 0);
+});
+
 test("commands reach the control, their refusals keep code and words", async () => {
   world = await World.start(["a"]);
   const { port, control } = world.node("a");
@@ -170,6 +192,24 @@ test("metrics: open on loopback, never through a proxy; requests and usage are c
   expect((await ask(port, "/api/v1/metrics", admin)).status).toBe(200);
 });
 
+test("a failed shard, which nobody owns, is told by the node that is asked", async () => {
+  world = await World.start(["a"]);
+  const { port, view } = world.node("a");
+  const status = view.status.bind(view);
+  view.status = () => {
+    const now = status();
+    const shards = now.shards.map((shard) =>
+      shard.id === "s1" ? { ...shard, owner: null, state: "failed" as const } : shard,
+    );
+    return { ...now, shards };
+  };
+  const { text } = await ask(port, "/metrics", { token: null });
+  expect(text).toContain('openclaw_fleet_shard_state{shard="s1",state="failed"} 1');
+  expect(text).toContain('openclaw_fleet_shard_state{shard="s1",state="serving"} 0');
+  expect(text).not.toContain("openclaw_fleet_lease_epoch{");
+  expect(text).not.toContain('shard="s2"');
+});
+
 test("every metric of the contract exists under its name; labels of what left are removed", async () => {
   const metrics = createMetrics();
   const names = metrics.registry.getMetricsAsArray().map((each) => each.name.slice(15));
@@ -179,6 +219,8 @@ test("every metric of the contract exists under its name; labels of what left ar
       "request_duration_seconds",
       "held_requests",
       "shard_state",
+      "shard_transitions_total",
+      "turns_cut_total",
       "lease_epoch",
       "failovers_total",
       "failover_duration_seconds",
@@ -192,11 +234,16 @@ test("every metric of the contract exists under its name; labels of what left ar
       "unreplicated",
       "history_lost_total",
       "store_up",
+      "session_store_up",
       "node_state",
     ].sort(),
   );
   metrics.failovers.inc({ shard: "s1", reason: "x" });
   metrics.failovers.inc({ shard: "s2", reason: "x" });
+  for (const shard of ["s1", "s2"]) {
+    metrics.shardTransitions.inc({ shard, to: "serving" });
+    metrics.turnsCut.inc({ shard });
+  }
   await metrics.prune(new Set(["s2"]), new Set());
   metrics.setNodeStates([{ id: "gone", state: "lost" }]);
   metrics.setNodeStates([{ id: "a", state: "maintenance" }]);

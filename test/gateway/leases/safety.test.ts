@@ -57,9 +57,11 @@ it("never has two live owners, whatever happens to the file", async () => {
             saved = true;
           }
           if (fault === "swap" && saved) await world.swapOld?.();
-          // In place only where it can be noticed: somebody awake must have seen the newer content.
-          if (fault === "restore" && saved && fleet.asleep.size === 0)
+          // In place only where it is noticed, whoever looks first: all must have seen newer content.
+          if (fault === "restore" && saved) {
+            await fleet.settle(world.clock, first);
             await world.restoreInPlace?.();
+          }
           await fleet.second(world.clock.now, first, fault === "give up");
         }
       } finally {

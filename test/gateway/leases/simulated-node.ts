@@ -64,6 +64,9 @@ export class SimulatedNode {
   }
 }
 
+/** A lost store and a dead owner before it, and then some. */
+const MOST_SECONDS = (5 * LEASE.ttlMs) / 1_000;
+
 /** Three nodes on one store, second by second, of which any may sleep: at most one of them lives at a time. */
 export class SimulatedFleet {
   readonly asleep = new Set<number>();
@@ -81,8 +84,13 @@ export class SimulatedFleet {
     if (node !== null && !this.asleep.delete(node)) this.asleep.add(node);
   }
 
-  /** What the nodes that are awake do in a second. @param first who begins; it also gives up, if one is to */
-  async second(now: () => number, first: number, givesUp: boolean): Promise<void> {
+  /**
+   * What the nodes that are awake do in a second.
+   * @param first who begins; it also gives up, if one is to
+   * @returns whether the store answered all of them
+   */
+  async second(now: () => number, first: number, givesUp: boolean): Promise<boolean> {
+    let answered = true;
     for (const turn of [0, 1, 2]) {
       const index = (first + turn) % 3;
       const node = this.#nodes[index] as SimulatedNode;
@@ -95,9 +103,26 @@ export class SimulatedFleet {
         this.#highest = Math.max(this.#highest, epoch ?? 0);
       } catch (error) {
         if (!(error instanceof StoreUnavailable)) throw error;
+        answered = false;
       }
-      const live = this.#nodes.filter((one) => one.live(now()));
-      expect(live.map(({ id }) => id).slice(1)).toEqual([]);
+      expect(this.#live(now()).slice(1)).toEqual([]);
     }
+    return answered;
+  }
+
+  /** Everybody wakes, and seconds pass until each has seen what an owner wrote. */
+  async settle(clock: { now(): number; advance(ms: number): void }, first: number): Promise<void> {
+    this.asleep.clear();
+    // Who looks before the owner writes sees it a second later.
+    for (let seen = 0, seconds = 0; seen < 2; seconds++) {
+      if (seconds > MOST_SECONDS) throw new Error("nobody became the owner");
+      clock.advance(1_000);
+      const answered = await this.second(clock.now, first, false);
+      seen = answered && this.#live(clock.now()).length > 0 ? seen + 1 : 0;
+    }
+  }
+
+  #live(now: number): string[] {
+    return this.#nodes.filter((one) => one.live(now)).map(({ id }) => id);
   }
 }

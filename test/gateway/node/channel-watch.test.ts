@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { ChannelsReport } from "../../../gateway/contract.ts";
 import { CHANNEL_WATCH, ChannelWatch } from "../../../gateway/node/channel-watch.ts";
 import type { GatewayPort } from "../../../gateway/openclaw/port.ts";
 import { FakeGateway, FakeTime } from "../shard/fakes.ts";
@@ -15,17 +16,26 @@ class BotGateway extends FakeGateway {
     if (this.fails) throw new Error("not connected");
     return this.down.splice(0);
   }
+  asked = 0;
+  answer: ChannelsReport = { bots: 1, down: [] };
+  override async channels(): Promise<ChannelsReport> {
+    this.asked += 1;
+    return this.answer;
+  }
 }
 
 function world() {
   const time = new FakeTime();
   const logs: string[] = [];
-  const state = { gateway: new BotGateway() as BotGateway | null, wanted: true };
+  const state = { gateway: new BotGateway() as BotGateway | null, wanted: true, changes: 0 };
   const watch = new ChannelWatch({
     gateway: () => state.gateway as GatewayPort | null,
     wanted: () => state.wanted,
     timers: time,
     log: (level, msg) => logs.push(`${level} ${msg}`),
+    onChange: () => {
+      state.changes += 1;
+    },
   });
   return { time, logs, state, watch };
 }
@@ -44,7 +54,7 @@ test("a bot that is down is started at once, and one that a later change stopped
   expect(logs).toHaveLength(2);
 });
 
-test("it looks as long as OpenClaw may keep bots down, through failures, and then no more", async () => {
+test("it starts bots as long as OpenClaw may keep them down, through failures, and then no more", async () => {
   const { time, logs, state, watch } = world();
   const gateway = state.gateway as BotGateway;
   gateway.fails = true;
@@ -54,6 +64,37 @@ test("it looks as long as OpenClaw may keep bots down, through failures, and the
   expect(logs).toEqual(["warn the channels could not be looked at: not connected"]);
   await time.pass(WINDOW_MS);
   expect(gateway.looks).toBe(1 + CHANNEL_WATCH.soonLooks + CHANNEL_WATCH.laterLooks);
+});
+
+test("how bots do is reported for as long as their gateway serves, and told when it changes", async () => {
+  const { time, logs, state, watch } = world();
+  const gateway = state.gateway as BotGateway;
+  expect(watch.report("s1")).toBeNull();
+  watch.watch("s1");
+  await time.pass(0);
+  expect(watch.report("s1")).toEqual({ bots: 1, down: [] });
+  await time.pass(WINDOW_MS);
+  expect(state.changes).toBe(1);
+  const { looks } = gateway;
+  const revoked = { bots: 1, down: [{ bot: "telegram/main", why: "Unauthorized" }] };
+  gateway.answer = revoked;
+  await time.pass(CHANNEL_WATCH.idleMs);
+  expect(watch.report("s1")).toEqual(revoked);
+  expect([state.changes, logs]).toEqual([2, ["warn telegram/main reaches nobody: Unauthorized"]]);
+  gateway.answer = { bots: 1, down: [] };
+  await time.pass(CHANNEL_WATCH.laterMs);
+  expect(watch.report("s1")?.down).toEqual([]);
+  expect([state.changes, logs.length, gateway.looks]).toEqual([3, 1, looks]);
+  state.gateway = new BotGateway();
+  expect(watch.report("s1")).toBeNull();
+});
+
+test("a shard whose bots were taken out of the settings reports none", async () => {
+  const { time, state, watch } = world();
+  watch.watch("s1");
+  await time.pass(0);
+  state.wanted = false;
+  expect(watch.report("s1")).toBeNull();
 });
 
 test("a gateway that serves no more is left alone", async () => {

@@ -20,6 +20,12 @@ test("what was started in the directory is known to later starts, the newest of 
   expect(known.has("i0")).toBe(false);
 });
 
+test("of another boot nothing is known: it may be a copy of this disk in another machine", () => {
+  noteIncarnation(dir, "i0", "boot 1");
+  expect([...noteIncarnation(dir, "i1", "boot 2")]).toEqual(["i1"]);
+  expect([...noteIncarnation(dir, "i2", "boot 2")]).toEqual(["i1", "i2"]);
+});
+
 test("a torn note knows nothing, and a directory that cannot be written stops nothing", () => {
   noteIncarnation(dir, "i0");
   const path = join(dir, "incarnations.json");

@@ -590,6 +590,17 @@ describe("the rest of the port", () => {
     expect(await gateway.lastInbound()).toBe(7);
   });
 
+  test("how the bots do is told", async () => {
+    const revoked = { accountId: "b", running: false, lastError: "401" };
+    const channelAccounts = { telegram: [{ accountId: "a", running: true }, revoked] };
+    const { gateway } = await start({ "channels.status": () => ({ channelAccounts }) });
+    await gateway.ready();
+    expect(await gateway.channels()).toEqual({
+      bots: 2,
+      down: [{ bot: "telegram/b", why: "401" }],
+    });
+  });
+
   test("sessions come from all pages and from the archive, by agent and short name", async () => {
     const { gateway } = await start({
       "sessions.list": ({ offset, archived }) => {

@@ -1,17 +1,21 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import {
   chmodSync,
+  closeSync,
   cpSync,
   existsSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
+  rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { adoptionFault, copyState } from "../../../gateway/replication/adopt.ts";
+import { adoptionFault, copyState, usersOf } from "../../../gateway/replication/adopt.ts";
 import { asNobody, NOBODY } from "../../support/as-nobody.ts";
 import { read, Scratch, Writer } from "./fixtures.ts";
 
@@ -110,6 +114,33 @@ test("what is no state, or cannot be read, is refused before anything is drained
   expect(await adoptionFault(join(original(), "agents"))).toMatch(/not the state of an OpenClaw/);
   const gone = join(original(), "gone");
   expect(await adoptionFault(gone)).toMatch(/gone cannot be read on the shard's node: ENOENT/);
+});
+
+test("a directory is known by a link to it as well: who uses it is found", async () => {
+  made("in order");
+  const link = scratch.path("link");
+  symlinkSync(original(), link);
+  const held = openSync(join(original(), DATABASE), "r");
+  scratch.after(() => closeSync(held));
+  const user = spawn("sleep", ["600"], { stdio: [held, "ignore", "ignore"] });
+  scratch.after(() => user.kill("SIGKILL"));
+  expect(usersOf(link)).toEqual([user.pid]);
+});
+
+test("a part that is a link out of the directory is refused by name; an agent's own links are not", async () => {
+  made("in order");
+  const elsewhere = scratch.path("elsewhere");
+  mkdirSync(join(elsewhere, "deep"), { recursive: true });
+  mkdirSync(join(original(), "workspace"));
+  symlinkSync("/usr/bin/env", join(original(), "workspace", "tool"));
+  symlinkSync("nowhere", join(original(), "agents", "dangling"));
+  symlinkSync("main", join(original(), "agents", "alias"));
+  expect(await adoptionFault(original())).toBeNull();
+  for (const part of ["workspace-x", "agents/other"]) {
+    symlinkSync(elsewhere, join(original(), part));
+    expect(await adoptionFault(original())).toMatch(`${part} (to ${elsewhere}) is a link out`);
+    rmSync(join(original(), part));
+  }
 });
 
 describe("what an agent keeps in its workspace", () => {

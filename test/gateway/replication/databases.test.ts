@@ -8,14 +8,20 @@ import { Databases, type DatabasesCaptured } from "../../../gateway/replication/
 import { eventually } from "../../support/eventually.ts";
 import { read, Scratch, Writer } from "./fixtures.ts";
 
+/** How often a writer is killed in the middle; `REPLICA_WRITER_KILLS=1000` takes a quarter of an hour. */
+const WRITER_KILLS = Number(process.env.REPLICA_WRITER_KILLS ?? 5);
+/** After so many kills another database begins: each moment is compared with all that was written. */
+const ON_ONE_DATABASE = 10;
+
 let scratch: Scratch;
 let databases: Databases;
-beforeEach(() => {
+const begin = () => {
   scratch = new Scratch();
   mkdirSync(scratch.path("state"));
   databases = new Databases(scratch.path("state"), scratch.path("staging"));
   scratch.after(() => databases.close());
-});
+};
+beforeEach(begin);
 afterEach(() => scratch.clean());
 
 const writer = (name: string) => {
@@ -70,6 +76,48 @@ it("goes on over a log that began anew, and copies whole when commits were misse
   expect(imageOf(fifth, "a.sqlite").rows).toEqual([1, 2, 3, 4, 5]);
 });
 
+it("follows a database that gets its log only after it was found", async () => {
+  const path = scratch.path("state", "a.sqlite");
+  const early = new DatabaseSync(path);
+  scratch.after(() => early.isOpen && early.close());
+  early.exec("CREATE TABLE rows (id INTEGER PRIMARY KEY, n INTEGER, text TEXT)");
+  expect(imageOf(await databases.capture([]), "a.sqlite").rows).toEqual([]);
+  early.exec("PRAGMA journal_mode = WAL");
+  await databases.capture([]);
+  // From here on only the log tells of it, for thousands of pages.
+  for (let n = 1; n <= 3; n++) {
+    early.prepare("INSERT INTO rows (n) VALUES (?)").run(n);
+    expect(await databases.look([])).toBe(true);
+    const captured = await databases.capture([]);
+    expect(imageOf(captured, "a.sqlite").rows).toEqual(Array.from({ length: n }, (_, i) => i + 1));
+    expect(await databases.look([])).toBe(false);
+  }
+});
+
+it("follows one that was found empty, before its writer had said how it keeps it", async () => {
+  writeFileSync(scratch.path("state", "a.sqlite"), "");
+  await databases.capture([]);
+  const one = writer("a.sqlite");
+  one.write(1);
+  expect(imageOf(await databases.capture([]), "a.sqlite").rows).toEqual([1]);
+  one.write(2);
+  expect(imageOf(await databases.capture([]), "a.sqlite").rows).toEqual([1, 2]);
+});
+
+it("comes to an end with what is left of somebody's log beside a database that has none", async () => {
+  const early = new DatabaseSync(scratch.path("state", "a.sqlite"));
+  early.exec(
+    "CREATE TABLE rows (id INTEGER PRIMARY KEY, n INTEGER); INSERT INTO rows (n) VALUES (7)",
+  );
+  early.close();
+  await databases.capture([]);
+  writeFileSync(scratch.path("state", "a.sqlite-wal"), "left over".repeat(10));
+  expect(imageOf(await databases.capture([]), "a.sqlite").rows).toEqual([7]);
+  await databases.look([]);
+  expect(imageOf(await databases.capture([]), "a.sqlite").rows).toEqual([7]);
+  expect(await databases.look([])).toBe(false);
+});
+
 it("keeps an image while its log is emptied and opened anew", async () => {
   const one = writer("a.sqlite");
   one.write(1);
@@ -83,40 +131,49 @@ it("keeps an image while its log is emptied and opened anew", async () => {
   expect(imageOf(await databases.capture([]), "a.sqlite").rows).toEqual([1, 2]);
 });
 
-it("has all that a writer had said it wrote, when that one is killed in the middle", async () => {
-  const child = join(import.meta.dirname, "writer-child.ts");
-  const path = scratch.path("state", "a.sqlite");
-  let last = -1;
-  for (let round = 0; round < 5; round++) {
-    const process_ = spawn(process.execPath, [child, path, String(last + 1)], {
-      stdio: ["ignore", "pipe", "inherit"],
-    });
-    scratch.after(() => process_.kill("SIGKILL"));
-    const ended = new Promise((resolve) => process_.once("close", resolve));
-    let said = "";
-    process_.stdout.on("data", (bytes) => {
-      said += bytes;
-    });
-    const until = last + 200;
-    await eventually(async () => {
-      // Captures while it writes: each is a prefix.
-      const rows = existsSync(path) ? await rowsNow() : [];
+it(
+  "has all that a writer had said it wrote, when that one is killed in the middle",
+  async () => {
+    const child = join(import.meta.dirname, "writer-child.ts");
+    let last = -1;
+    for (let round = 0; round < WRITER_KILLS; round++) {
+      if (round > 0 && round % ON_ONE_DATABASE === 0) {
+        await scratch.clean();
+        begin();
+        last = -1;
+      }
+      const path = scratch.path("state", "a.sqlite");
+      const process_ = spawn(process.execPath, [child, path, String(last + 1)], {
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      scratch.after(() => process_.kill("SIGKILL"));
+      const ended = new Promise((resolve) => process_.once("close", resolve));
+      let said = "";
+      process_.stdout.on("data", (bytes) => {
+        said += bytes;
+      });
+      const until = last + ((round * 37) % 200);
+      await eventually(async () => {
+        // Captures while it writes: each is a prefix.
+        const rows = existsSync(path) ? await rowsNow() : [];
+        expect(rows).toEqual(rows.map((_, n) => n));
+        expect(rows.length).toBeGreaterThan(until);
+      });
+      process_.kill("SIGKILL");
+      await ended;
+      last = Number(said.split("\n").at(-2) ?? last);
+      const rows = await rowsNow();
       expect(rows).toEqual(rows.map((_, n) => n));
-      expect(rows.length).toBeGreaterThan(until);
-    });
-    process_.kill("SIGKILL");
-    await ended;
-    last = Number(said.split("\n").at(-2));
-    const rows = await rowsNow();
-    expect(rows).toEqual(rows.map((_, n) => n));
-    expect(rows.length).toBeGreaterThan(last);
-    last = rows.length - 1;
-  }
-  async function rowsNow(): Promise<number[]> {
-    const captured = await databases.capture([]);
-    return captured.databases.length > 0 ? imageOf(captured, "a.sqlite").rows : [];
-  }
-}, 120_000);
+      expect(rows.length).toBeGreaterThan(last);
+      last = rows.length - 1;
+    }
+    async function rowsNow(): Promise<number[]> {
+      const captured = await databases.capture([]);
+      return captured.databases.length > 0 ? imageOf(captured, "a.sqlite").rows : [];
+    }
+  },
+  24_000 * WRITER_KILLS,
+);
 
 it("holds every image at exactly its database, whatever is done to it", async () => {
   const action = fc.oneof(

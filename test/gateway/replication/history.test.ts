@@ -1,11 +1,23 @@
-import { existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { NodeId } from "../../../gateway/contract.ts";
 import { DirectoryTarget } from "../../../gateway/replication/directory-target.ts";
-import { type DrillOptions, drillRestore } from "../../../gateway/replication/history.ts";
+import {
+  type DrillOptions,
+  drillRestore,
+  isPointInTime,
+  pointsInTime,
+} from "../../../gateway/replication/history.ts";
+import {
+  encodeManifest,
+  encodeSeq,
+  manifestKey,
+  sealKey,
+} from "../../../gateway/replication/manifest.ts";
 import type { ReplicaTarget } from "../../../gateway/replication/target.ts";
 import { FLEET, read, replicatorOn, Scratch, SHARD, Writer } from "./fixtures.ts";
+import { MemoryTarget } from "./memory-target.ts";
 
 let scratch: Scratch;
 beforeEach(() => {
@@ -16,12 +28,13 @@ afterEach(() => scratch.clean());
 const DATABASE = "state/openclaw.sqlite";
 
 /** A shard with one replica, and what is needed to try it. */
-async function replicated(rows: number) {
+async function replicated(rows: number, more: () => void = () => {}) {
   const target = new DirectoryTarget(scratch.path("target"));
   const { replicator } = replicatorOn(scratch, target);
   const writer = new Writer(scratch.path("state", DATABASE));
   scratch.after(() => writer.close());
   for (let n = 1; n <= rows; n++) writer.write(n);
+  more();
   await replicator.step();
   const options: DrillOptions = {
     fleet: FLEET,
@@ -65,12 +78,17 @@ it("says what is damaged, and leaves nothing then either", async () => {
   expect(existsSync(options.scratch)).toBe(false);
 });
 
-it("takes at most half of what is free on the disk that others serve from", async () => {
-  const { options, sites } = await replicated(1);
-  const { point } = await drillRestore(sites, options);
-  const freeBytes = async () => point.bytes * 2 - 1;
+it("takes at most half of what is free on the disk that others serve from, files counted", async () => {
+  const media = () => {
+    mkdirSync(scratch.path("state", "media"), { recursive: true });
+    writeFileSync(scratch.path("state", "media", "film"), "x".repeat(100_000));
+  };
+  const { options, sites } = await replicated(1, media);
+  const { point, bytes } = await drillRestore(sites, options);
+  expect(bytes).toBe(point.bytes + 100_000);
+  const freeBytes = async () => bytes * 2 - 1;
   await expect(drillRestore(sites, { ...options, freeBytes })).rejects.toThrow(/are free/);
-  const enough = async () => point.bytes * 2;
+  const enough = async () => bytes * 2;
   await drillRestore(sites, { ...options, freeBytes: enough });
 });
 
@@ -94,4 +112,92 @@ it("has nothing to restore where nothing was replicated", async () => {
   const { options } = await replicated(0);
   const target = new DirectoryTarget(scratch.path("other"));
   await expect(drillRestore([[null, target]], options)).rejects.toThrow("has no replica yet");
+});
+
+describe("the moments of a shard that writes all the time", () => {
+  const MINUTE = 60_000;
+  const NOW = 20_000 * 24 * 60 * MINUTE;
+  const DIRECTORY = "000000000001-n1-i1";
+
+  /** A manifest every 300 ms of the last ten minutes, since nothing was tidied up, and what is kept of before. */
+  function target(): MemoryTarget {
+    const target = new MemoryTarget();
+    const ages = Array.from({ length: 2_000 }, (_, at) => at * 300);
+    for (let minute = 10; minute < 60; minute++) ages.push(minute * MINUTE);
+    for (let hour = 1; hour < 24; hour++) ages.push(hour * 60 * MINUTE);
+    for (let day = 1; day < 30; day++) ages.push(day * 24 * 60 * MINUTE);
+    for (const [at, age] of ages.reverse().entries()) {
+      const place = { directory: DIRECTORY, seq: at + 1 };
+      const manifest = { version: 1 as const, fleet: FLEET, shard: SHARD, place, parents: [] };
+      const what = { lost: null, changes: 0, release: "r1", databases: [], files: null };
+      const bytes = encodeManifest({
+        ...manifest,
+        ...what,
+        at: new Date(NOW - age).toISOString(),
+      });
+      target.objects.set(manifestKey(place), { bytes, storedAtMs: NOW - age });
+    }
+    return target;
+  }
+
+  it("reach back as far as they are kept, and are read a few at a time", async () => {
+    const there = target();
+    let [reads, most] = [0, 0];
+    const get = there.get.bind(there);
+    there.get = async (key) => {
+      most = Math.max(most, ++reads);
+      await new Promise((resolve) => setImmediate(resolve));
+      reads--;
+      return get(key);
+    };
+    const points = await pointsInTime([[null, there]], FLEET, SHARD);
+    const ages = points.map(({ at }) => NOW - Date.parse(at));
+    expect(ages).toEqual([...ages].sort((a, b) => a - b));
+    // All of the newest, to the instant; then each minute, hour and day.
+    expect(ages.slice(0, 500)).toEqual(Array.from({ length: 500 }, (_, at) => at * 300));
+    const hasEach = (from: number, to: number, period: number) => {
+      for (let at = from; at < to; at++) {
+        const near = ages.some((age) => age <= at * period && age > (at - 1) * period);
+        expect(near, `${at} times ${period} ms ago`).toBe(true);
+      }
+    };
+    hasEach(3, 59, MINUTE);
+    hasEach(1, 24, 60 * MINUTE);
+    hasEach(1, 30, 24 * 60 * MINUTE);
+    expect(ages.length).toBeLessThan(650);
+    expect(most).toBeLessThan(20);
+  });
+
+  it("can be gone back to also where they are not listed", async () => {
+    const there = target();
+    const sites: [NodeId | null, ReplicaTarget][] = [[null, there]];
+    const listed = new Set((await pointsInTime(sites, FLEET, SHARD)).map(({ place }) => place));
+    const isPoint = (place: string, site: NodeId | null = null) =>
+      isPointInTime(sites, FLEET, SHARD, { place, site });
+    const last = there.objects.size;
+    const seq = last - 900;
+    const place = `${DIRECTORY}/${seq}`;
+    expect(listed.has(place)).toBe(false);
+    expect(await isPoint(place)).toBe(true);
+    for (const none of [
+      `${DIRECTORY}/${last + 1}`,
+      `${DIRECTORY}/x`,
+      `../${place}`,
+      place.slice(1),
+      "",
+    ]) {
+      expect(await isPoint(none), none).toBe(false);
+    }
+    expect(await isPoint(place, "n2")).toBe(false);
+    // Damaged, or after a seal.
+    there.objects.set(manifestKey({ directory: DIRECTORY, seq }), {
+      bytes: Buffer.from("?"),
+      storedAtMs: NOW,
+    });
+    expect(await isPoint(place)).toBe(false);
+    const seal = sealKey(DIRECTORY, "000000000002-n2-i2");
+    there.objects.set(seal, { bytes: encodeSeq(seq + 1), storedAtMs: NOW });
+    expect(await isPoint(`${DIRECTORY}/${seq + 1}`)).toBe(true);
+    expect(await isPoint(`${DIRECTORY}/${seq + 2}`)).toBe(false);
+  });
 });

@@ -12,9 +12,18 @@ import {
 import { dirname } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { manifestKey, type Place, parseEpochKey } from "../../../gateway/replication/manifest.ts";
+import { chunkHash, encodeChunk } from "../../../gateway/replication/chunks.ts";
+import {
+  chunkKey,
+  encodeFiles,
+  encodeManifest,
+  manifestKey,
+  type Place,
+  parseEpochKey,
+} from "../../../gateway/replication/manifest.ts";
 import { DamagedReplica, ReplicaReader } from "../../../gateway/replication/reader.ts";
 import { restoreManifest } from "../../../gateway/replication/restore.ts";
+import { KEEP_NEWEST } from "../../../gateway/replication/retention.ts";
 import { TargetUnavailable } from "../../../gateway/replication/target.ts";
 import { FLEET, read, replicatorOn, Scratch, SHARD, Writer } from "./fixtures.ts";
 import { MemoryTarget } from "./memory-target.ts";
@@ -85,6 +94,29 @@ it("restores what was replicated: databases, files, rights, links and empty dire
   expect([...target.objects.values()].some(({ bytes }) => bytes.includes("secret"))).toBe(false);
 });
 
+it("restores no manifest whose files are in each other's way, and says that it is damaged", async () => {
+  writer("a.sqlite").write(1);
+  const { replicator } = replicatorOn(scratch, target);
+  await replicator.step();
+  const store = async (bytes: Buffer) => {
+    const root = chunkHash(bytes);
+    await target.put(chunkKey(root), encodeChunk(bytes), 1);
+    return { size: bytes.length, root };
+  };
+  const file = await store(Buffer.from("x"));
+  const files = await store(
+    encodeFiles([
+      { kind: "link", path: "workspace/v1", to: "v2" },
+      { kind: "file", path: "workspace/v1/x.sqlite", mode: 0o600, ...file },
+    ]),
+  );
+  const { manifest } = await restore(place(1));
+  const next = encodeManifest({ ...manifest, place: place(2), files });
+  await target.put(manifestKey(place(2)), next, 1);
+  await expect(restore(place(2))).rejects.toThrow(DamagedReplica);
+  expect(existsSync(scratch.path("restored"))).toBe(false);
+});
+
 it("sends what changed, not what there is", async () => {
   const one = writer("a.sqlite");
   for (let n = 0; n < 2_000; n++) one.write(n, `${Math.sin(n)}`.repeat(100));
@@ -132,6 +164,38 @@ it("sees a changed, a new and a removed file", async () => {
   expect(readFileSync(scratch.path("restored", "one"), "utf8")).toBe("changed");
   expect(existsSync(scratch.path("restored", "two"))).toBe(false);
   expect(existsSync(scratch.path("restored", "three"))).toBe(true);
+});
+
+it("is behind as soon as a large file is on its way, before the look at all of them has ended", async () => {
+  const { replicator, time } = replicatorOn(scratch, target, { mostWaitingBytes: 0 });
+  writer("a.sqlite").write(1);
+  await replicator.step();
+  expect(replicator.lagMs()).toBe(0);
+  writeFileSync(scratch.path("state", "large.bin"), "0123456789".repeat(30_000));
+  time.now += 60_000;
+  const lags: number[] = [];
+  target.fate = () => {
+    time.now += 1_000;
+    lags.push(replicator.lagMs());
+    return "done";
+  };
+  expect((await replicator.step()).outcome).toBe("replicated");
+  expect(lags[0]).toBe(1_000);
+  expect(replicator.lagMs()).toBe(0);
+  // A file that is gone by the time it counts leaves nobody behind for ever.
+  time.now += 60_000;
+  const passing = scratch.path("state", "passing.bin");
+  writeFileSync(passing, "9876543210".repeat(30_000));
+  target.fate = () => {
+    rmSync(passing, { force: true });
+    return "done";
+  };
+  await replicator.step();
+  target.fate = () => "done";
+  time.now += 60_000;
+  await replicator.step();
+  await replicator.step();
+  expect(replicator.lagMs()).toBe(0);
 });
 
 describe("with a target that fails", () => {
@@ -221,6 +285,8 @@ it(
           const { replicator, time } = replicatorOn(scratch, target, {
             stateDir: root,
             staging: scratch.path(`staging-${run}`),
+            // Every other time files are sent while they are looked at.
+            mostWaitingBytes: run % 2 === 0 ? 0 : 2 ** 20,
           });
           let calls = 0;
           // After its death nothing of it happens any more.
@@ -265,10 +331,14 @@ it(
               continue;
             }
             restored++;
-            const [a = [], b] = names.map((name) => rows(name, `restored-${run}`));
+            const images = names.map((name) => read(scratch.path(`restored-${run}`, name)));
+            expect(images.map(({ whole }) => whole)).toEqual(names.map(() => true));
+            const [a = [], b] = images.map((image) => image.rows);
             expect(a).toEqual(Array.from({ length: a.length }, (_, number) => number));
             expect(b).toEqual(a);
             expect(a.length % 3).toBe(0);
+            const note = readFileSync(scratch.path(`restored-${run}`, "note"), "utf8");
+            expect(note).toBe(String(a.length));
             if (at.seq === acknowledged.seq) expect(a.length).toBe(acknowledged.rows);
           }
           rmSync(root, { recursive: true });
@@ -410,6 +480,26 @@ describe("collecting", () => {
     await replicator.step();
     await restore(place(replicator.position().seq));
     expect(rows("a.sqlite")).toEqual([0]);
+  });
+
+  it("keeps its history when the target's clock was ahead once, also while it is", async () => {
+    const minute = 60_000;
+    const now = 20_000 * 24 * 60 * minute;
+    const one = writer("a.sqlite");
+    const { replicator } = replicatorOn(scratch, target, { wallClock: () => new Date(now) });
+    const store = async (atMs: number) => {
+      target.nowMs = atMs;
+      one.write(1);
+      await replicator.step();
+    };
+    for (let ago = 50; ago > 20; ago--) await store(now - ago * minute);
+    await store(now + 365 * 24 * 60 * minute);
+    await replicator.collect();
+    expect(placesThere().length).toBeGreaterThan(KEEP_NEWEST + 1);
+    for (let ago = 20; ago >= 0; ago--) await store(now - ago * minute);
+    await replicator.collect();
+    const kept = placesThere().filter(({ seq }) => seq > 31);
+    expect(kept).toHaveLength(21);
   });
 
   it("sends again what the target has lost", async () => {

@@ -1,3 +1,4 @@
+import { rmSync } from "node:fs";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Collector } from "../../../gateway/replication/collector.ts";
@@ -99,10 +100,22 @@ describe("a shard whose hosts keep each other's replicas", () => {
   beforeEach(() => {
     scratch = new Scratch();
     away = new Set();
+    targets = new Map();
   });
   afterEach(() => scratch.clean());
 
+  let targets: Map<Site, ReplicaTarget>;
   const target = (site: Site): ReplicaTarget => {
+    const known = targets.get(site) ?? targetAt(site);
+    targets.set(site, known);
+    return known;
+  };
+  /** Whoever holds it never reaches its site again. */
+  const endWay = (old: ReplicaTarget) => {
+    const end = () => Promise.reject(new TargetUnavailable("dialled in vain"));
+    Object.assign(old, { put: end, get: end, list: end, remove: end });
+  };
+  const targetAt = (site: Site): ReplicaTarget => {
     const real = new DirectoryTarget(scratch.path("site", String(site)));
     const reach = <T>(work: () => Promise<T>): Promise<T> =>
       away.has(String(site)) ? Promise.reject(new TargetUnavailable("cut off")) : work();
@@ -210,6 +223,50 @@ describe("a shard whose hosts keep each other's replicas", () => {
     expect(opened).toMatchObject({ from: "replica", lost: null });
     expect(rows(opened.stateDir)).toEqual([1, 2]);
   }, 60_000);
+
+  it("follows a host that is somewhere else now, and gives it all that it may miss", async () => {
+    preferred = ["b"];
+    const a = await serve("a", 1, null);
+    a.writer.write(1);
+    await current(a.state, 2);
+    expect(a.state.position("s1")).toMatch(/ @b$/);
+    // A new machine has its name, and nothing of its disk.
+    endWay(target("b"));
+    rmSync(scratch.path("site", "b"), { recursive: true });
+    targets.delete("b");
+    a.writer.write(2);
+    await current(a.state, 3);
+    expect(a.state.condition("s1")?.failing).toBe(false);
+    const published = a.state.position("s1");
+    await a.state.abandon("s1");
+    a.writer.close();
+
+    const c = await serve("c", 2, published);
+    expect(c.opened).toMatchObject({ from: "replica", lost: null });
+    expect(rows(c.opened.stateDir)).toEqual([1, 2]);
+  });
+
+  it("seals at a host that came back somewhere else what was taken over without it", async () => {
+    preferred = ["b"];
+    const a = await serve("a", 1, null);
+    a.writer.write(1);
+    await current(a.state, 2);
+    const published = a.state.position("s1");
+    await a.state.abandon("s1");
+    away.add("b");
+    a.writer.write(2);
+    a.writer.close();
+    const again = node("a");
+    const marker = { ...markerOf(2), node: "a" };
+    const opened = await again.open(marker, { before: 1, published, release: "r1" });
+    expect(opened.from).toBe("local");
+    again.replicate("s1");
+    await eventually(() => expect(again.condition("s1")?.failing).toBe(true));
+    endWay(target("b"));
+    targets.delete("b");
+    away.delete("b");
+    await eventually(() => expect(again.replicated("s1")).toBe(true));
+  });
 
   it("is given to the next host while its gateway boots", async () => {
     preferred = ["a", "b", "c"];

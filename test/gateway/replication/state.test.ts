@@ -58,11 +58,12 @@ const localOf = (name: string, fleet = "f1") =>
   });
 /** A node: its own disk, the common target. */
 function node(name: string, boot = "boot", fleet = "f1", local = localOf(name, fleet)) {
+  const common = target();
   const state = new ReplicatedState({
     fleet,
     local,
     stateDir: (shard) => scratch.path(name, "shards", shard, "state"),
-    sites: oneSite(target),
+    sites: oneSite(() => common),
     patienceMs: 0,
     stagingDir: scratch.path(name, "staging"),
     bootId: boot,

@@ -7,6 +7,8 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -118,6 +120,81 @@ it("waits for no transaction of an agent's, and has it once it is over", async (
     expect(rows("later.sqlite")).toEqual([2]);
   });
   expect(messages).toEqual([]);
+});
+
+/** Copies of ordinary files that wait in staging. */
+const copies = () => {
+  const names = readdirSync(scratch.path("staging")).filter((name) => name.startsWith("file-"));
+  return names.map((name) => statSync(scratch.path("staging", name)).size);
+};
+const sizeOf = (sizes: number[]) => sizes.reduce((sum, size) => sum + size, 0);
+
+it("copies no file that the target has to the end of a look, in a new epoch", async () => {
+  database(OWN).write(1);
+  for (const name of ["a", "b", "c"]) write(`media/${name}`, name.repeat(70_000));
+  const earlier = replicatorOn(scratch, target).replicator;
+  await earlier.step();
+  const parents = [earlier.position()].map(({ directory, seq }) => ({ directory, seq }));
+  await earlier.close();
+  write("media/c", "d".repeat(70_000));
+  const { replicator } = replicatorOn(scratch, target, {
+    writer: { epoch: 2, node: "n2", incarnation: "i2" },
+    parents,
+  });
+  const waited: number[][] = [];
+  target.fate = (call) => {
+    if (call === "put") waited.push(copies());
+    return "done";
+  };
+  expect((await replicator.step()).outcome).toBe("replicated");
+  expect(waited.length).toBeGreaterThan(0);
+  for (const sizes of waited) expect(sizes).toEqual([70_000]);
+  await restore(replicator);
+  expect(text("media/b")).toBe("b".repeat(70_000));
+  expect(text("media/c")).toBe("d".repeat(70_000));
+  // They come back when what was there is lost.
+  for (const key of [...target.objects.keys()]) {
+    if (key.startsWith("chunks/")) target.objects.delete(key);
+  }
+  await replicator.collect();
+  expect((await replicator.step()).outcome).toBe("replicated");
+  rmSync(scratch.path("restored"), { recursive: true });
+  await restore(replicator);
+  expect(text("media/b")).toBe("b".repeat(70_000));
+});
+
+it("holds few copies of what the target has not, also when it fails in the middle", async () => {
+  database(OWN).write(1);
+  const names = Array.from({ length: 12 }, (_, at) => `f${at}`);
+  const content = (name: string) => `${name} `.repeat(10_000);
+  for (const name of names) write(`media/${name}`, content(name));
+  const most = 70_000;
+  const { replicator } = replicatorOn(scratch, target, { mostWaitingBytes: most });
+  const waited: number[] = [];
+  let puts = 0;
+  target.fate = (call) => {
+    if (call !== "put") return "done";
+    waited.push(sizeOf(copies()));
+    return ++puts % 5 === 4 ? "lost" : "done";
+  };
+  let last = await replicator.step();
+  for (let tries = 0; last.outcome === "failed" && tries < 30; tries++) {
+    expect(last.reason).toMatch(/memory/);
+    last = await replicator.step();
+  }
+  expect(last).toMatchObject({ outcome: "replicated" });
+  expect(Math.max(...waited)).toBeLessThanOrEqual(most + 40_000);
+  expect(copies()).toEqual([]);
+  await restore(replicator);
+  for (const name of names) expect(text(`media/${name}`)).toBe(content(name));
+  // A change after that goes as ever.
+  target.fate = () => "done";
+  write("media/f3", "changed");
+  await replicator.finish();
+  rmSync(scratch.path("restored"), { recursive: true });
+  await restore(replicator);
+  expect(text("media/f3")).toBe("changed");
+  expect(text("media/f4")).toBe(content("f4"));
 });
 
 it("opens no pipe and no link that took a database's place", async () => {
@@ -311,6 +388,25 @@ describe("a database of an agent's", () => {
     await restore(replicator);
     expect(text("workspaces/main/pointer.sqlite")).toMatch(/git-lfs/);
     expect(text("workspaces/main/pointer.sqlite-wal")).toBe("log");
+  });
+
+  it("that is none stays where it is when a link takes its folder's place", async () => {
+    const own = database(OWN);
+    own.write(1);
+    write("workspace/v1/x.sqlite", "no database");
+    const { replicator, time } = replicatorOn(scratch, target);
+    await replicator.step();
+    renameSync(state("workspace/v1"), state("workspace/v2"));
+    symlinkSync("v2", state("workspace/v1"));
+    for (let n = 2; n <= 3; n++) {
+      own.write(n);
+      time.now += 60_000;
+      expect((await replicator.step()).outcome).toBe("replicated");
+    }
+    await restore(replicator);
+    expect(read(restored(OWN)).rows).toEqual([1, 2, 3]);
+    expect(readlinkSync(restored("workspace/v1"))).toBe("v2");
+    expect(text("workspace/v2/x.sqlite")).toBe("no database");
   });
 
   /** A database whose writer was killed in the middle: only who may write to it can read it. */

@@ -35,6 +35,32 @@ test("without a session a new one is made and returned, and used again it stays 
   expect(second.json.shard).toBe(first.json.shard);
 });
 
+test("a chat takes agent and session from OpenAI's fields too, after its own, as /v1 does", async () => {
+  world = await World.start(["a"]);
+  for (const shard of ["s1", "s2"]) await world.fleet.own(shard, "a");
+  const { port } = world.node("a");
+  const chat = async (fields: object) => {
+    const { status, json } = await ask(port, "/api/v1/chat", { body: { message: "x", ...fields } });
+    return { status, agent: json.agent, session: json.session };
+  };
+  const openai = { model: "openclaw/helper", user: "Alice" };
+  expect(await chat(openai)).toEqual({ status: 200, agent: "helper", session: "alice" });
+  expect(await chat({ ...openai, agent: "main", session: "s" })).toEqual({
+    status: 200,
+    agent: "main",
+    session: "s",
+  });
+  const unknown = { model: "openclaw/nobody", message: "x", messages: [] };
+  const [ours, theirs] = await Promise.all(
+    ["/api/v1/chat", "/v1/chat/completions"].map((path) => ask(port, path, { body: unknown })),
+  );
+  expect(ours).toMatchObject({ status: 404, json: { error: { code: "unknown_agent" } } });
+  expect(ours?.json.error.message).toBe(theirs?.json.error.message);
+  const query = "?model=openclaw/helper&user=bob&message=x";
+  const streamed = await ask(port, `/api/v1/chat/stream${query}`, {});
+  expect(streamed.headers["x-openclaw-session"]).toBe("bob");
+});
+
 test.each(["GET", "POST"])(
   "the stream by %s sends deltas, then done with usage",
   async (method) => {

@@ -157,6 +157,7 @@ export class FakeGateway {
       sessions: async () => this.disk.sessions,
       syncCron: async () => undefined,
       ensureChannels: async () => [],
+      channels: async () => ({ bots: 0, down: [] }),
       onUsage: (listener) => {
         this.#usage.add(listener);
         return () => this.#usage.delete(listener);
@@ -338,6 +339,9 @@ export class FakeView implements FleetView {
       };
     }
     return { at: "peer", node, address: this.#fleet.addresses.get(node) ?? "", epoch, incarnation };
+  }
+  leased(shard: ShardId): boolean | null {
+    return this.#fleet.storeOk ? this.#fleet.routes.get(shard)?.state === "owned" : null;
   }
   onRoute(listener: (shard: ShardId) => void): () => void {
     this.#listeners.add(listener);

@@ -154,6 +154,46 @@ test("on a WebSocket each turn counts, other requests do not, and order is kept"
   socket.terminate();
 });
 
+async function greeted(port: number, path: string) {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`, {
+    headers: { authorization: `Bearer ${CLIENT_TOKEN}` },
+  });
+  const ok: Record<string, boolean> = {};
+  socket.on("message", (data) => {
+    const frame = JSON.parse(String(data));
+    if (frame.id) ok[frame.id] = frame.ok;
+  });
+  await new Promise((resolve) => socket.once("open", resolve));
+  const send = (id: string, method: string, params: object = {}, binary = false) =>
+    socket.send(Buffer.from(JSON.stringify({ type: "req", id, method, params })), { binary });
+  send("c", "connect");
+  await until(() => ok.c === true, "the answer to connect");
+  return { socket, ok, send };
+}
+
+test("on a WebSocket a binary frame counts like a text", async () => {
+  const port = await fleet({ perToken: { requestsPerMinute: 1 } });
+  const { socket, ok, send } = await greeted(port, "/agents/helper/");
+  send("b1", "chat.send", {}, true);
+  send("b2", "chat.send", {}, true);
+  await until(() => Object.keys(ok).length === 3, "all answers");
+  expect(ok).toMatchObject({ b1: true, b2: false });
+  socket.terminate();
+});
+
+test("on a WebSocket a turn counts against the agent it names, if that lives on the shard", async () => {
+  const port = await fleet({ perAgent: { requestsPerMinute: 1 } });
+  const { socket, ok, send } = await greeted(port, "/"); // main, on s1
+  send("h1", "chat.send", { sessionKey: "Agent:HELPER:s" });
+  send("h2", "chat.send", { agentId: "helper" });
+  send("h3", "sessions.send", { key: "agent:helper:t" });
+  send("m1", "chat.send", { sessionKey: "agent:writer:s" }); // lives on s2 alone
+  send("m2", "chat.send", { sessionKey: "main" });
+  await until(() => Object.keys(ok).length === 6, "all answers");
+  expect(ok).toMatchObject({ h1: true, h2: false, h3: false, m1: true, m2: false });
+  socket.terminate();
+});
+
 test("without limits nobody asks the store", async () => {
   let asked = 0;
   const rates: RateStore = {

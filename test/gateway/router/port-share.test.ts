@@ -1,9 +1,9 @@
 import { Agent, createServer, request, type Server } from "node:http";
-import { createServer as createTcp } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { bootId } from "../../../gateway/clock.ts";
 import { type PortHolderOptions, PublicPort } from "../../../gateway/router/port.ts";
 import { listen, testBind } from "../../../gateway/router/port-bind.ts";
+import { freePort } from "../../support/free-ports.ts";
 import { ask, KeptLog, until, World } from "./world.ts";
 
 /** Sharing a port for a hand-over is what Linux can do; elsewhere the holder is waited for. */
@@ -23,14 +23,6 @@ afterEach(async () => {
   await world?.close();
   world = null;
 });
-
-async function freePort(): Promise<number> {
-  const server = createTcp();
-  await new Promise<void>((resolve) => server.listen(0, HOST, resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 function router(node: string, port: number, over: Partial<PortHolderOptions> = {}) {
   const server = createServer((_req, res) => {

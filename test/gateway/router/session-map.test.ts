@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test, vi } from "vitest";
 import type { AgentConfig } from "../../../gateway/config.ts";
 import { rankShards, SessionMap } from "../../../gateway/router/session-map.ts";
-import { FakeFleet, FakeGateway, MemorySessions } from "./fakes.ts";
+import { FakeFleet, FakeGateway, type FakeView, MemorySessions, ShardDisk } from "./fakes.ts";
 import { KeptLog } from "./world.ts";
 
 function setup() {
@@ -94,10 +94,62 @@ test("a shard that could not be listed keeps what hashing gives it", async () =>
 });
 
 test("a shard that left the fleet is forgotten, and its sessions are placed anew", async () => {
-  const { sessions, map, agent } = setup();
+  const { sessions, map, agent, tick } = setup();
   sessions.map.set("main x", "gone");
+  // Another router may know it already: nobody has its lease, but for how long?
+  await expect(map.shardOf(agent, "x", false)).rejects.toMatchObject({ code: "no_owner" });
+  tick(20_000);
+  await expect(map.shardOf(agent, "x", false)).rejects.toMatchObject({ code: "no_owner" });
+  expect(sessions.map.get("main x")).toBe("gone");
+  tick(10_000);
   expect(["s1", "s2"]).toContain(await map.shardOf(agent, "x", false));
   expect([...sessions.map.values()]).not.toContain("gone");
+});
+
+test("a shard that these settings do not name yet keeps its sessions, and is asked when it serves", async () => {
+  const { fleet, sessions, map, agent, tick } = setup();
+  sessions.map.set("main x", "s3");
+  const { assign } = sessions;
+  sessions.assign = async (name, session) => assign.call(sessions, name, session, "s3"); // another router is first
+  const refused = { code: "no_owner" };
+  await expect(map.shardOf(agent, "x", false)).rejects.toMatchObject(refused);
+  await expect(map.shardOf(agent, "y", false)).rejects.toMatchObject(refused);
+  // Its owner boots: the lease is held, and no route leads there.
+  const view = fleet.views[0] as FakeView;
+  const gateway = new FakeGateway(new ShardDisk());
+  fleet.routes.set("s3", { state: "owned", node: "b", epoch: 1, gateway, live: true });
+  view.beliefs.set("s3", { at: "none", epoch: 1, state: "starting" });
+  for (let n = 0; n < 4; n += 1) {
+    tick(20_000);
+    await expect(map.shardOf(agent, "x", false)).rejects.toMatchObject(refused);
+  }
+  view.beliefs.clear();
+  expect(await map.shardOf(agent, "x", false)).toBe("s3");
+  expect(await map.shardOf(agent, "y", false)).toBe("s3");
+  expect([...sessions.map.values()]).toEqual(["s3", "s3"]);
+  // While leases cannot be read, nothing is taken for gone.
+  view.beliefs.set("s3", { at: "none", epoch: 1, state: "idle" });
+  fleet.storeOk = false;
+  for (let n = 0; n < 4; n += 1) {
+    tick(20_000);
+    await expect(map.shardOf(agent, "x", false)).rejects.toMatchObject(refused);
+  }
+});
+
+test("a session on a shard that these settings do not name stays there while the store is away", async () => {
+  const { fleet, sessions, map, agent } = setup();
+  sessions.map.set("main x", "s3");
+  const gateway = new FakeGateway(new ShardDisk());
+  fleet.routes.set("s3", { state: "owned", node: "b", epoch: 1, gateway, live: true });
+  expect(await map.shardOf(agent, "x", false)).toBe("s3");
+  sessions.down = true;
+  expect(await map.shardOf(agent, "x", false)).toBe("s3");
+  // Nobody serves it at this moment: what is on it is not begun anew elsewhere.
+  const view = fleet.views[0] as FakeView;
+  view.beliefs.set("s3", { at: "none", epoch: 1, state: "starting" });
+  await expect(map.shardOf(agent, "x", false)).rejects.toMatchObject({ code: "no_owner" });
+  view.beliefs.clear();
+  expect(await map.shardOf(agent, "x", false)).toBe("s3");
 });
 
 test("without the store every router places a session on the same shard", async () => {

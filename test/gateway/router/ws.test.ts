@@ -138,6 +138,18 @@ test("scopes: a client's token never gives admin, the admin's does", async () =>
   expect(scopes).toEqual([["operator.read"], asked]);
 });
 
+test("an introduction with things that are no text is read without them", async () => {
+  world = await World.start(["a"]);
+  const gateway = await world.fleet.own("s1", "a");
+  const client = connect(world.node("a").port, "/agents/helper/");
+  await hello(client, CLIENT_TOKEN, [{ toString: 1 }, "operator.read"] as never);
+  await until(() => client.frames.length === 2);
+  // biome-ignore lint/suspicious/noExplicitAny: the fake keeps what it saw
+  expect(gateway.connects.map((each: any) => each.frame.params.scopes)).toEqual([
+    ["operator.read"],
+  ]);
+});
+
 test("a wrong token is refused in the protocol's form, in the header with 401", async () => {
   world = await World.start(["a"]);
   await world.fleet.own("s1", "a");
@@ -193,6 +205,42 @@ test("?session= goes to the session's shard, none to the agent's home", async ()
     await until(() => client.frames.length === 2);
     expect(client.frames[1].payload.from).toBe(gateway.token);
   }
+});
+
+test("a stranger's upgrade asks the session store nothing; after the introduction it is placed", async () => {
+  world = await World.start(["a"]);
+  await world.fleet.own("s1", "a");
+  await world.fleet.own("s2", "a");
+  const { sessions } = world;
+  const asked: string[] = [];
+  const { assign, lookup } = sessions;
+  sessions.assign = (...args) => {
+    asked.push("assign");
+    return assign.apply(sessions, args);
+  };
+  sessions.lookup = (...args) => {
+    asked.push("lookup");
+    return lookup.apply(sessions, args);
+  };
+  const client = connect(world.node("a").port, "/?session=new");
+  await until(() => client.frames.length === 1, "the challenge");
+  expect(client.headers).toMatchObject({
+    "x-openclaw-shard": "none",
+    "x-openclaw-epoch": "0",
+    "x-openclaw-instance": "a",
+  });
+  await hello(client, "wrong");
+  await until(() => client.closed !== null);
+  expect(asked).toEqual([]);
+  const friend = connect(world.node("a").port, "/?session=new");
+  await hello(friend, CLIENT_TOKEN);
+  await until(() => friend.frames.length === 2);
+  expect(sessions.map.has("main new")).toBe(true);
+  const again = connect(world.node("a").port, "/?session=new", {
+    authorization: `Bearer ${CLIENT_TOKEN}`,
+  });
+  await until(() => again.frames.length === 1);
+  expect(again.headers["x-openclaw-shard"]).toBe(sessions.map.get("main new"));
 });
 
 test("a stranger that sends more than an introduction is cut off", async () => {

@@ -1,9 +1,14 @@
+import { readFileSync } from "node:fs";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer, type SecureContextOptions } from "node:tls";
 import { afterEach, expect, it } from "vitest";
 import { bootClock } from "../../../gateway/clock.ts";
+import { targetOf } from "../../../gateway/sessions/open.ts";
 import { RedisLink } from "../../../gateway/sessions/redis-link.ts";
 import { parseRedisUrl } from "../../../gateway/sessions/redis-url.ts";
+import { makeAuthority } from "../../../plugin/host/authority.ts";
 import { eventually } from "../../support/eventually.ts";
+import { FleetCertificates } from "../../support/fleet-certificates.ts";
 
 /** Speaks as much of Redis's protocol as a client needs to begin. */
 class FakeRedis {
@@ -19,11 +24,14 @@ class FakeRedis {
   }
 
   /** `answer` gives what goes out, in the protocol's own form; null: nothing. */
-  static async start(answer: (words: string[], socket: Socket) => string | null) {
-    const server = createServer();
+  static async start(
+    answer: (words: string[], socket: Socket) => string | null,
+    server: Server = createServer(),
+  ) {
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const fake = new FakeRedis(server);
-    server.on("connection", (socket) => {
+    const secure = "setSecureContext" in server;
+    server.on(secure ? "secureConnection" : "connection", (socket: Socket) => {
       fake.sockets.add(socket);
       socket.on("error", () => {});
       socket.on("close", () => fake.sockets.delete(socket));
@@ -100,5 +108,37 @@ it("Sentinels that announce a new master while they are asked for it end no clie
   await eventually(() => expect(subscribed[0]?.destroyed).toBe(true));
   holds = false;
   held[0]?.();
+  await works();
+});
+
+it("an exchange of the fleet's authority needs no new client: connections trust what the file says", async () => {
+  const certificates = await FleetCertificates.make();
+  opened.push({ close: () => certificates.remove() });
+  const files = await certificates.write("a");
+  const pair = (): SecureContextOptions => ({
+    cert: readFileSync(files.cert),
+    key: readFileSync(files.key),
+  });
+  const server = createTlsServer(pair());
+  const redis = await FakeRedis.start(
+    ([word = ""]) => (word.toLowerCase() === "info" ? "$7\r\nloading\r\n" : "+PONG\r\n"),
+    server,
+  );
+  opened.push(redis);
+  const link = new RedisLink({
+    target: targetOf(`rediss://127.0.0.1:${redis.port}?ca=${files.ca}`, () => []),
+    clock: bootClock,
+    log: { warn: () => {} },
+  });
+  opened.push(link);
+  const works = () => eventually(() => link.run(0, (client) => client.ping()));
+  await works();
+
+  certificates.authorities = [await makeAuthority("testfleet", new Date())];
+  await certificates.write("a");
+  server.setSecureContext(pair());
+  const before = [...redis.sockets];
+  for (const socket of before) socket.destroy();
+  await eventually(() => expect(before.every((socket) => !redis.sockets.has(socket))).toBe(true));
   await works();
 });

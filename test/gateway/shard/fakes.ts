@@ -1,3 +1,4 @@
+import type { ChannelsReport } from "../../../gateway/contract.ts";
 import type { KeeperPort } from "../../../gateway/keeper/port.ts";
 import { KeeperRefused } from "../../../gateway/keeper/port.ts";
 import type { KeeperEvent, StartCommand } from "../../../gateway/keeper/protocol.ts";
@@ -160,6 +161,9 @@ export class FakeGateway implements GatewayPort {
   async syncCron(): Promise<void> {}
   async ensureChannels(): Promise<string[]> {
     return [];
+  }
+  async channels(): Promise<ChannelsReport> {
+    return { bots: 0, down: [] };
   }
   onUsage(): () => void {
     return () => {};

@@ -219,6 +219,7 @@ describe("restart in place", () => {
     expect(world.state).toBe("draining");
     await world.time.pass(30_000);
     expect(world.runner.report()).toMatchObject({ state: "serving", restarts: 1 });
+    expect(world.last("turns-cut")).toMatchObject({ epoch: 1, turns: 1 });
     expect(world.told).not.toContain("drained");
   });
 
@@ -244,7 +245,7 @@ describe("drain", () => {
     world.gateway.active = 0;
     await world.time.pass(500);
     expect(world.gateway.isSuspended).toBe(true);
-    expect(world.last("drained")).toMatchObject({ epoch: 1, lostTurns: 0 });
+    expect(world.last("drained")).toMatchObject({ epoch: 1 });
     expect(world.runner.report()).toMatchObject({ state: "draining", admissionOpen: false });
     world.runner.stop("moved");
     expect(world.last("emptied")).toMatchObject({ fenced: false, clean: true });
@@ -261,7 +262,8 @@ describe("drain", () => {
     await world.time.pass(2_500);
     expect(world.gateway.suspends).toBe(0);
     await world.time.pass(1_500);
-    expect(world.last("drained")).toMatchObject({ lostTurns: 0 });
+    expect(world.told.slice(-1)).toEqual(["drained"]);
+    expect(world.told).not.toContain("turns-cut");
   });
 
   test("a bot that never rests holds a drain up until its last chance", async () => {
@@ -296,7 +298,8 @@ describe("drain", () => {
     expect(world.runner.report().admissionOpen).toBe(true);
     gateway.suspended = suspended;
     await world.time.pass(5_000);
-    expect(world.last("drained").lostTurns).toBe(0);
+    expect(world.told.slice(-1)).toEqual(["drained"]);
+    expect(world.told).not.toContain("turns-cut");
   });
 
   test("past its time the remaining turns are given up and counted", async () => {
@@ -308,7 +311,8 @@ describe("drain", () => {
     await world.time.pass(2_000);
     expect(world.runner.report().admissionOpen).toBe(false);
     await world.time.pass(20_000);
-    expect(world.last("drained")).toMatchObject({ lostTurns: 9 });
+    expect(world.last("turns-cut")).toMatchObject({ epoch: 1, turns: 9 });
+    expect(world.told.slice(-2)).toEqual(["turns-cut", "drained"]);
   });
 
   test("a gateway that does not answer is given up in time as well", async () => {

@@ -6,6 +6,7 @@ import {
   ConfigFileError,
   FleetConfigFile,
   readNodeConfig,
+  settingsRevision,
 } from "../../../gateway/supervisor/config-file.ts";
 
 const fleet = (port: number) => ({
@@ -56,6 +57,19 @@ test("a changed file is told of once, an unchanged one never", () => {
   file.check();
   expect(seen).toEqual({ changes: [20_000], faults: [] });
   expect(file.current.port).toBe(20_000);
+});
+
+test("the revision is that of the settings in force, not of a file that cannot be understood", () => {
+  write(fleet(1000));
+  const { file } = open();
+  const first = settingsRevision(JSON.stringify(fleet(1000)));
+  expect(file.revision).toBe(first);
+  write("{");
+  file.check();
+  expect(file.revision).toBe(first);
+  write(fleet(20_000));
+  file.check();
+  expect(file.revision).toBe(settingsRevision(JSON.stringify(fleet(20_000))));
 });
 
 test("a broken file changes nothing and is told of once; the next good one counts again", () => {

@@ -1,4 +1,5 @@
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -6,6 +7,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -18,7 +20,9 @@ import {
   keepState,
   putBack,
   readKept,
+  whyNotKept,
 } from "../../../gateway/supervisor/kept-state.ts";
+import { asNobody } from "../../support/as-nobody.ts";
 
 let folder: string;
 let state: string;
@@ -105,4 +109,46 @@ test("what an earlier failure left goes when the next update is tried", async ()
   await putBack(state, 4, mine);
   await keepState(state, { ...record, epoch: 5 }, mine);
   expect(existsSync(join(folder, "failed-update-4"))).toBe(false);
+});
+
+test("what could not be copied to its end takes no room", async () => {
+  // One that is none is copied after the files, and its copy cannot be settled.
+  writeFileSync(join(state, "own.sqlite"), "no database".repeat(100));
+  await expect(keepState(state, record, mine)).rejects.toThrow(/not a database/);
+  expect(names()).toEqual(["state"]);
+});
+
+test("a copy that does not fit is told of before it is begun", async () => {
+  writeFileSync(join(state, "large"), "x".repeat(3 * 2 ** 20));
+  const free = (mib: number) => async () => mib * 2 ** 20;
+  expect(await whyNotKept(state, free(68))).toBeNull();
+  expect(await whyNotKept(state, free(67))).toMatch(/needs 68 MiB, and only 67 MiB are free/);
+  // What an earlier failure left makes room.
+  mkdirSync(join(folder, "failed-update-2"));
+  writeFileSync(join(folder, "failed-update-2", "large"), "x".repeat(2 ** 20));
+  expect(await whyNotKept(state, free(67))).toBeNull();
+  expect(names()).toEqual(["failed-update-2", "state"]);
+});
+
+test("many small files take the blocks that they take", async () => {
+  for (let n = 0; n < 256; n++) writeFileSync(join(state, String(n)), "x");
+  const mib = async (bytes: number) => bytes * 2 ** 20;
+  expect(await whyNotKept(state, () => mib(66))).toMatch(/needs 67 MiB/);
+  expect(await whyNotKept(state, () => mib(67))).toBeNull();
+});
+
+test("what nobody may read is told of before anybody is drained for it", async () => {
+  const [work, secret] = [join(state, "work"), join(state, "work", "private")];
+  for (const path of [folder, state]) chmodSync(path, 0o755);
+  mkdirSync(work);
+  writeFileSync(secret, "x", { mode: 0o000 });
+  symlinkSync("/nowhere/at/all", join(work, "link"));
+  const why = () => asNobody(() => whyNotKept(state, async () => 2 ** 40));
+  const told = (path: string) => `its state cannot be copied: EACCES: permission denied, ${path}`;
+  expect(await why()).toBe(told(`open '${secret}'`));
+  rmSync(secret);
+  expect(await why()).toBeNull();
+  chmodSync(work, 0o000);
+  expect(await why()).toBe(told(`scandir '${work}'`));
+  chmodSync(work, 0o755);
 });

@@ -20,6 +20,10 @@ class World {
   readonly heard: RunnerEvent["type"][] = [];
   /** Configurations that were written. */
   launches = 0;
+  /** Shards whose conversations were told of, and whether anybody was shown the shard by then. */
+  readonly introduced: string[] = [];
+  /** Why the session store does not take them. */
+  storeFault: string | null = null;
   /** Right after a start has begun to be prepared. */
   preparing: (launch: Promise<Launch>) => void = () => {};
   shard!: RunnerWorld;
@@ -44,8 +48,13 @@ class World {
         this.preparing(launch);
         return launch;
       };
-      this.shard = new RunnerWorld({ launch, onEvent: heard });
+      const mayServe = async () => void (await this.host.prove("s1"));
+      this.shard = new RunnerWorld({ launch, onEvent: heard, mayServe });
       return this.shard.runner;
+    },
+    introduce: async (shard) => {
+      this.introduced.push(`${shard} ${this.shard.state}`);
+      if (this.storeFault !== null) throw new Error(this.storeFault);
     },
     launch: async () => {
       this.launches += 1;
@@ -104,6 +113,21 @@ test("a state is replaced at a restart, and what was there stays beside it", asy
   expect(world.note).toBe("other");
   expect(world.beside).toEqual([expect.stringMatching(/^aside-1-/)]);
   expect(world.remembered).toEqual([`replaced: a copy of ${world.other}`]);
+});
+
+test("what a replaced state has of conversations is told before the shard is shown, and once", async () => {
+  await world.replacing();
+  expect(world.introduced).toEqual([]);
+  world.storeFault = "it is away";
+  await world.serves(2);
+  expect(world.introduced).toEqual(["s1 starting"]);
+  // What could not be told is told at the next start.
+  world.storeFault = null;
+  for (const starts of [3, 4]) {
+    world.shard.keeper.exit(1);
+    await world.serves(starts);
+    expect(world.introduced).toEqual(["s1 starting", "s1 starting"]);
+  }
 });
 
 test("a replacement that a drain has called off is not made up for at a later crash", async () => {

@@ -26,6 +26,7 @@ class World {
   /** What a turn says, one after the other; null: an answer. */
   readonly turns: (string | null)[] = [];
   lost = false;
+  now = 0;
   readonly trials = new Trials({
     runner: () =>
       ({
@@ -50,6 +51,7 @@ class World {
       this.did.push(`publish ${epoch} ${release}`);
     },
     log: () => {},
+    now: () => this.now,
     remember: (event) => this.did.push(event),
   });
 
@@ -181,6 +183,43 @@ test("a shard that drains for another reason is tried another time", async () =>
   expect(await end).toEqual({ end: "called off", why: "maintenance" });
   expect(await world.prepare()).toBe(OLD);
   expect(world.beside).toEqual([]);
+});
+
+test("one whose state cannot be kept never began, leaves no copy, and drains nobody again at once", async () => {
+  const end = world.trials.begin("s1", world.state, NEW);
+  const note = join(world.state.stateDir, "own.sqlite");
+  // A database that is none: it is copied, and cannot be settled.
+  writeFileSync(note, "no database".repeat(100));
+  expect(await world.prepare()).toBe(OLD);
+  expect(await end).toMatchObject({
+    end: "called off",
+    why: expect.stringMatching(/could not be kept/),
+  });
+  expect(world.beside).toEqual([]);
+  // What is replicated from here on is of the old one.
+  expect(world.did.slice(-3)).toEqual([`hold ${NEW}`, `hold ${OLD}`, "not updated"]);
+
+  const did = world.did.length;
+  world.now = 599_000;
+  const soon = await world.trials.begin("s1", world.state, NEW);
+  expect(soon).toMatchObject({
+    end: "called off",
+    why: expect.stringMatching(/could not be kept/),
+  });
+  expect(world.did).toHaveLength(did);
+  // For nothing again: people are not to wait for it every ten minutes.
+  world.now = 600_000;
+  const again = world.trials.begin("s1", world.state, NEW);
+  expect(await world.prepare()).toBe(OLD);
+  expect(await again).toMatchObject({ end: "called off" });
+  rmSync(note);
+  world.now = 1_799_000;
+  expect(await world.trials.begin("s1", world.state, NEW)).toMatchObject({ end: "called off" });
+  world.now = 1_800_000;
+  const later = world.trials.begin("s1", world.state, NEW);
+  expect(await world.prepare()).toBe(NEW);
+  expect(await world.prove()).toBe(true);
+  expect(await later).toEqual({ end: "updated" });
 });
 
 test("a planned end in the middle puts the state from before in place first", async () => {

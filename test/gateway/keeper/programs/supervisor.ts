@@ -1,6 +1,5 @@
 // A supervisor with one shard and no store: it holds its own lease, extends it, and notes what it sees.
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { bootClock } from "../../../../gateway/clock.ts";
@@ -11,6 +10,7 @@ import { probeStartup } from "../../../../gateway/shard/probe.ts";
 import { ShardRunner } from "../../../../gateway/shard/runner.ts";
 import { systemTimers } from "../../../../gateway/shard/timers.ts";
 import type { RunnerEvent } from "../../../../gateway/shard/types.ts";
+import { freePort } from "../../../support/free-ports.ts";
 import type { Noted, Plan } from "./plan.ts";
 
 const { values } = parseArgs({ options: { "node-dir": { type: "string" } } });
@@ -71,15 +71,6 @@ function nextEpoch(): number {
   return last + 1;
 }
 
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
-}
-
 function quietGateway(): GatewayPort {
   return {
     connected: true,
@@ -94,6 +85,7 @@ function quietGateway(): GatewayPort {
     sessions: async () => [],
     syncCron: async () => {},
     ensureChannels: async () => [],
+    channels: async () => ({ bots: 0, down: [] }),
     onUsage: () => () => {},
     close: () => {},
   };

@@ -1,9 +1,11 @@
 import { monthlyUsd, PRICE_REGIONS, type Tier } from "../components/cost.ts";
 import { ConfigError, type Fault } from "../components/errors.ts";
+import { canaryReaches } from "../components/prometheus/front.ts";
 import { tellsSomebody } from "../components/watch/receivers.ts";
 import type { AwsFacts } from "./aws/facts.ts";
 import { type AwsPlan, isAwsTarget, planAws } from "./aws/plan.ts";
 import { checkMemory } from "./hosts/checks.ts";
+import { frontNeed } from "./hosts/front-need.ts";
 import { planHosts } from "./hosts/plan.ts";
 import type { AgentPlace } from "./placement.ts";
 import { type FleetPlan, planFleet } from "./presets.ts";
@@ -71,15 +73,25 @@ function checkBucket({ target, replication: { s3 } }: Settings): void {
   throw new ConfigError("replication.s3", problem, "Leave it out, or take target hosts");
 }
 
-/** Alerts that wake nobody. Throws ConfigError with what cannot be on the hosts as they are listed. */
+/** Alerts that wake nobody, and a canary that is not there. Throws ConfigError with what cannot be on the hosts as they are listed. */
 function untold(settings: Settings, fleet: FleetPlan): string[] {
-  const { watching } = planHosts(settings, fleet);
+  const { watching, front } = planHosts(settings, fleet);
   checkMemory(settings, fleet);
-  if (watching === null || tellsSomebody(settings.monitoring.alerts)) return [];
+  if (watching === null) return [];
+  const { alerts, canary } = settings.monitoring;
+  const deaf = front !== null && canary.enabled && !canaryReaches(frontNeed(front));
   return [
-    `monitoring.alerts names nobody: alerts are seen in Alertmanager on ${watching} only (./fleet docs monitoring)`,
+    ...(deaf
+      ? [`monitoring.canary: left out, for there is no URL that it could ask: ${NO_URL}`]
+      : []),
+    ...(tellsSomebody(alerts) ? [] : [nobody(watching)]),
   ];
 }
+
+const NO_URL = "domain is missing behind your balancers, or is a wildcard";
+
+const nobody = (watching: string) =>
+  `monitoring.alerts names nobody: alerts are seen in Alertmanager on ${watching} only (./fleet docs monitoring)`;
 
 /** Existing machines, at the person's own price. */
 function hostTier(fleet: FleetPlan, priceUsd: number | undefined): Tier {

@@ -35,6 +35,7 @@ export function loadSettings(source: SettingsSource): LoadedSettings {
   const raw = readRaw(source.config);
   const faults: Fault[] = [];
   takePort(raw, source.env, faults);
+  takeFrontPort(raw, faults);
   const fromEnv: PropertyKey[][] = [];
   const resolved = resolveEnv(raw, [], source.env, fromEnv, faults);
   const parsed = settingsSchema.safeParse(resolved);
@@ -80,6 +81,29 @@ function takePort(
       setting: "port",
       problem: `is ${show(given)} by OPENCLAW_PORT, which is no port`,
       remedy: "Set that variable to a number from 1 to 65535, or unset it",
+    });
+  }
+}
+
+/** On hosts people talk to the fronts: a port that was set is theirs, and an address of the routers is none of a person's. */
+function takeFrontPort(raw: Record<string, unknown>, faults: Fault[]): void {
+  if (raw.target !== "hosts") return;
+  if (raw.host !== undefined) {
+    faults.push({
+      setting: "host",
+      problem: `is ${show(raw.host)}, and on hosts nobody talks to the routers themselves`,
+      remedy: "Take it away; fronts listen on all addresses of front.hosts",
+    });
+  }
+  const { port, front = {} } = raw;
+  if (port === undefined || typeof front !== "object" || front === null) return;
+  const { httpsPort = port } = front as { httpsPort?: unknown };
+  if (httpsPort === port) raw.front = { ...front, httpsPort };
+  else {
+    faults.push({
+      setting: "port",
+      problem: `is ${show(port)}, and front.httpsPort is ${show(httpsPort)}: on hosts they are the same`,
+      remedy: "Take one of them away",
     });
   }
 }

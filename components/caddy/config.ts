@@ -1,13 +1,18 @@
 import { endpoint } from "../../gateway/address.ts";
-import { FRONT } from "../../gateway/contract.ts";
+import { STATUS_PAGE } from "../../gateway/contract.ts";
 import {
   ADMIN_PATHS,
+  attemptsOf,
+  CLOSED_BELOW,
+  CONTENT_POLICY,
   certificateFiles,
+  DRAIN_HOOK,
   FRONT_ERRORS,
   type FrontPlan,
   frontError,
   frontEtc,
   FRONT_NUMBERS as N,
+  ownHeaders,
   ROUTER_NAME,
   SENT_ONCE,
   securityHeaders,
@@ -41,7 +46,12 @@ export function caddyConfig(
     "",
     ...block(`http://:${plan.httpPort}`, [
       ...bind(plan),
-      `redir https://${redirectHost(plan)}{uri} 308`,
+      // In this order: by itself Caddy writes the headers before the request has an id.
+      ...block("route", [
+        ...NAMED,
+        ...block("header", own(context)),
+        `redir https://${redirectHost(plan)}{uri} 308`,
+      ]),
     ]),
     "",
     ...block(sites(plan), site(context, plan)),
@@ -87,11 +97,24 @@ function options(plan: FrontPlan, places: CaddyPlaces): string[] {
       ...block("timeouts", [
         `read_header ${N.headSeconds}s`,
         "# No read_body: in Go it would end the answer of a request that was read long ago.",
-        "idle 75s",
+        `idle ${N.idleSeconds}s`,
       ]),
     ]),
   ];
 }
+
+/** Gives every request an id: a client's own, if it can go into logs; else a new one. */
+const NAMED = [
+  "@nameless not header_regexp X-Request-Id ^[A-Za-z0-9_.:+/=-]{1,128}$",
+  "request_header @nameless X-Request-Id {http.request.uuid}",
+];
+const REQUEST_ID = "{http.request.header.X-Request-Id}";
+
+/** Headers of an answer that no router gave. */
+const own = ({ self }: HostContext): string[] => named(ownHeaders(self.name, REQUEST_ID));
+
+const named = (headers: Readonly<Record<string, string>>): string[] =>
+  Object.entries(headers).map(([name, value]) => `${name} "${value}"`);
 
 const bind = (plan: FrontPlan): string[] => (plan.ipv6 ? [] : ["bind 0.0.0.0"]);
 
@@ -103,7 +126,7 @@ function routers(context: HostContext, plan: FrontPlan, again: string): string[]
   return block(`reverse_proxy ${to}`, [
     `lb_policy ${plan.balancing}`,
     "# Another router where none was connected to; or for a GET, where that changes nothing.",
-    "lb_retries 1",
+    `lb_retries ${attemptsOf(plan) - 1}`,
     "lb_try_duration 5s",
     ...block("lb_retry_match", [`method ${again}`]),
     `fail_duration ${N.failSeconds}s`,
@@ -131,24 +154,24 @@ function routers(context: HostContext, plan: FrontPlan, again: string): string[]
 
 function site(context: HostContext, plan: FrontPlan): string[] {
   const certificate = caddyCertificate(plan, context);
-  const closed = FRONT.closedPaths.join(" ");
   return [
     ...(certificate
       ? block(`tls ${certificate.cert} ${certificate.key}`, ["protocols tls1.2 tls1.3"])
       : block("tls", ["protocols tls1.2 tls1.3"])),
     ...bind(plan),
     "log",
-    "# A client's own id, if it can go into logs; else a new one.",
-    "@nameless not header_regexp X-Request-Id ^[A-Za-z0-9_.:+/=-]{1,128}$",
-    "request_header @nameless X-Request-Id {http.request.uuid}",
+    ...NAMED,
     ...headersOf(plan),
+    "# The page says itself what it may do.",
+    `@policed not path ${STATUS_PAGE}`,
+    ...block("header @policed", [...named(CONTENT_POLICY), "defer"]),
     `request_body {`,
     `\tmax_size ${N.bodyBytes}`,
     "}",
     // In this order, which Caddy would otherwise choose.
     ...block("route", [
-      "# Inside only.",
-      `@closed path ${closed}`,
+      "# Inside only, but for what is named.",
+      ...block("@closed", [`path ${CLOSED_BELOW}*`, `not path ${DRAIN_HOOK}`]),
       "error @closed 404",
       ...adminOnly(plan),
       "# Only WebSocket is ever upgraded to.",
@@ -159,7 +182,7 @@ function site(context: HostContext, plan: FrontPlan): string[] {
       ...block("handle @once", routers(context, plan, "NONE")),
       ...block("handle", routers(context, plan, "GET")),
     ]),
-    ...ownAnswers(plan),
+    ...ownAnswers(context, plan),
   ];
 }
 
@@ -189,26 +212,26 @@ function filtered(places: CaddyPlaces): string[] {
   ]);
 }
 
-function headersOf(plan: FrontPlan): string[] {
+function headersOf(plan: FrontPlan, more: readonly string[] = []): string[] {
   return block("header", [
-    "X-Request-Id {http.request.header.X-Request-Id}",
-    ...Object.entries(securityHeaders(plan)).map(([name, value]) => `${name} "${value}"`),
+    ...more,
+    `X-Request-Id ${REQUEST_ID}`,
+    ...named(securityHeaders(plan)),
     "-Server",
     "defer",
   ]);
 }
 
 /** Answers of the front itself, in the router's form. What a router answers passes as it is. */
-function ownAnswers(plan: FrontPlan): string[] {
-  const id = "{http.request.header.X-Request-Id}";
-  const say = (status: number) => `\`${frontError(status, id)}\` ${status}`;
+function ownAnswers(context: HostContext, plan: FrontPlan): string[] {
+  const say = (status: number) => `\`${frontError(status, REQUEST_ID)}\` ${status}`;
   // Caddy's words when it got no connection, with its handshake: then nothing was sent. A body it cannot send again:
   // where its first router was not there, the next one gets none of it (2.6.2).
   const unreached = "(?i)dial |no upstreams|x509|tls: |handshake|read on closed body";
   const lost = [502, 503, 504];
   return block("handle_errors", [
     "header Content-Type application/json",
-    ...headersOf(plan),
+    ...headersOf(plan, [...own(context), ...named(CONTENT_POLICY)]),
     `@unreached expression \`{err.status_code} in [502, 503, 504] && {err.message}.matches("${unreached}")\``,
     ...block("handle @unreached", ["header Retry-After 1", `respond ${say(503)}`]),
     '@too_large expression {err.message}.contains("body too large")',

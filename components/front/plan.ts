@@ -1,7 +1,10 @@
 import { isIP } from "node:net";
-import { DRAIN, ERRORS, type ErrorCode, FRONT, HOLD } from "../../gateway/contract.ts";
+import { DRAIN, ERRORS, type ErrorCode, FRONT, HEADER, HOLD } from "../../gateway/contract.ts";
 import { ConfigError, type Fault } from "../errors.ts";
+import { etcdMembers, etcdSurvives } from "../etcd/plan.ts";
 import type { HostContext, HostFacts, HostFile, HostPaths } from "../host/types.ts";
+import { HOST_PORTS } from "../host/types.ts";
+import { WATCH_PORTS } from "../prometheus/catalog.ts";
 
 /** What both fronts (Nginx, Caddy) are made from, and what they must do alike. */
 export interface FrontSettings {
@@ -22,8 +25,8 @@ export interface FrontSettings {
   /** Ranges of balancers that speak the PROXY protocol; nobody else is listened to then. @default none */
   readonly proxyProtocolFrom?: readonly string[] | undefined;
   /**
-   * Ranges from which the fleet's own API (`/api/v1/fleet`, `/api/v1/history`) is reached. Empty: none, and then
-   * only over the hosts themselves. The router asks for the admin token in any case. @default everywhere
+   * Ranges from which the fleet's own API ({@link ADMIN_PATHS}) is reached. Empty: none, and then only over the
+   * hosts themselves. The router asks for the admin token in any case. @default everywhere
    */
   readonly adminFrom?: readonly string[] | undefined;
   /** IPv6 beside IPv4. A host whose kernel has none needs false. @default true */
@@ -56,8 +59,16 @@ export interface FrontLimits {
   readonly burst: number;
 }
 
-/** A gateway does 7 turns a second (docs/capacity.md), so one address can keep a large fleet busy, not flood it. */
-const LIMITS: FrontLimits = { connections: 256, requestsPerSecond: 50, burst: 200 };
+/**
+ * What a router holds for a shard without an owner is no flood, also when one address asked for all of it (an
+ * office, a provider of webhooks): four shards' worth waits at once, and comes and comes again in one moment.
+ * A gateway does 7 turns a second (docs/capacity.md), so the rate keeps a large fleet busy.
+ */
+const LIMITS: FrontLimits = {
+  connections: 4 * HOLD.maxRequests,
+  requestsPerSecond: 200,
+  burst: 1_000,
+};
 
 /**
  * DNS name that every node's certificate carries beside its own names. Nginx compares one name with all
@@ -86,7 +97,7 @@ export interface FrontPlan {
 
 /** What every front is held to, in seconds and bytes. */
 export const FRONT_NUMBERS = {
-  /** Nothing moved on a stream or WebSocket for this long. */
+  /** Nothing moved on a stream, a WebSocket or a client's idle connection for this long. */
   idleSeconds: FRONT.idleMs / 1_000,
   /** Idle connections to a router; far below what routers keep. */
   upstreamIdleSeconds: 60,
@@ -103,6 +114,13 @@ export const FRONT_NUMBERS = {
   /** What runs on old settings after a reload may end within this. */
   reloadSeconds: Math.max(FRONT.drainMs, DRAIN.termTurnsMs + DRAIN.termReleaseMs) / 1_000,
 } as const;
+
+/**
+ * How many routers a request is offered to at most, while it is certain that nothing of it was sent: one more than may
+ * be gone at once while the others can still own shards, as two of five hosts may.
+ */
+export const attemptsOf = ({ routers }: FrontPlan): number =>
+  Math.max(2, etcdSurvives(etcdMembers(routers)) + 1);
 
 /** Answers of a front itself, by status: what the router would say in its place. */
 export const FRONT_ERRORS: Readonly<Record<number, { code: ErrorCode; message: string }>> = {
@@ -133,13 +151,30 @@ export function frontError(status: number, requestId: string): string {
   return JSON.stringify({ error: { code, message, retryable, requestId } });
 }
 
-/** Headers of every answer. A page of somebody else must not frame or guess at what an API says. */
+/** Headers that every answer carries, as the router sets them when no shard is involved, for what a front says itself. */
+export function ownHeaders(host: string, requestId: string): Readonly<Record<string, string>> {
+  return {
+    [HEADER.shard]: "none",
+    [HEADER.epoch]: "0",
+    [HEADER.instance]: host,
+    [HEADER.requestId]: requestId,
+  };
+}
+
+/** What a browser may do with an answer: nothing. Only the page at {@link STATUS_PAGE} says its own. */
+export const CONTENT_POLICY = {
+  "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+} as const;
+
+/**
+ * Headers of every answer, beside {@link CONTENT_POLICY}. A page of somebody else must not frame or guess at what an API
+ * says.
+ */
 export function securityHeaders(plan: FrontPlan): Readonly<Record<string, string>> {
   return {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     // A browser that met the fleet's own authority once would refuse its name for a year.
     ...(plan.certificate.kind === "fleet"
       ? {}
@@ -153,8 +188,21 @@ export function securityHeaders(plan: FrontPlan): Readonly<Record<string, string
  */
 export const SENT_ONCE = "^(/agents/[^/]+)?/(api/v1/chat/stream$|hooks/|channels/)";
 
-/** Paths of the fleet's own API. */
-export const ADMIN_PATHS = ["/api/v1/fleet", "/api/v1/fleet/*", "/api/v1/history"] as const;
+/** The one path below {@link CLOSED_BELOW} that leads to routers. */
+export const DRAIN_HOOK = "/internal/agent/drain";
+
+/** Paths of the fleet's own API. Whoever comes through a front needs the admin token on each of them. */
+export const ADMIN_PATHS = [
+  "/api/v1/fleet",
+  "/api/v1/fleet/*",
+  "/api/v1/history",
+  "/api/v1/metrics",
+  "/metrics",
+  DRAIN_HOOK,
+] as const;
+
+/** Nothing below it leads to routers, but {@link DRAIN_HOOK}. */
+export const CLOSED_BELOW = "/internal/";
 
 /** Where a front keeps what is not planned: certificates by ACME. */
 export const frontState = (paths: HostPaths): string => `${paths.data}-front`;
@@ -200,6 +248,14 @@ export function planFront(hosts: readonly HostFacts[], settings: FrontSettings):
       "Set domain, or front.certificate to fleet",
     );
   }
+  if (acme && fronts.length > 1 && (settings.proxyProtocolFrom ?? []).length > 0) {
+    // One front asks the others for the answer, and they listen to balancers alone.
+    fault(
+      "front.certificate",
+      `is acme, and behind balancers with the PROXY protocol an answer to Let's Encrypt is found by one front alone, not by ${fronts.length}`,
+      "Name one host in front.hosts, or set front.certificate to own",
+    );
+  }
   const httpPort = settings.httpPort ?? 80;
   const httpsPort = settings.httpsPort ?? 443;
   if (httpPort === httpsPort) {
@@ -207,6 +263,17 @@ export function planFront(hosts: readonly HostFacts[], settings: FrontSettings):
       "front.httpPort",
       `is ${httpPort}, as front.httpsPort is`,
       "Each needs a port of its own",
+    );
+  }
+  const taken = new Map<number, string>(
+    Object.entries({ ...HOST_PORTS, ...WATCH_PORTS }).map(([what, port]) => [port, what]),
+  );
+  for (const [setting, port] of Object.entries({ httpPort, httpsPort })) {
+    if (!taken.has(port)) continue;
+    fault(
+      `front.${setting}`,
+      `is ${port}, and the fleet's own ${taken.get(port)} listens there on each host`,
+      "Take another one; 443 and 80 when it is left out",
     );
   }
   if (faults.length > 0) throw new ConfigError(faults);

@@ -42,6 +42,7 @@ const file = z.strictObject({
   mode,
   format: z.enum(["text", "json"]).optional(),
   rewritten: z.boolean().optional(),
+  verify: argv.optional(),
 });
 
 // Everybody may read a unit, and `systemctl show` shows it.

@@ -58,6 +58,11 @@ export interface HostFile {
    * missing and when what the plan says of it changed, and what it holds meanwhile is no drift. @default false
    */
   readonly rewritten?: boolean;
+  /**
+   * A command (argv) that reads the new content, secrets in their places, from its input. It must succeed before any
+   * file of the plan is written, for a file that programs follow by themselves: when it fails, they never see it.
+   */
+  readonly verify?: readonly string[];
 }
 
 export interface HostUnit {

@@ -1,7 +1,13 @@
 import { endpoint } from "../../gateway/address.ts";
-import { type Balancing, type FrontPlan, frontState, FRONT_NUMBERS as N } from "../front/plan.ts";
+import {
+  type Balancing,
+  type FrontPlan,
+  frontState,
+  FRONT_NUMBERS as N,
+  ownHeaders,
+} from "../front/plan.ts";
 import type { HostContext } from "../host/types.ts";
-import { indent, listen, realAddress, secure } from "./server.ts";
+import { indent, listen, marks, REQUEST_ID, realAddress, secure } from "./server.ts";
 
 /** What differs between a host and a test. */
 export interface NginxPlaces {
@@ -108,6 +114,12 @@ function general(context: HostContext, places: NginxPlaces): string[] {
     "# Only WebSocket is ever upgraded to.",
     'map $http_upgrade $fleet_upgrade { "~*^websocket$" websocket; default ""; }',
     'map $http_upgrade $fleet_connection { "~*^websocket$" upgrade; default ""; }',
+    "# What the router's answer has not, because there is none.",
+    ...Object.entries(ownHeaders(context.self.name, REQUEST_ID)).map(([name, value]) => {
+      const variable = name.replaceAll("-", "_");
+      return `map $upstream_http_${variable} $fleet_own_${variable} { "" "${value}"; default ""; }`;
+    }),
+    ...marks(),
     "# 1 when no router was connected to: then nothing was sent, and a second attempt harms nobody.",
     'map $upstream_connect_time $fleet_unreached { "~[0-9]" ""; default 1; }',
     "",
@@ -124,7 +136,8 @@ function general(context: HostContext, places: NginxPlaces): string[] {
     "ssl_prefer_server_ciphers off;",
     "ssl_session_cache shared:fleet_tls:10m;",
     "ssl_session_tickets off;",
-    "keepalive_timeout 75s;",
+    "# When connections run out, Nginx closes idle ones itself.",
+    `keepalive_timeout ${N.idleSeconds}s;`,
     "keepalive_requests 100000;",
     "",
   ];

@@ -1,16 +1,23 @@
-import { FRONT } from "../../gateway/contract.ts";
+import { STATUS_PAGE } from "../../gateway/contract.ts";
 import {
   ADMIN_PATHS,
+  attemptsOf,
+  CLOSED_BELOW,
+  CONTENT_POLICY,
   certificateFiles,
   FRONT_ERRORS,
   type FrontPlan,
   frontError,
   FRONT_NUMBERS as N,
+  ownHeaders,
   ROUTER_NAME,
   SENT_ONCE,
   securityHeaders,
 } from "../front/plan.ts";
 import type { HostContext } from "../host/types.ts";
+
+/** The variable with a request's id. */
+export const REQUEST_ID = "$fleet_request";
 
 /** Lines one step further in; empty ones are left out. */
 export const indent = (lines: readonly string[], by = "  ") =>
@@ -55,9 +62,9 @@ export function secure(context: HostContext, plan: FrontPlan): string[] {
       `limit_conn fleet_connections ${connections};`,
       `limit_req zone=fleet_requests burst=${burst} nodelay;`,
       "",
-      ...towardsRouters(context),
+      ...towardsRouters(context, plan),
       "",
-      ...ownAnswers(plan),
+      ...ownAnswers(context, plan),
       ...headersOf(plan),
       "",
       ...locations(plan),
@@ -66,7 +73,7 @@ export function secure(context: HostContext, plan: FrontPlan): string[] {
   ];
 }
 
-function towardsRouters({ paths: { tls } }: HostContext): string[] {
+function towardsRouters({ paths: { tls } }: HostContext, plan: FrontPlan): string[] {
   return [
     "proxy_http_version 1.1;",
     `proxy_ssl_certificate ${tls}/node.pem;`,
@@ -86,7 +93,7 @@ function towardsRouters({ paths: { tls } }: HostContext): string[] {
     "# Another router only where Nginx knows that nothing was sent, or for a GET. Without `non_idempotent`",
     "# a POST is never sent twice.",
     "proxy_next_upstream error timeout;",
-    "proxy_next_upstream_tries 2;",
+    `proxy_next_upstream_tries ${attemptsOf(plan)};`,
     "proxy_set_header Host $host;",
     "proxy_set_header Upgrade $fleet_upgrade;",
     "proxy_set_header Connection $fleet_connection;",
@@ -101,17 +108,26 @@ function towardsRouters({ paths: { tls } }: HostContext): string[] {
   ];
 }
 
-const headersOf = (plan: FrontPlan): string[] =>
-  Object.entries(securityHeaders(plan)).map(
-    ([name, value]) => `add_header ${name} "${value}" always;`,
+const add = (headers: Readonly<Record<string, string>>): string[] =>
+  Object.entries(headers).map(([name, value]) => `add_header ${name} "${value}" always;`);
+
+/** Shard, epoch, instance and request on every answer that has them from no router: Nginx leaves empty ones out. */
+export const marks = (): string[] =>
+  Object.keys(ownHeaders("", "")).map(
+    (name) => `add_header ${name} $fleet_own_${name.replaceAll("-", "_")} always;`,
   );
 
+const headersOf = (plan: FrontPlan): string[] => [
+  ...marks(),
+  ...add({ ...securityHeaders(plan), ...CONTENT_POLICY }),
+];
+
 /** Answers of the front itself, in the router's form. What a router answers passes as it is. */
-function ownAnswers(plan: FrontPlan): string[] {
+function ownAnswers({ self }: HostContext, plan: FrontPlan): string[] {
   const answers = Object.keys(FRONT_ERRORS).map(Number);
   // Nginx's own number for headers that are too large.
   const raised = (status: number) => (status === 431 ? "494 =431" : `${status}`);
-  const say = (status: number) => `return ${status} '${frontError(status, "$fleet_request")}';`;
+  const say = (status: number) => `return ${status} '${frontError(status, REQUEST_ID)}';`;
   const lost = [502, 504];
   return [
     ...answers
@@ -128,6 +144,12 @@ function ownAnswers(plan: FrontPlan): string[] {
     "error_page 502 504 @fleet_lost;",
     "location @fleet_lost {",
     ...indent([
+      "# A router that was lost within its head left some of it behind.",
+      ...add({
+        ...ownHeaders(self.name, REQUEST_ID),
+        ...securityHeaders(plan),
+        ...CONTENT_POLICY,
+      }),
       "if ($fleet_unreached) { return 503; }",
       `if ($status = 504) { ${say(504)} }`,
       say(502),
@@ -138,38 +160,41 @@ function ownAnswers(plan: FrontPlan): string[] {
 }
 
 function locations(plan: FrontPlan): string[] {
-  const closed = FRONT.closedPaths.map((path) =>
-    path.endsWith("/*")
-      ? `location ^~ ${path.slice(0, -1)} { return 404; }`
-      : `location = ${path} { return 404; }`,
-  );
-  const admin = plan.adminFrom === null ? [] : adminLocations(plan.adminFrom);
   return [
-    "# Inside only.",
-    ...closed,
-    ...admin,
-    "# A turn begins, or a webhook counts, by any method here: sent again only if nothing was sent.",
-    `location ~ ${SENT_ONCE} {`,
-    ...indent([
-      "proxy_next_upstream off;",
-      "error_page 502 504 = @fleet_once_more;",
-      "proxy_pass https://fleet_routers;",
-    ]),
+    "# Inside only, but for what is named.",
+    `location ^~ ${CLOSED_BELOW} { return 404; }`,
+    ...adminLocations(plan.adminFrom),
+    "# A page, which says itself what it may do. A location with a header of its own has none of the others.",
+    `location = ${STATUS_PAGE} {`,
+    ...indent([...marks(), ...add(securityHeaders(plan)), "proxy_pass https://fleet_routers;"]),
     "}",
-    "location @fleet_once_more {",
-    ...indent([
-      "proxy_next_upstream off;",
-      "error_page 502 504 @fleet_lost;",
-      "if ($fleet_unreached = '') { return 502; }",
-      "proxy_pass https://fleet_routers;",
-    ]),
-    "}",
+    ...sentOnce(attemptsOf(plan)),
     "location / { proxy_pass https://fleet_routers; }",
   ];
 }
 
-function adminLocations(from: readonly string[]): string[] {
-  const allow = [...from.map((range) => `allow ${range};`), "deny all;"].join(" ");
+/** A location for each attempt: only between two of them can be told whether anything was sent. */
+function sentOnce(attempts: number): string[] {
+  const named = (attempt: number) => `@fleet_attempt_${attempt}`;
+  return [
+    "# A turn begins, or a webhook counts, by any method here: sent again only if nothing was sent.",
+    ...Array.from({ length: attempts }, (_, n) => n + 1).flatMap((attempt) => [
+      `location ${attempt === 1 ? `~ ${SENT_ONCE}` : named(attempt)} {`,
+      ...indent([
+        "proxy_next_upstream off;",
+        `error_page 502 504 ${attempt === attempts ? "@fleet_lost" : `= ${named(attempt + 1)}`};`,
+        ...(attempt === 1 ? [] : ["if ($fleet_unreached = '') { return 502; }"]),
+        "proxy_pass https://fleet_routers;",
+      ]),
+      "}",
+    ]),
+  ];
+}
+
+/** The fleet's own API, from where it may be reached. */
+function adminLocations(from: readonly string[] | null): string[] {
+  const ranges = from === null ? [] : [...from.map((range) => `allow ${range};`), "deny all;"];
+  const allow = ranges.join(" ");
   return ADMIN_PATHS.map((path) =>
     path.endsWith("/*")
       ? `location ^~ ${path.slice(0, -1)} { ${allow} proxy_pass https://fleet_routers; }`

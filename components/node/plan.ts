@@ -56,6 +56,7 @@ export function planNode(context: HostContext, input: NodePlanInput): HostPart {
   const { self, paths, fleet } = context;
   const dir = nodeDir(paths, self.name);
   const nodeFile = `${dir}/node.json`;
+  const fleetFile = `${paths.data}/fleet.json`;
   const own: Omit<HostDirectory, "mode"> = { owner: FLEET_USER, group: FLEET_USER };
   const secret = (name: string, format?: "json"): HostFile => ({
     content: `{{secret ${name}}}`,
@@ -85,7 +86,10 @@ export function planNode(context: HostContext, input: NodePlanInput): HostPart {
       [`${paths.tls}/node.key`]: secret(`tls.${self.name}.key`),
       [nodeFile]: json(nodeConfigOf(context, input)),
       [`${dir}/stores.json`]: json(storesConfigOf(input)),
-      [`${paths.data}/fleet.json`]: json(fleetConfigOf(context, input)),
+      [fleetFile]: {
+        ...json(fleetConfigOf(context, input)),
+        verify: settingsCheck(context, input, fleetFile),
+      },
     },
     units: {
       [FAILED_UNIT]: {
@@ -108,6 +112,23 @@ export function planNode(context: HostContext, input: NodePlanInput): HostPart {
     },
     checks: { "the node takes requests": readyCheck(context) },
   };
+}
+
+const openclawOf = ({ paths }: HostContext, { openclaw }: NodePlanInput): string =>
+  openclaw ?? `${paths.release}/openclaw/node_modules/openclaw/openclaw.mjs`;
+
+/**
+ * Whether the OpenClaw of the release takes the settings. The node follows fleet.json as soon as it is written, and
+ * one that takes a shard starts with what it says: what is refused must not get there. What settings name is loaded
+ * with the rights that it has later.
+ */
+function settingsCheck(context: HostContext, input: NodePlanInput, fleetFile: string): string[] {
+  const { paths, self } = context;
+  return [
+    ...["setpriv", "--reuid", FLEET_USER, "--regid", FLEET_USER, "--init-groups", "--"],
+    ...[`${paths.release}/bin/node`, `${paths.release}/runtime/settings-check.js`],
+    ...[openclawOf(context, input), fleetFile, nodeDir(paths, self.name)],
+  ];
 }
 
 /** What a file on the host holds; secrets are put in there, and with them it is parsed by the runtime. */
@@ -146,7 +167,7 @@ export function nodeConfigOf(context: HostContext, input: NodePlanInput): NodeCo
     release: {
       id: input.releaseId,
       node: `${paths.release}/bin/node`,
-      openclaw: input.openclaw ?? `${paths.release}/openclaw/node_modules/openclaw/openclaw.mjs`,
+      openclaw: openclawOf(context, input),
       runtime: `${paths.release}/runtime`,
     },
     gatewayPortBase: GATEWAY_PORT_BASE,

@@ -1,8 +1,8 @@
-import { httpsOrigin } from "../../gateway/address.ts";
 import { type HostContext, type HostPart, UNIT_ORDER } from "../host/types.ts";
 import { UNITS, WATCH_PORTS } from "./catalog.ts";
-import type { FrontNeed, WatchNeed } from "./need.ts";
-import { hostNamed, json, ownFile, watchPlaces } from "./places.ts";
+import { hasCanary, publicUrls } from "./front.ts";
+import type { WatchNeed } from "./need.ts";
+import { json, ownFile, watchPlaces } from "./places.ts";
 import { unitText } from "./units.ts";
 
 /** A turn of a model may be long; the canary asks for one word. s */
@@ -11,10 +11,10 @@ const TIMEOUT_SECONDS = 120;
 /** The secret that is its token; it must be one of `tokens.client` in fleet.json. */
 export const CANARY_TOKEN = "token.canary";
 
-/** A conversation through the front door, again and again. Nothing without a front of the fleet's. */
+/** A conversation through the front door, again and again. Nothing without a front of the fleet's that it can reach. */
 export function planCanary(context: HostContext, need: WatchNeed): HostPart {
   const { canary } = need.settings;
-  if (!canary.enabled || need.front === null) return {};
+  if (need.front === null || !hasCanary(need)) return {};
   const { ports = WATCH_PORTS } = need;
   const places = watchPlaces(context.paths);
   const { release } = context.paths;
@@ -47,9 +47,4 @@ export function planCanary(context: HostContext, need: WatchNeed): HostPart {
       },
     },
   };
-}
-
-function publicUrls(context: HostContext, { names, hosts, port }: FrontNeed): string[] {
-  const reached = names.length > 0 ? names : hosts.map((name) => hostNamed(context, name).address);
-  return reached.map((host) => httpsOrigin(host, port));
 }

@@ -2,7 +2,9 @@ import type { HostContext } from "../host/types.ts";
 import type { FleetFacts } from "../watch/facts.ts";
 import { hostsRules, type RuleGroup } from "../watch/rules/index.ts";
 import { WATCH_TIMING } from "./catalog.ts";
+import { hasCanary } from "./front.ts";
 import type { WatchNeed } from "./need.ts";
+import { watchPlaces } from "./places.ts";
 
 /** What rules and dashboards say about this fleet. */
 export function fleetFacts({ fleet, hosts }: HostContext, need: WatchNeed): FleetFacts {
@@ -25,7 +27,8 @@ export function watchRules(context: HostContext, need: WatchNeed): RuleGroup[] {
     {
       etcdMembers: need.etcd.length,
       redis: need.redis.length > 0,
-      canarySlowSeconds: settings.canary.enabled && front ? settings.canary.slowSeconds : null,
+      canary: hasCanary(need) ? settings.canary : null,
+      frontAuthority: front?.fleetAuthority ? watchPlaces(context.paths).ca : null,
     },
     timing.scrapeSeconds,
   );

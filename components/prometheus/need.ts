@@ -10,9 +10,9 @@ export interface ServerOn {
 
 /** The way in, as far as probes and the canary care. */
 export interface FrontNeed {
-  /** Hosts that carry a front. */
+  /** Hosts whose front can be asked by their address: all that carry one, or none behind balancers. */
   readonly hosts: readonly string[];
-  /** Names under which people come, without wildcards, the first one first. Empty: by the hosts' addresses. */
+  /** Names under which people come, the first one first, wildcards too. Empty: by the hosts' addresses. */
   readonly names: readonly string[];
   readonly port: number;
   /** Whether the fleet's own authority signed the front's certificate. */

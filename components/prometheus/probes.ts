@@ -1,6 +1,7 @@
 import { endpoint } from "../../gateway/address.ts";
 import type { HostContext } from "../host/types.ts";
-import { HOST_JOBS } from "../watch/catalog.ts";
+import { AT, HOST_JOBS } from "../watch/catalog.ts";
+import { plainNames, spokenName } from "./front.ts";
 import type { WatchNeed } from "./need.ts";
 import { hostNamed, type WatchPlaces } from "./places.ts";
 
@@ -29,28 +30,22 @@ export function probes(context: HostContext, { front }: WatchNeed): Probe[] {
   };
   if (front === null) return [certificates];
   const port = front.port === 443 ? "" : `:${front.port}`;
-  const named = front.names.map((name) => url(`${name}${port}`, "/readyz"));
-  const each = front.hosts.map((name) =>
-    url(endpoint(hostNamed(context, name).address, front.port), "/readyz"),
-  );
-  return [
-    {
-      job: HOST_JOBS.front,
-      module: MODULE.front,
-      targets: (named.length > 0 ? named : each).map((address) => ({ address, instance: address })),
-    },
-    // A name leads to one of several fronts; the others are asked by their addresses.
-    ...(named.length > 0
-      ? [
-          {
-            job: HOST_JOBS.front,
-            module: MODULE.byName,
-            targets: each.map((address) => ({ address, instance: address })),
-          },
-        ]
-      : []),
+  const names = plainNames(front).map((name) => url(`${name}${port}`, "/readyz"));
+  const spoken = spokenName(front);
+  const each = front.hosts.map((name) => {
+    const at = endpoint(hostNamed(context, name).address, front.port);
+    const address = url(at, "/readyz");
+    const instance = spoken === null ? address : `${url(`${spoken}${port}`, "/readyz")}${AT}${at}`;
+    return { address, instance };
+  });
+  const asIs = names.map((address) => ({ address, instance: address }));
+  // A name leads to one of several fronts; the others are asked by their addresses.
+  const parts: Probe[] = [
+    { job: HOST_JOBS.front, module: MODULE.front, targets: spoken === null ? each : asIs },
+    { job: HOST_JOBS.front, module: MODULE.byName, targets: spoken === null ? [] : each },
     certificates,
   ];
+  return parts.filter(({ targets }) => targets.length > 0);
 }
 
 /** `blackbox.yml`. */
@@ -65,7 +60,7 @@ export function blackboxConfig({ front }: WatchNeed, places: WatchPlaces) {
     preferred_ip_protocol: "ip4",
     ip_protocol_fallback: true,
   };
-  const [name] = front?.names ?? [];
+  const name = front && spokenName(front);
   const module = (more: object) => ({ prober: "http", timeout: "8s", http: { ...http, ...more } });
   return {
     modules: {

@@ -3,6 +3,7 @@ import { endpoint } from "../../gateway/address.ts";
 import type { HostContext } from "../host/types.ts";
 import { HOST_JOBS, JOB } from "../watch/catalog.ts";
 import { WATCH_PORTS, WATCH_TIMING } from "./catalog.ts";
+import { hasCanary } from "./front.ts";
 import type { WatchNeed } from "./need.ts";
 import { hostNamed, type WatchPlaces } from "./places.ts";
 import { MODULE, probes } from "./probes.ts";
@@ -79,7 +80,7 @@ export function prometheusConfig(context: HostContext, need: WatchNeed, places: 
         { metrics_path: "/scrape", relabel_configs: through(local(own.redis)) },
       ),
       ...probeJobs(context, need, local(own.blackbox)),
-      ...(need.settings.canary.enabled && need.front
+      ...(hasCanary(need)
         ? job(HOST_JOBS.canary, [{ address: local(own.canary), instance: "canary" }])
         : []),
       ...job(HOST_JOBS.watcher, [

@@ -15,6 +15,23 @@ export const HOST_JOBS = {
   watcher: "watcher",
 } as const;
 
+/** Stands in `instance` between a URL and the address of the one host that is asked for it. */
+export const AT = " at ";
+
+/**
+ * Routes that programs ask all the time: scrapes, probes of fronts and balancers. Among them people's requests would
+ * not be seen.
+ */
+export const MACHINE_ROUTES = [
+  "/healthz",
+  "/health",
+  "/readyz",
+  "/startupz",
+  "/api/v1/health",
+  "/api/v1/metrics",
+  "/metrics",
+] as const;
+
 /** Names under which receivers are handed their secrets. */
 export const RECEIVER_KEYS = {
   slack: "slack-url",

@@ -19,6 +19,15 @@ export interface HostsFacts {
   readonly etcdMembers: number;
   /** Redis runs on hosts of the fleet. */
   readonly redis: boolean;
-  /** Seconds an answer to the canary may take; null without one. */
-  readonly canarySlowSeconds: number | null;
+  /** Null without one. */
+  readonly canary: CanaryFacts | null;
+  /** File on hosts with the authority that signed the front's certificate; null: a public one, or somebody's own. */
+  readonly frontAuthority: string | null;
+}
+
+export interface CanaryFacts {
+  /** Seconds its answer may take. */
+  readonly slowSeconds: number;
+  /** From one message to the next. */
+  readonly minutes: number;
 }

@@ -19,6 +19,7 @@ export const METRICS = {
   openclaw_fleet_unreplicated: ["shard"],
   openclaw_fleet_history_lost_total: ["shard"],
   openclaw_fleet_store_up: [],
+  openclaw_fleet_session_store_up: [],
   openclaw_fleet_node_state: ["node", "state"],
 
   /** Of the canary, which is no part of a node: see gateway/canary. */
@@ -71,7 +72,11 @@ export type Metric = keyof typeof METRICS;
 export type LabelOf<M extends Metric> = (typeof METRICS)[M][number];
 
 /** How a label is asked for: `=` when it is one word, else with its operator. */
-type Match = string | { readonly re: string } | { readonly not: string };
+type Match =
+  | string
+  | { readonly re: string }
+  | { readonly notRe: string }
+  | { readonly not: string };
 
 /** A selector: `metric("up", { job: "x" })` is `up{job="x"}`. */
 export function metric<M extends Metric>(
@@ -80,9 +85,9 @@ export function metric<M extends Metric>(
 ): string {
   const parts = Object.entries(labels as Record<string, Match>).map(([label, match]) => {
     if (typeof match === "string") return `${label}=${JSON.stringify(match)}`;
-    return "re" in match
-      ? `${label}=~${JSON.stringify(match.re)}`
-      : `${label}!=${JSON.stringify(match.not)}`;
+    if ("re" in match) return `${label}=~${JSON.stringify(match.re)}`;
+    if ("notRe" in match) return `${label}!~${JSON.stringify(match.notRe)}`;
+    return `${label}!=${JSON.stringify(match.not)}`;
   });
   return parts.length > 0 ? `${name}{${parts.join(",")}}` : name;
 }

@@ -21,6 +21,7 @@ import type { MonitoringSettings } from "../../components/watch/settings.ts";
 import type { FleetConfig } from "../../gateway/config.ts";
 import type { FleetPlan } from "../presets.ts";
 import type { Settings } from "../settings.ts";
+import { frontNeed } from "./front-need.ts";
 import type { HostsPlan } from "./plan.ts";
 import { artifactOf, type ReleaseOnHosts } from "./releases.ts";
 
@@ -141,12 +142,6 @@ function watcher(context: HostContext, input: HostsInput): HostPart {
           port,
         }))
       : [],
-    front: front && {
-      // A front that listens to balancers alone cannot be asked by its address.
-      hosts: front.proxyProtocolFrom.length > 0 ? [] : front.fronts.map(({ name }) => name),
-      names: front.names.filter((name) => !name.startsWith("*.")),
-      port: front.httpsPort,
-      fleetAuthority: front.certificate.kind === "fleet",
-    },
+    front: front && frontNeed(front),
   });
 }

@@ -104,7 +104,7 @@ export const frontSettings = z.strictObject({
     .array(range)
     .optional()
     .describe(
-      "Ranges from which the fleet's own API (/api/v1/fleet, /api/v1/history) is reached through the fronts; [] for none. Everywhere when left out; the admin token is asked for in any case. Commands as `status` and `move` come this way as well.",
+      "Ranges from which the fleet's own API (/api/v1/fleet, /api/v1/history, metrics, /internal/agent/drain) is reached through the fronts; [] for none. Everywhere when left out; the admin token is asked for in any case. Commands as `status` and `move` come this way as well.",
     ),
   ipv6: z
     .boolean()
@@ -117,14 +117,16 @@ export const frontSettings = z.strictObject({
         .min(1)
         .optional()
         .describe(
-          "Requests under way at once; a stream and a WebSocket each are one. 256 when left out.",
+          "Requests under way at once; a stream and a WebSocket each are one. 1024 when left out: all that routers hold for four shards without an owner (256 each) may come from one address.",
         ),
-      requestsPerSecond: z.int().min(1).optional().describe("50 when left out."),
+      requestsPerSecond: z.int().min(1).optional().describe("200 when left out."),
       burst: z
         .int()
         .min(0)
         .optional()
-        .describe("Requests above the rate that pass at once. 200 when left out."),
+        .describe(
+          "Requests above the rate that pass at once. 1000 when left out, so that what was held and comes again at once passes.",
+        ),
     })
     .prefault({})
     .describe("What one address may ask; many people can share one (nginx)."),

@@ -3,6 +3,7 @@ import { createServer } from "node:https";
 import { type AddressInfo, connect } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { afterEach, expect, test } from "vitest";
+import { frontError, ownHeaders } from "../../components/front/plan.ts";
 import { issue, makeAuthority } from "../../plugin/host/authority.ts";
 import { chat, completion } from "../drill/clients/http.ts";
 import { outcomeOf } from "../drill/clients/load.ts";
@@ -20,12 +21,17 @@ const call = (key: string | null): Call => ({
   signal: AbortSignal.timeout(20_000),
 });
 
-/** Answers everything with this status, as a router (with its name) or as a front. */
-async function answering(status: number, code: string, router: boolean): Promise<string> {
+/** Answers everything with this status, as a router, as a front of a host, or as a balancer (without a name). */
+async function answering(
+  status: number,
+  code: string,
+  by: "router" | "front" | "balancer",
+): Promise<string> {
   const server = createHttp((_request, response) => {
-    const headers = { "content-type": "application/json" };
-    response.writeHead(status, { ...headers, ...(router ? { "x-openclaw-instance": "a" } : {}) });
-    response.end(JSON.stringify({ error: { code, message: "no" } }));
+    const named = by === "balancer" ? {} : ownHeaders("a", "id");
+    response.writeHead(status, { "content-type": "application/json", ...named });
+    const own = by === "front" ? frontError(status, "id") : null;
+    response.end(own ?? JSON.stringify({ error: { code, message: "no" } }));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   open.push({ close: () => server.close() });
@@ -34,21 +40,27 @@ async function answering(status: number, code: string, router: boolean): Promise
 
 const target = (endpoint: string) => ({ endpoint, token: "t", adminToken: "t" });
 
-test("a front without a router took nothing, whoever asks", async () => {
-  const at = target(await answering(503, "no_owner", false));
-  await expect(chat(at, call("k"))).rejects.toBeInstanceOf(NotTaken);
-  await expect(completion(at, call(null))).rejects.toBeInstanceOf(NotTaken);
-});
+test.each(["front", "balancer"] as const)(
+  "a %s without a router took nothing, whoever asks",
+  async (by) => {
+    const at = target(await answering(503, "no_owner", by));
+    await expect(chat(at, call("k"))).rejects.toBeInstanceOf(NotTaken);
+    await expect(completion(at, call(null))).rejects.toBeInstanceOf(NotTaken);
+  },
+);
 
-test("a front that lost its router is a lost connection, and owner_lost where there is no key", async () => {
-  const at = target(await answering(502, "owner_lost", false));
-  const error = await completion(at, call(null)).catch((e: unknown) => e);
-  expect(error).toBeInstanceOf(FrontLost);
-  expect(outcomeOf(error, "v1")).toMatchObject({ code: "owner_lost", status: 502 });
-});
+test.each(["front", "balancer"] as const)(
+  "a %s that lost its router is a lost connection, and owner_lost where there is no key",
+  async (by) => {
+    const at = target(await answering(502, "owner_lost", by));
+    const error = await completion(at, call(null)).catch((e: unknown) => e);
+    expect(error).toBeInstanceOf(FrontLost);
+    expect(outcomeOf(error, "v1")).toMatchObject({ code: "owner_lost", status: 502 });
+  },
+);
 
 test("what a router says is never taken for a front's", async () => {
-  const at = target(await answering(503, "no_owner", true));
+  const at = target(await answering(503, "no_owner", "router"));
   const error = await chat(at, call("k")).catch((e: unknown) => e);
   expect(error).toBeInstanceOf(Refusal);
   expect(error).toMatchObject({ code: "no_owner" });

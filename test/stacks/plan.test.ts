@@ -58,6 +58,17 @@ describe("hosts that are listed", () => {
     expect(plan(alone).notes.join()).not.toContain("names nobody");
   });
 
+  test.each([
+    ["*.example.com", {}, true],
+    ["fleet.example.com", {}, false],
+    [undefined, { proxyProtocolFrom: ["10.0.0.0/8"] }, true],
+  ])("with domain %s and front %j have a canary or say why not", (domain, front, told) => {
+    const own =
+      domain === undefined ? {} : { certificate: "own", certificateFile: "/c", keyFile: "/k" };
+    const { notes } = plan({ ...set, domain, front: { ...own, ...front } });
+    expect(notes.join().includes("monitoring.canary: left out")).toBe(told);
+  });
+
   test("without a majority survive no loss, and nothing in the plan says otherwise", () => {
     const two = plan({ ...set, hosts: three.slice(0, 2) });
     expect(two.fleet.loss.survives).toBe(false);

@@ -52,6 +52,18 @@ describe("settings", () => {
     }
   });
 
+  test("on hosts the port is that of the fronts, and no router has an address of its own", () => {
+    const hosts = { target: "hosts", hosts: [{ name: "a", address: "192.0.2.1" }] };
+    expect(load({ ...hosts, port: 8443 }).settings.front.httpsPort).toBe(8_443);
+    const same = { ...hosts, port: 8443, front: { httpsPort: 8443, httpPort: 8080 } };
+    expect(load(same).settings.front).toMatchObject({ httpsPort: 8_443, httpPort: 8_080 });
+    expect(load(hosts).settings.front.httpsPort).toBe(443);
+    expect(complaint({ ...same, port: 9443 })).toContain(
+      "openclaw-fleet:port is 9443, and front.httpsPort is 8443",
+    );
+    expect(complaint({ ...hosts, host: "0.0.0.0" })).toContain("openclaw-fleet:host is 0.0.0.0");
+  });
+
   test("text of numbers and booleans becomes numbers and booleans, names stay text", () => {
     const { settings } = load({ nodes: "3", keepData: "true", domain: "123" });
     expect(settings).toMatchObject({ nodes: 3, keepData: true, domain: "123" });

@@ -18,7 +18,7 @@ export function overview({ fleet, shards, nodes }: FleetFacts): Dashboard {
         unit: "none",
         queries: [
           {
-            expr: `count(max by (shard) (${metric("openclaw_fleet_shard_state", { state: "serving" })}) == 1) or vector(0)`,
+            expr: `count(max by (shard) (${metric("openclaw_fleet_shard_state", { state: { re: "serving|draining" } })}) == 1) or vector(0)`,
             legend: `of ${shards.length}`,
           },
         ],
@@ -74,7 +74,9 @@ export function overview({ fleet, shards, nodes }: FleetFacts): Dashboard {
         title: "Shards by state",
         kind: "timeseries",
         unit: "none",
-        queries: [{ expr: `sum by (state) (${state})`, legend: "{{state}}" }],
+        queries: [
+          { expr: `sum by (state) (max by (shard, state) (${state}))`, legend: "{{state}}" },
+        ],
         description: "A shard without an owner is in none.",
       },
       {

@@ -1,16 +1,22 @@
+import type { CanaryFacts } from "../facts.ts";
 import { metric, quantile } from "../metrics.ts";
 import type { RuleGroup } from "./types.ts";
 
-/** A conversation through the front door: what a person would notice. */
-export function canaryRules(slowSeconds: number): RuleGroup {
+/** Intervals that hold two of the last three or four attempts. */
+const INTERVALS = 3.2;
+
+/** A conversation through the front door every so many minutes: what a person would notice. */
+export function canaryRules({ slowSeconds, minutes }: CanaryFacts): RuleGroup {
+  const window = `${Math.ceil(INTERVALS * minutes * 60)}s`;
   return {
     name: "openclaw-canary",
     alerts: [
       {
         name: "CanaryFails",
-        // With one attempt every five minutes: two of the last three or four.
-        expr: `sum(increase(${metric("openclaw_fleet_canary_failures_total")}[16m])) > 1`,
-        forSeconds: 0,
+        // `increase` guesses what lies beyond its samples: one failure can be 1.1, and of a counter's first two
+        // samples up to 2, until the third one is there.
+        expr: `sum(increase(${metric("openclaw_fleet_canary_failures_total")}[${window}])) > 1.5`,
+        forSeconds: 30,
         severity: "critical",
         summary: "A conversation through the front door fails",
         effect: "People who talk to the fleet now get no answer.",

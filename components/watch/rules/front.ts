@@ -1,4 +1,5 @@
-import { HOST_JOBS } from "../catalog.ts";
+import { AT, HOST_JOBS } from "../catalog.ts";
+import type { HostsFacts } from "../facts.ts";
 import { metric } from "../metrics.ts";
 import type { RuleGroup } from "./types.ts";
 
@@ -9,7 +10,8 @@ export const CERTIFICATE_DAYS = { soon: 14, now: 3 } as const;
 const left = `${metric("probe_ssl_earliest_cert_expiry")} - time()`;
 
 /** What people reach, as they reach it. */
-export function frontRules(): RuleGroup {
+export function frontRules({ frontAuthority }: Pick<HostsFacts, "frontAuthority">): RuleGroup {
+  const trust = frontAuthority === null ? "" : ` --cacert ${frontAuthority}`;
   return {
     name: "openclaw-front",
     alerts: [
@@ -20,7 +22,7 @@ export function frontRules(): RuleGroup {
         severity: "critical",
         summary: "{{ $labels.instance }} does not answer as people ask it",
         effect: "People who come that way get errors.",
-        command: "curl -sv {{ $labels.instance }}",
+        command: `curl -sv${trust} {{ reReplaceAll "^(.+)${AT}(.+)$" "--connect-to ::$2 $1" $labels.instance }}`,
         runbook: "the-front-does-not-answer",
       },
       {

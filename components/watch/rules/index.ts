@@ -2,6 +2,7 @@ import type { FleetFacts, HostsFacts } from "../facts.ts";
 import { canaryRules } from "./canary.ts";
 import { frontRules } from "./front.ts";
 import { machineRules, volumeRules } from "./machines.ts";
+import { modelRules } from "./models.ts";
 import { serviceRules } from "./service.ts";
 import { shardRules } from "./shards.ts";
 import { storeRules } from "./stores.ts";
@@ -11,7 +12,12 @@ export { type Alert, type RuleGroup, ruleFile, type Severity } from "./types.ts"
 
 /** Every alert rule of a fleet in a cluster, where the chart's own rules watch nodes and stores. */
 export function clusterRules(facts: FleetFacts): RuleGroup[] {
-  const groups = [serviceRules(facts), shardRules(facts, CLUSTER_SCRAPE_SECONDS), volumeRules()];
+  const groups = [
+    serviceRules(facts),
+    modelRules(),
+    shardRules(facts, CLUSTER_SCRAPE_SECONDS),
+    volumeRules(),
+  ];
   return groups.map((group) => onStack(facts, group));
 }
 
@@ -26,8 +32,8 @@ export function hostsRules(
     shardRules(facts, scrapeSeconds),
     machineRules(),
     storeRules(hosts),
-    frontRules(),
-    ...(hosts.canarySlowSeconds === null ? [] : [canaryRules(hosts.canarySlowSeconds)]),
+    frontRules(hosts),
+    ...(hosts.canary === null ? [] : [canaryRules(hosts.canary)]),
   ];
   return groups.map((group) => onStack(facts, group));
 }

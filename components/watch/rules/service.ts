@@ -1,10 +1,11 @@
-import { JOB } from "../catalog.ts";
+import { JOB, MACHINE_ROUTES } from "../catalog.ts";
 import type { FleetFacts } from "../facts.ts";
-import { metric, quantile } from "../metrics.ts";
+import { metric } from "../metrics.ts";
 import type { RuleGroup } from "./types.ts";
 
-const requests = metric("openclaw_fleet_requests_total");
-const failed = metric("openclaw_fleet_requests_total", { code: { re: "5.." } });
+const asked = { route: { notRe: MACHINE_ROUTES.join("|") } };
+const requests = metric("openclaw_fleet_requests_total", asked);
+const failed = metric("openclaw_fleet_requests_total", { ...asked, code: { re: "5.." } });
 
 /** What clients and operators notice of the fleet as a whole. */
 export function serviceRules({ maintenanceHours }: FleetFacts): RuleGroup {
@@ -72,6 +73,18 @@ export function serviceRules({ maintenanceHours }: FleetFacts): RuleGroup {
         runbook: "the-lease-store-does-not-answer",
       },
       {
+        // Also where somebody else runs it: rules of its own are only for what the fleet installs.
+        name: "FleetSessionStoreDown",
+        expr: `max(${metric("openclaw_fleet_session_store_up")}) == 0`,
+        forSeconds: 120,
+        severity: "warning",
+        summary: "No node reaches the session store",
+        effect:
+          "Conversations go on: gateways tell where they live. Stored answers and limits wait for it.",
+        command: "./fleet logs -n 100",
+        runbook: "the-session-store-is-away",
+      },
+      {
         name: "FleetRequestsHeld",
         expr: `sum(min_over_time(${metric("openclaw_fleet_held_requests")}[1m])) > 0`,
         forSeconds: 60,
@@ -91,32 +104,6 @@ export function serviceRules({ maintenanceHours }: FleetFacts): RuleGroup {
         command: "./fleet status",
         runbook: "requests-fail",
       },
-      {
-        name: "FleetModelErrors",
-        expr: `sum by (openclaw_provider) (rate(${modelFailed}[10m])) / sum by (openclaw_provider) (rate(${modelCalls}[10m])) > 0.2`,
-        forSeconds: 600,
-        severity: "warning",
-        summary:
-          "{{ $value | humanizePercentage }} of the calls to {{ $labels.openclaw_provider }} fail",
-        effect: "Agents answer late, by a fallback, or not at all.",
-        command: "./fleet chat hello",
-        runbook: "a-model-provider-fails",
-      },
-      {
-        name: "FleetModelSlow",
-        expr: `${quantile(0.95, metric("openclaw_model_call_duration_ms_bucket", { openclaw_model_call_observation_unit: "request" }), "10m", ["openclaw_provider"])} > 60000`,
-        forSeconds: 900,
-        severity: "info",
-        summary: "One in twenty calls to {{ $labels.openclaw_provider }} takes over a minute",
-        effect: "Answers are slow.",
-        command: "./fleet chat hello",
-        runbook: "a-model-provider-fails",
-      },
     ],
   };
 }
-
-const modelCalls = metric("openclaw_model_call_duration_ms_count");
-const modelFailed = metric("openclaw_model_call_duration_ms_count", {
-  openclaw_errorCategory: { re: ".+" },
-});

@@ -7,7 +7,10 @@ const NEAR_RECYCLE = 0.9;
 /** Seconds a change may wait for its replica before somebody should look; planned is less than one. */
 export const LAG_SECONDS = 15;
 
-const serving = metric("openclaw_fleet_shard_state", { state: "serving" });
+/** A shard that drains takes requests until it hands over, which may be ten minutes later: see gateway/readiness.ts. */
+const serving = metric("openclaw_fleet_shard_state", { state: { re: "serving|draining" } });
+/** One node tries a failed shard again every five minutes, and says for that while that it starts. */
+const failed = `(max by (shard) (max_over_time(${metric("openclaw_fleet_shard_state", { state: "failed" })}[5m])) == 1)`;
 
 /**
  * Seconds for which a shard may have no owner before it is told, by how often nodes are asked. A lost
@@ -23,7 +26,7 @@ export function shardRules(facts: FleetFacts, scrapeSeconds: number): RuleGroup 
     {
       name: "FleetShardWithoutOwner",
       // Who served within the hour and does not now; a shard taken out of the fleet is forgotten after it.
-      expr: `(max by (shard) (max_over_time(${serving}[1h])) == 1) unless (max by (shard) (${serving}) == 1)`,
+      expr: `(max by (shard) (max_over_time(${serving}[1h])) == 1) unless (max by (shard) (${serving}) == 1) unless ${failed}`,
       forSeconds: withoutOwnerSeconds(scrapeSeconds),
       severity: "critical",
       summary: "Nobody serves shard {{ $labels.shard }}",
@@ -33,17 +36,18 @@ export function shardRules(facts: FleetFacts, scrapeSeconds: number): RuleGroup 
     },
     {
       name: "FleetShardsMissing",
-      expr: `(count(max by (shard) (${serving}) == 1) or vector(0)) < ${facts.shards.length}`,
+      // What failed is told by an alert of its own.
+      expr: `${facts.shards.length} - (count((max by (shard) (${serving}) == 1) or ${failed}) or vector(0)) > 0`,
       forSeconds: 600,
       severity: "critical",
-      summary: `{{ $value }} of ${facts.shards.length} shards are served`,
-      effect: "Agents of the others do not answer.",
+      summary: `{{ $value }} of ${facts.shards.length} shards are served by nobody`,
+      effect: "Their agents do not answer.",
       command: "./fleet status",
       runbook: "a-shard-has-no-owner",
     },
     {
       name: "FleetShardFailed",
-      expr: `max by (shard) (${metric("openclaw_fleet_shard_state", { state: "failed" })}) == 1`,
+      expr: `${failed} unless (max by (shard) (${serving}) == 1)`,
       forSeconds: 30,
       severity: "critical",
       summary: "Shard {{ $labels.shard }} is failed: OpenClaw did not start on two nodes",
@@ -104,8 +108,8 @@ export function shardRules(facts: FleetFacts, scrapeSeconds: number): RuleGroup 
     },
     {
       name: "FleetHistoryLost",
-      // A counter that begins with its first loss has no increase yet.
-      expr: `sum by (shard) (increase(${lost}[1h])) > 0 or (max by (shard) (${lost}) > 0 unless max by (shard) (${lost} offset 1h))`,
+      // A counter that begins with its first loss has no increase yet; each node has one of its own.
+      expr: `sum by (shard) (increase(${lost}[1h])) > 0 or max by (shard) (${lost} > 0 unless ${lost} offset 1h)`,
       forSeconds: 0,
       severity: "critical",
       summary: "Answers of shard {{ $labels.shard }} are missing from what was restored",

@@ -3,9 +3,11 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { caddyConfig } from "../../../components/caddy/config.ts";
 import { planCaddy } from "../../../components/caddy/plan.ts";
 import { type FrontSettings, planFront } from "../../../components/front/plan.ts";
 import { HOST_PATHS, HOST_PORTS, type HostPart } from "../../../components/host/types.ts";
+import { nginxConfig } from "../../../components/nginx/config.ts";
 import { planNginx } from "../../../components/nginx/plan.ts";
 import type { RedisMode } from "../../../components/redis/layout.ts";
 import { planRedis } from "../../../components/redis/plan.ts";
@@ -75,6 +77,16 @@ describe.each(parts)("%s", (name, part) => {
       rmSync(dir, { recursive: true, force: true });
     }
   });
+});
+
+test.each([
+  // The http block's, not that of an upstream in it.
+  ["nginx", nginxConfig(context(), front()), /^ {2}keepalive_timeout (\d+)s;/m],
+  ["nginx", nginxConfig(context(), front()), /^ {4}proxy_read_timeout (\d+)s;/m],
+  ["caddy", caddyConfig(context(), front({ hosts: ["a"] })), /\bidle (\d+)s\n/],
+  ["caddy", caddyConfig(context(), front({ hosts: ["a"] })), /response_header_timeout (\d+)s\n/],
+])("%s lets a client's connection, and a silent answer, be for at least 400 s", (_, text, said) => {
+  expect(Number(said.exec(text)?.[1])).toBeGreaterThanOrEqual(400);
 });
 
 test("a host without a front has no part of it", () => {

@@ -7,7 +7,7 @@ import {
   planFront,
   securityHeaders,
 } from "../../../components/front/plan.ts";
-import { DRAIN, ERRORS, FRONT } from "../../../gateway/contract.ts";
+import { DRAIN, ERRORS, FRONT, HOLD } from "../../../gateway/contract.ts";
 
 const HOSTS = [
   { name: "a", address: "10.0.0.1" },
@@ -33,9 +33,12 @@ test.each([
   [{ hosts: ["x"] }, /front\.hosts names "x", which is no host/],
   [{ hosts: [] }, /leaves no host with a front/],
   [{ names: [] }, /signs names, not addresses/],
+  [{ proxyProtocolFrom: ["10.0.0.0/8"] }, /found by one front alone, not by 2/],
   [{ names: ["Fleet_1"] }, /no DNS name/],
   [{ names: ["*.example.com"] }, /wildcards only by DNS/],
   [{ names: ["evil.example; return 200"] }, /no DNS name/],
+  [{ httpsPort: 18_789 }, /front\.httpsPort is 18789, and the fleet's own local listens there/],
+  [{ httpPort: 9_090 }, /front\.httpPort is 9090, and the fleet's own prometheus/],
   [{ httpPort: 8443, httpsPort: 8443 }, /front\.httpPort is 8443/],
 ] as [Partial<FrontSettings>, RegExp][])("%j is refused", (over, why) => {
   expect(() => planFront(HOSTS, settings(over))).toThrow(why);
@@ -62,6 +65,15 @@ test("a front waits longer than any drain or silence, and closes idle connection
     DRAIN.termTurnsMs + DRAIN.termReleaseMs,
   );
   expect(FRONT_NUMBERS.upstreamIdleSeconds * 1_000).toBeLessThan(FRONT.keepAliveMs);
+});
+
+test("what a router holds of a shard is no flood when one address asked for it", () => {
+  const { connections, burst } = planFront(HOSTS, settings()).limits;
+  expect(Math.min(connections, burst)).toBeGreaterThan(2 * HOLD.maxRequests);
+  expect(planFront(HOSTS, settings({ limits: { connections: 8 } })).limits).toMatchObject({
+    connections: 8,
+    burst,
+  });
 });
 
 test("what a front says is in the router's form, with the code's own meaning", () => {

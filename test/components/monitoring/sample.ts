@@ -17,7 +17,12 @@ export const ALERTS = {
 };
 
 /** The same on hosts. */
-export const HOSTS = { etcdMembers: 3, redis: true, canarySlowSeconds: 6 };
+export const HOSTS = {
+  etcdMembers: 3,
+  redis: true,
+  canary: { slowSeconds: 6, minutes: 5 },
+  frontAuthority: null,
+};
 
 /** A fleet of three nodes and six shards in production. */
 export function need(

@@ -4,11 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { mergeParts } from "../../../components/host/merge.ts";
+import { hostPlan } from "../../../components/host/shape.ts";
 import { HOST_PATHS, HOST_PORTS, type HostContext } from "../../../components/host/types.ts";
 import { type NodePlanInput, planNode } from "../../../components/node/plan.ts";
 import { FAILED_UNIT, NODE_UNIT } from "../../../components/node/unit.ts";
 import { fleetConfig, nodeConfig, storesConfig } from "../../../gateway/config.ts";
 import { DRAIN } from "../../../gateway/contract.ts";
+import { RUNTIME_ENTRIES } from "../../../toolchain/bundle.ts";
 
 const host = (name: string, address: string, witness = false) => ({ name, address, witness });
 const hosts = [host("a", "192.0.2.1"), host("b", "fd00::2"), host("w", "192.0.2.3", true)];
@@ -85,6 +87,25 @@ test("a change of the fleet's settings restarts nothing; the node's own does, af
   expect(unit).toMatchObject({ drains: true, restartOn: [`${HOST_PATHS.data}/nodes/a/node.json`] });
 });
 
+test("OpenClaw of the release is asked about settings as the node's user, before fleet.json is written", () => {
+  const fleetFile = `${HOST_PATHS.data}/fleet.json`;
+  const plan = mergeParts([planNode(context(), input)]);
+  expect(hostPlan.safeParse(plan).error).toBeUndefined();
+  const argv = plan.files[fleetFile]?.verify ?? [];
+  const { release } = context().paths;
+  expect(argv.slice(0, 3)).toEqual(["setpriv", "--reuid", "openclaw"]);
+  expect(argv.slice(argv.indexOf("--") + 1)).toEqual([
+    `${release}/bin/node`,
+    `${release}/runtime/settings-check.js`,
+    `${release}/openclaw/node_modules/openclaw/openclaw.mjs`,
+    fleetFile,
+    `${HOST_PATHS.data}/nodes/a`,
+  ]);
+  expect(Object.keys(RUNTIME_ENTRIES)).toContain("settings-check.js");
+  const others = Object.entries(plan.files).filter(([path]) => path !== fleetFile);
+  expect(others.flatMap(([, { verify = [] }]) => verify)).toEqual([]);
+});
+
 test("stores whose members come and go are in a file of their own, which restarts nothing", () => {
   const dir = `${HOST_PATHS.data}/nodes/a`;
   const redisUrl = "rediss+sentinel://fleet:{{secret redis.fleet}}@{redis}/fleet";
@@ -111,6 +132,18 @@ test("a node that was given up says who serves its shards: the others, or nobody
   expect(said(several)).toContain("The other nodes serve its shards.");
   for (const hosts of [[several.self], [several.self, witness]]) {
     expect(said({ ...several, hosts })).toContain("It is the only one: nothing is served.");
+  }
+});
+
+test("the service manager starts a node again, feels its pulse, and gives up one that ends at once", () => {
+  const unit = planNode(context(), input).units?.[NODE_UNIT]?.content?.split("\n") ?? [];
+  for (const line of [
+    ...["Type=notify", "WatchdogSec=60", "WatchdogSignal=SIGKILL"],
+    ...["Restart=always", "RestartSec=5", "StartLimitIntervalSec=300", "StartLimitBurst=5"],
+    ...["KillMode=mixed", "TimeoutStopSec=330", "Delegate=yes", "OOMPolicy=continue"],
+    ...["User=openclaw", `OnFailure=${FAILED_UNIT}`],
+  ]) {
+    expect(unit).toContain(line);
   }
 });
 

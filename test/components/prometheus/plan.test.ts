@@ -224,6 +224,30 @@ describe("the canary", () => {
     expect(config.endpoints).toEqual(["https://10.0.0.1:8443", "https://10.0.0.2:8443"]);
   });
 
+  test.each([
+    ["a wildcard is no URL", ["a", "b"], ["*.example.org"]],
+    ["balancers alone may call the hosts, and there is no name", [], []],
+  ])("is not there when %s", (_, hosts, names) => {
+    const front = { hosts, names, port: 443, fleetAuthority: false };
+    const part = planPrometheus(context("c"), need({ front }));
+    expect(content(part, "canary.json")).toBe("");
+    expect(content(part, "rules.yml")).not.toContain("Canary");
+    expect(Object.keys(part.units ?? {})).not.toContain(UNITS.canary);
+    expect(jobs(part).has("canary")).toBe(false);
+    expect(jobs(part).has("front")).toBe(false);
+    const asked = hosts.map((_, i) => [
+      `https://fleet.example.org/readyz at 10.0.0.${i + 1}:443`,
+      `https://10.0.0.${i + 1}:443/readyz`,
+    ]);
+    expect(targets(part, "front-of-each-host") ?? []).toEqual(asked);
+    if (names.length > 0) {
+      expect(json(part, "blackbox.yml").modules.front_by_name.http).toMatchObject({
+        headers: { Host: "fleet.example.org" },
+        tls_config: { server_name: "fleet.example.org" },
+      });
+    }
+  });
+
   test("switched off it leaves nothing, not even its rules", () => {
     const part = planPrometheus(context("c"), need({}, { canary: { enabled: false } }));
     expect(content(part, "canary.json")).toBe("");

@@ -2,10 +2,12 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { knowingCost } from "../../../components/monitoring/plan.ts";
+import { MACHINE_ROUTES } from "../../../components/watch/catalog.ts";
 import { fleetDashboards, grafana } from "../../../components/watch/dashboards/index.ts";
 import { METRICS, metric, quantile } from "../../../components/watch/metrics.ts";
 import { clusterRules, hostsRules } from "../../../components/watch/rules/index.ts";
 import { SHARD_STATES } from "../../../gateway/contract.ts";
+import { PATTERNS, resolveTarget } from "../../../gateway/router/routes.ts";
 import { page, tableRows } from "../../docs/pages.ts";
 import { HOSTS, plan } from "../monitoring/sample.ts";
 
@@ -30,7 +32,7 @@ function namesIn(expr: string): { name: string; labels: string[] }[] {
   return [...grouped.matchAll(/(?<![\w"])([a-zA-Z_][a-zA-Z0-9_]*)(\{[^}]*\})?(?!\w)(?!\s*\()/g)]
     .map(([, name = "", labels = ""]) => ({
       name,
-      labels: [...labels.matchAll(/(\w+)(?:=~|!=|=)"/g)].map(([, label = ""]) => label),
+      labels: [...labels.matchAll(/(\w+)(?:=~|!~|!=|=)"/g)].map(([, label = ""]) => label),
     }))
     .filter(({ name }) => !WORDS.has(name) && name !== "Inf");
 }
@@ -108,16 +110,35 @@ test("the other exporters' metrics are in the pinned chart's own rules, or in wh
 });
 
 test("states that are asked for exist", () => {
-  for (const [, state = ""] of expressions.join("\n").matchAll(/shard_state\{state="(\w+)"/g)) {
-    expect(SHARD_STATES).toContain(state);
+  for (const [, state = ""] of expressions
+    .join("\n")
+    .matchAll(/shard_state\{state=~?"([\w|]+)"/g)) {
+    for (const each of state.split("|")) expect(SHARD_STATES).toContain(each);
   }
 });
+
+test("requests of machines are those that routers answer about themselves", () => {
+  const kinds = ["healthz", "readyz", "startupz", "health", "metrics"];
+  const asked = PATTERNS.filter((path) => path !== "other" && path !== "/").filter((path) =>
+    kinds.includes(kindOf(path)),
+  );
+  expect([...MACHINE_ROUTES].sort()).toEqual(asked.sort());
+});
+
+function kindOf(path: string): string {
+  try {
+    return resolveTarget(path, "GET").kind;
+  } catch {
+    return "not for GET";
+  }
+}
 
 test("selectors and quantiles as PromQL writes them", () => {
   expect(metric("up")).toBe("up");
   expect(metric("up", { job: 'a"b', instance: { re: "x|y" } })).toBe(
     'up{job="a\\"b",instance=~"x|y"}',
   );
+  expect(metric("up", { job: { notRe: "x" } })).toBe('up{job!~"x"}');
   expect(metric("up", { job: { not: "x" } })).toBe('up{job!="x"}');
   expect(quantile(0.5, "b", "5m", ["p"])).toBe(
     "histogram_quantile(0.5, sum by (le, p) (rate(b[5m])))",

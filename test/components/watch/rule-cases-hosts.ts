@@ -217,6 +217,22 @@ export const HOST_CASES: readonly RuleCase[] = [
     fires: [],
   },
   {
+    alert: "CanaryFails",
+    title: "once, looked at between samples",
+    series: { [failures("status")]: "0x100 1x60" },
+    at: "30m",
+    every: "7s",
+    fires: [],
+  },
+  {
+    alert: "CanaryFails",
+    title: "its first attempt, right after its start",
+    series: { [failures("unreachable")]: "0 1x60" },
+    at: "29s",
+    every: "7s",
+    fires: [],
+  },
+  {
     alert: "CanarySlow",
     title: "each answer takes between six and eight seconds",
     series: {

@@ -6,6 +6,8 @@ export interface RuleCase {
   readonly title: string;
   readonly series: Readonly<Record<string, string>>;
   readonly at: string;
+  /** How often rules are looked at; samples come every 15 s. @default 15s */
+  readonly every?: string;
   readonly fires: readonly Readonly<Record<string, string>>[];
 }
 
@@ -17,6 +19,8 @@ const six = (values: string) =>
   );
 const MIB = 2 ** 20;
 const lost = 'openclaw_fleet_history_lost_total{shard="s1"}';
+const lostAt = (instance: string) =>
+  `openclaw_fleet_history_lost_total{shard="s1",instance="${instance}"}`;
 const calls = (error: string) =>
   `openclaw_model_call_duration_ms_count{openclaw_provider="p",openclaw_errorCategory="${error}"}`;
 const slow = (le: string) =>
@@ -47,6 +51,39 @@ export const CASES: readonly RuleCase[] = [
       'openclaw_fleet_shard_state{shard="s1",state="serving",instance="b"}': "_x22 1x40",
     },
     at: "14m",
+    fires: [],
+  },
+  {
+    alert: "FleetShardWithoutOwner",
+    title: "a drain of ten minutes, served all the while",
+    series: {
+      [state("s1", "serving")]: "1x20 0x40",
+      [state("s1", "draining")]: "0x20 1x40",
+    },
+    at: "14m",
+    fires: [],
+  },
+  {
+    alert: "FleetShardWithoutOwner",
+    title: "failed, and tried again at times, is another alert's",
+    series: {
+      [state("s1", "serving")]: "1x8 0x60",
+      [state("s1", "failed")]: "0x8 1x18 0x4 1x18 0x20",
+    },
+    at: "8m",
+    fires: [],
+  },
+  {
+    alert: "FleetShardsMissing",
+    title: "one drains and one failed",
+    series: {
+      ...six("1x80"),
+      [state("s5", "serving")]: "0x80",
+      [state("s5", "draining")]: "1x80",
+      [state("s6", "serving")]: "0x80",
+      [state("s6", "failed")]: "1x80",
+    },
+    at: "15m",
     fires: [],
   },
   {
@@ -82,6 +119,20 @@ export const CASES: readonly RuleCase[] = [
     title: "a shard that starts",
     series: { [state("s1", "failed")]: "0x20", [state("s1", "starting")]: "1x20" },
     at: "2m",
+    fires: [],
+  },
+  {
+    alert: "FleetShardFailed",
+    title: "while it is tried again, which did not mend it",
+    series: { [state("s1", "failed")]: "0x4 1x18 _x4", [state("s1", "starting")]: "_x23 1x4" },
+    at: "6m30s",
+    fires: [{ shard: "s1" }],
+  },
+  {
+    alert: "FleetShardFailed",
+    title: "mended: it serves again",
+    series: { [state("s1", "failed")]: "1x18 0x8", [state("s1", "serving")]: "0x18 1x8" },
+    at: "6m",
     fires: [],
   },
   {
@@ -145,6 +196,13 @@ export const CASES: readonly RuleCase[] = [
     title: "a further loss",
     series: { [lost]: "1x260 2x40" },
     at: "70m",
+    fires: [{ shard: "s1" }],
+  },
+  {
+    alert: "FleetHistoryLost",
+    title: "a second loss, seen by another node, while the first one's counter stands",
+    series: { [lostAt("a")]: "1x600", [lostAt("b")]: "_x500 1x100" },
+    at: "130m",
     fires: [{ shard: "s1" }],
   },
   {
@@ -289,6 +347,26 @@ export const CASES: readonly RuleCase[] = [
     fires: [],
   },
   {
+    alert: "FleetSessionStoreDown",
+    title: "away for three minutes",
+    series: {
+      'openclaw_fleet_session_store_up{instance="a"}': "0x40",
+      'openclaw_fleet_session_store_up{instance="b"}': "0x40",
+    },
+    at: "3m",
+    fires: [{}],
+  },
+  {
+    alert: "FleetSessionStoreDown",
+    title: "out of one node's reach",
+    series: {
+      'openclaw_fleet_session_store_up{instance="a"}': "0x40",
+      'openclaw_fleet_session_store_up{instance="b"}': "1x40",
+    },
+    at: "3m",
+    fires: [],
+  },
+  {
     alert: "FleetRequestsHeld",
     title: "some wait all the time",
     series: { 'openclaw_fleet_held_requests{instance="a"}': "3x30" },
@@ -306,18 +384,40 @@ export const CASES: readonly RuleCase[] = [
     alert: "FleetErrors",
     title: "every tenth fails",
     series: {
-      'openclaw_fleet_requests_total{route="/v1/*",code="200"}': "0+90x80",
-      'openclaw_fleet_requests_total{route="/v1/*",code="503"}': "0+10x80",
+      'openclaw_fleet_requests_total{route="/v1/responses",code="200"}': "0+90x80",
+      'openclaw_fleet_requests_total{route="/v1/responses",code="503"}': "0+10x80",
     },
     at: "15m",
     fires: [{}],
   },
   {
     alert: "FleetErrors",
+    title: "every tenth of what people ask, among many scrapes and probes",
+    series: {
+      'openclaw_fleet_requests_total{route="/metrics",code="200"}': "0+500x80",
+      'openclaw_fleet_requests_total{route="/readyz",code="200"}': "0+500x80",
+      'openclaw_fleet_requests_total{route="/api/v1/chat",code="200"}': "0+90x80",
+      'openclaw_fleet_requests_total{route="/api/v1/chat",code="503"}': "0+10x80",
+    },
+    at: "15m",
+    fires: [{}],
+  },
+  {
+    alert: "FleetErrors",
+    title: "a router that says that it is not ready",
+    series: {
+      'openclaw_fleet_requests_total{route="/readyz",code="503"}': "0+50x80",
+      'openclaw_fleet_requests_total{route="/api/v1/chat",code="200"}': "0+50x80",
+    },
+    at: "15m",
+    fires: [],
+  },
+  {
+    alert: "FleetErrors",
     title: "clients' own errors are none",
     series: {
-      'openclaw_fleet_requests_total{route="/v1/*",code="200"}': "0+50x80",
-      'openclaw_fleet_requests_total{route="/v1/*",code="401"}': "0+50x80",
+      'openclaw_fleet_requests_total{route="/v1/responses",code="200"}': "0+50x80",
+      'openclaw_fleet_requests_total{route="/v1/responses",code="401"}': "0+50x80",
     },
     at: "15m",
     fires: [],
@@ -325,7 +425,7 @@ export const CASES: readonly RuleCase[] = [
   {
     alert: "FleetErrors",
     title: "nobody asks",
-    series: { 'openclaw_fleet_requests_total{route="/v1/*",code="503"}': "5x80" },
+    series: { 'openclaw_fleet_requests_total{route="/v1/responses",code="503"}': "5x80" },
     at: "15m",
     fires: [],
   },

@@ -77,12 +77,12 @@ test("promtool can read every query of every dashboard", () => {
   expect(rules.length).toBeGreaterThan(30);
 });
 
-test.each(CASES)("$alert: $title", ({ alert, series, at, fires }) => {
+test.each(CASES)("$alert: $title", ({ alert, series, at, fires, every = "15s" }) => {
   const { severity } = alerts.get(alert) as Alert;
   const file = join(folder, `${alert}-${CASES.findIndex((c) => c.series === series)}.json`);
   const test = {
     rule_files: [join(folder, "all-bare.json")],
-    evaluation_interval: "15s",
+    evaluation_interval: every,
     tests: [
       {
         interval: "15s",
@@ -147,6 +147,46 @@ test("sentences are filled in with the labels and the value", () => {
   check(file, "FleetReplicaLag");
 });
 
+test("a front that is asked by its address is asked by its name there", () => {
+  const groups = hostsRules(facts, { ...HOSTS, frontAuthority: "/etc/ca.pem" }, SCRAPE);
+  writeFileSync(join(folder, "front-rules.json"), JSON.stringify(ruleFile(groups)));
+  const file = join(folder, "front.json");
+  const asked = {
+    "https://f/readyz": "",
+    "https://f/readyz at 10.0.0.2:443": " --connect-to ::10.0.0.2:443",
+  };
+  const { effect } = alerts.get("FrontDown") as Alert;
+  const test = {
+    rule_files: ["front-rules.json"],
+    tests: [
+      {
+        interval: "15s",
+        input_series: Object.keys(asked).map((instance) => ({
+          series: `probe_success{job="front",instance="${instance}"}`,
+          values: "0x40",
+        })),
+        alert_rule_test: [
+          {
+            eval_time: "8m",
+            alertname: "FrontDown",
+            exp_alerts: Object.entries(asked).map(([instance, how]) => ({
+              exp_labels: { severity: "critical", job: "front", instance },
+              exp_annotations: {
+                summary: `${instance} does not answer as people ask it`,
+                description: effect,
+                command: `curl -sv --cacert /etc/ca.pem${how} https://f/readyz`,
+                runbook: "docs/operations.md#the-front-does-not-answer",
+              },
+            })),
+          },
+        ],
+      },
+    ],
+  };
+  writeFileSync(file, JSON.stringify(test));
+  check(file, "FrontDown");
+});
+
 test("every alert has a case in which it fires and one in which it does not", () => {
   for (const name of alerts.keys()) {
     const own = CASES.filter(({ alert }) => alert === name);
@@ -207,8 +247,21 @@ test.each([
   expect(rule?.expr).toMatch(new RegExp(`< ${majority}$`));
 });
 
+test("the canary's window follows its minutes; models are watched only where a collector tells of them", () => {
+  const expr = (minutes: number) =>
+    hostsRules(facts, { ...HOSTS, canary: { slowSeconds: 6, minutes } }, SCRAPE)
+      .flatMap((g) => g.alerts)
+      .find((a) => a.name === "CanaryFails")?.expr;
+  expect(expr(5)).toContain("[960s]");
+  expect(expr(30)).toContain("[5760s]");
+  const models = (groups: ReturnType<typeof clusterRules>) =>
+    groups.flatMap((g) => g.alerts).filter(({ expr }) => expr.includes("openclaw_model_"));
+  expect(models(rulesOf.hosts)).toEqual([]);
+  expect(models(rulesOf.cluster)).toHaveLength(2);
+});
+
 test("what a fleet does not have is not watched", () => {
-  const bare = { etcdMembers: 0, redis: false, canarySlowSeconds: null };
+  const bare = { etcdMembers: 0, redis: false, canary: null, frontAuthority: null };
   const names = hostsRules(facts, bare, SCRAPE).flatMap((g) => g.alerts.map((a) => a.name));
   expect(names.filter((name) => /^(Etcd|Redis|Canary)/.test(name))).toEqual([]);
   expect(names).toContain("FrontDown");

@@ -56,7 +56,7 @@ test("what a front is told is planned, and what it is not told stays as planned"
   };
   const { front } = plan({ front: told });
   expect(front).toMatchObject(told);
-  expect(front?.limits).toEqual({ connections: 256, requestsPerSecond: 50, burst: 5 });
+  expect(front?.limits).toEqual({ connections: 1024, requestsPerSecond: 200, burst: 5 });
   const plain = plan({}).front;
   expect(plain).toMatchObject({ proxyProtocolFrom: [], adminFrom: null, ipv6: true });
 });

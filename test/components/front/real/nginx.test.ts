@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import { afterEach, describe, expect, it } from "vitest";
 import { frontState } from "../../../../components/front/plan.ts";
+import { HOLD } from "../../../../gateway/contract.ts";
 import { issue } from "../../../../plugin/host/authority.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { frontBehaviour } from "../../../support/front/behaviour.ts";
@@ -46,6 +47,10 @@ describe("what Nginx alone does", () => {
     expect(refused[0]?.headers).toMatchObject({
       "retry-after": "1",
       "x-content-type-options": "nosniff",
+      "x-openclaw-shard": "none",
+      "x-openclaw-epoch": "0",
+      "x-openclaw-instance": "a",
+      "x-request-id": refused[0]?.json.error.requestId,
     });
     expect(router.seen.length).toBeLessThan(12);
   });
@@ -63,6 +68,27 @@ describe("what Nginx alone does", () => {
     expect((await say(world.https, "/v1/models")).status).toBe(429);
     for (const end of ends) end();
     expect((await Promise.all(first)).map(({ status }) => status)).toEqual([200, 200]);
+  });
+
+  it("lets one address wait for all that a router holds of a shard", async () => {
+    const world = await start();
+    const ends: (() => void)[] = [];
+    const holds = {
+      request: (_req: unknown, res: { end(text: string): void }) => ends.push(() => res.end("{}")),
+    } as never;
+    await world.router("a", holds);
+    await world.router("b", holds);
+    const asked: Promise<number>[] = [];
+    const arrived = () => eventually(() => expect(ends).toHaveLength(asked.length));
+    while (asked.length <= HOLD.maxRequests) {
+      // Not all at once: every handshake is made in this process, and the front waits 2 s for one.
+      for (let n = 0; n < 16; n++) {
+        asked.push(say(world.https, "/api/v1/chat", { body: "{}" }).then(({ status }) => status));
+      }
+      await arrived();
+    }
+    for (const end of ends) end();
+    expect(new Set(await Promise.all(asked))).toEqual(new Set([200]));
   });
 
   it("keeps an address at one router if it is told to", async () => {

@@ -55,7 +55,8 @@ describe.each([nginxKind, caddyKind])("$name before routers that are real", (kin
     const ws = openSocket(front.https, "/?session=x", client);
     const frames: { method?: string; event?: string; id?: string; ok?: boolean }[] = [];
     ws.on("message", (data) => frames.push(JSON.parse(String(data))));
-    await once(ws, "open");
+    const [upgraded] = (await once(ws, "upgrade")) as [{ headers: Record<string, string> }];
+    expect(upgraded.headers["x-openclaw-instance"]).toMatch(/^[ab]$/);
     await eventually(() => expect(frames[0]?.event).toBe("connect.challenge"));
     const params = { auth: { token: CLIENT_TOKEN }, minProtocol: 4, maxProtocol: 4 };
     ws.send(JSON.stringify({ type: "req", id: "1", method: "connect", params }));
@@ -64,11 +65,32 @@ describe.each([nginxKind, caddyKind])("$name before routers that are real", (kin
     await once(ws, "close");
   });
 
+  it("gives metrics, and drains, for the admin token alone: nobody is this machine, or a scraper", async () => {
+    await start();
+    // From here the front calls, and so does this client.
+    world.fleet.config = { ...world.fleet.config, scrapers: ["127.0.0.0/8"] };
+    const admin = { authorization: `Bearer ${ADMIN_TOKEN}` };
+    for (const [path, method] of [
+      ["/metrics", "GET"],
+      ["/api/v1/metrics", "GET"],
+      ["/internal/agent/drain", "POST"],
+    ] as const) {
+      const as = async (headers: Record<string, string>) =>
+        (await say(front.https, path, { method, headers })).status;
+      expect(await as({}), path).toBe(401);
+      expect(await as({ "x-forwarded-for": "127.0.0.1" }), path).toBe(401);
+      expect(await as(client), path).toBe(403);
+      expect(await as(admin), path).toBe(200);
+    }
+    const { text } = await say(front.https, "/api/v1/metrics", { headers: admin });
+    expect(text).toContain("openclaw_fleet_store_up 1");
+  });
+
   it("opens nothing that is for inside, in whatever way it is written", async () => {
     await start();
     const admin = { authorization: `Bearer ${ADMIN_TOKEN}` };
     for (const path of [
-      "/metrics",
+      "/internal/metrics",
       "//metrics",
       "/%6detrics",
       "/x/../metrics",

@@ -273,5 +273,6 @@ function routerMetrics(name: string) {
   metrics.leaseEpoch.set({ shard }, 1);
   metrics.replicaLag.set({ shard }, 0.1);
   metrics.storeUp.set(1);
+  metrics.sessionStoreUp.set(1);
   return { metrics };
 }

@@ -59,15 +59,38 @@ export class FleetApi {
 
   /** Whether the router behind a node's own address answers, and is that node's. */
   async nodeAnswers(address: string, node: string, signal: AbortSignal): Promise<boolean> {
+    return (await this.#alive(address, node, signal)) !== null;
+  }
+
+  /**
+   * Whether a node was brought to the settings of this revision. One that does not say, of a version before this
+   * was asked, counts as brought.
+   */
+  async nodeFollows(
+    address: string,
+    node: string,
+    revision: string,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const alive = await this.#alive(address, node, signal);
+    return alive !== null && (alive.settings === undefined || alive.settings === revision);
+  }
+
+  /** What a node says of itself; null: it does not answer, or is another one. */
+  async #alive(
+    address: string,
+    node: string,
+    signal: AbortSignal,
+  ): Promise<{ settings?: unknown } | null> {
     try {
       const answer = await fetch(`http://${address}/internal/alive`, {
         headers: { [HEADER.peerToken]: this.#config.tokens.peer },
         signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_WITHIN_MS)]),
       });
-      const { instanceId } = (await answer.json()) as { instanceId?: unknown };
-      return answer.ok && instanceId === node;
+      const said = (await answer.json()) as { instanceId?: unknown; settings?: unknown };
+      return answer.ok && said.instanceId === node ? said : null;
     } catch {
-      return false;
+      return null;
     }
   }
 

@@ -1,6 +1,6 @@
-import { createHash } from "node:crypto";
 import { z } from "zod";
 import { type FleetConfig, fleetConfig } from "../gateway/config.ts";
+import { settingsRevision } from "../gateway/supervisor/config-file.ts";
 import { placeAgents } from "../stacks/placement.ts";
 import { isObject, type Props, reveal } from "./values.ts";
 
@@ -104,9 +104,7 @@ export function fleetText(config: object): string {
 }
 
 /** Names one state of the file, to see whether somebody changed it. */
-export function revision(text: string): string {
-  return createHash("sha256").update(text).digest("hex").slice(0, 16);
-}
+export const revision = settingsRevision;
 
 /** Keys come back from Pulumi in another order than they went. */
 function sorted(value: unknown): unknown {

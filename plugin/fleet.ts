@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { FleetConfig } from "../gateway/config.ts";
 import { FleetApi } from "./api.ts";
 import { failuresOf } from "./faults.ts";
@@ -23,10 +24,17 @@ import {
   renderFleet,
   revision,
 } from "./fleet-inputs.ts";
-import type { CheckFailure, Diff, Handler, Operation } from "./handler.ts";
+import {
+  type CheckFailure,
+  type Diff,
+  type Handler,
+  type Operation,
+  PartlyDone,
+} from "./handler.ts";
 import type { NodeLauncher } from "./launcher.ts";
-import { STOP_BUDGET_MS } from "./node-steps.ts";
+import { STOP_BUDGET_MS, untilAnswered } from "./node-steps.ts";
 import { diskFault, memoryFault, portFault } from "./preflight.ts";
+import { seeAlso } from "./see-also.ts";
 import { differences, type Props, reveal, secret, UNKNOWN } from "./values.ts";
 import { waitFor } from "./wait.ts";
 
@@ -54,14 +62,33 @@ const MADE = ["clientTokens", "adminToken", "peerToken", "revision"] as const;
 /** Inputs that only a creation's preflight reads: another node is no change of the fleet. */
 const NEEDS: readonly string[] = ["memoryMiB", "diskMiB"];
 
+/** Inputs that no node ever reads: they are not in fleet.json. */
+const UNREAD: readonly string[] = [...NEEDS, "dataDir", "keepData"];
+
+/** OpenClaw looks at its files anew, and a gateway that starts over shows in every view. */
+const SETTLE_MS = 1_500;
+/** A gateway that reloads is back sooner, or does not answer for another reason. */
+const INSIST_MS = 20_000;
+/** Nodes look at the file every second or so, and a gateway's own check of it takes seconds. */
+const SOON_MS = 60_000;
+/** A shard that failed is tried again at once with new settings; one that failed by then does so with these. */
+const FAILS_AGAIN_MS = 15_000;
+
 /** `openclaw:local:Fleet`: the data directory, fleet.json, the lease store and the tokens. */
 export class FleetHandler implements Handler {
   readonly #launcher: NodeLauncher;
   readonly #preflight: Preflight;
+  readonly #settleMs: number;
 
-  constructor(launcher: NodeLauncher, preflight: Preflight = REAL_PREFLIGHT) {
+  /** @param settleMs pause between new settings and the question whether they answer */
+  constructor(
+    launcher: NodeLauncher,
+    preflight: Preflight = REAL_PREFLIGHT,
+    settleMs: number = SETTLE_MS,
+  ) {
     this.#launcher = launcher;
     this.#preflight = preflight;
+    this.#settleMs = settleMs;
   }
 
   check(olds: Props | undefined, news: Props): { inputs: Props; failures: CheckFailure[] } {
@@ -136,7 +163,7 @@ export class FleetHandler implements Handler {
   }
 
   async update(
-    _id: string,
+    id: string,
     state: Props,
     news: Props,
     operation: Operation & { preview: boolean },
@@ -144,11 +171,21 @@ export class FleetHandler implements Handler {
     const inputs = fleetInputs.parse(reveal(news));
     const before = reveal<Partial<FleetInputs>>(state);
     const faults = [];
-    const grown = Object.entries(inputs.shards).filter(([shard]) => !before.shards?.[shard]);
+    // What an update wrote that failed after it is there, whatever the state says: its own router has the port.
+    const there = readFleet(inputs.dataDir);
+    const had = new Set([
+      ...Object.keys(before.shards ?? {}),
+      ...(there?.shards ?? []).map(({ id }) => id),
+    ]);
+    const grown = Object.entries(inputs.shards).filter(([shard]) => !had.has(shard));
     if (grown.length > 0) {
       faults.push(this.#preflight.memory(grown.reduce((sum, [, s]) => sum + s.memoryMiB, 0)));
     }
-    if (before.port !== inputs.port || before.host !== inputs.host) {
+    const isThere = ({ host, port }: Pick<FleetConfig, "host" | "port">) =>
+      host === inputs.host && port === inputs.port;
+    const runs = (node: string) => this.#launcher.running(inputs.dataDir, node);
+    const listens = there !== null && isThere(there) && nodesIn(inputs.dataDir).some(runs);
+    if ((before.port !== inputs.port || before.host !== inputs.host) && !listens) {
       faults.push(await this.#preflight.port(inputs.host, inputs.port));
     }
     const tokens = tokensOf(reveal(state), inputs);
@@ -160,8 +197,17 @@ export class FleetHandler implements Handler {
     const made = Object.fromEntries(MADE.map((name) => [name, state[name]]));
     if (operation.preview) return { ...news, ...made };
     const text = fleetText(renderFleet(inputs, tokens));
+    const written = readIfThere(fleetFile(inputs.dataDir));
     writePrivate(fleetFile(inputs.dataDir), text);
-    await this.#reached(inputs, before, operation);
+    // The file alone does not tell: a run that was cut off may have written it.
+    if (written !== text || readByNodes(before, inputs)) {
+      try {
+        await this.#takenUp(inputs, before, text, operation);
+      } catch (error) {
+        // The file is written. Without this the way back to the settings before would be no change.
+        throw new PartlyDone(id, { ...state, revision: revision(text) }, (error as Error).message);
+      }
+    }
     return stateOf(news, tokens, text);
   }
 
@@ -205,19 +251,79 @@ export class FleetHandler implements Handler {
     return readFleet(dataDir);
   }
 
-  /** Waits until a running fleet shows the shards and agents it was given. */
-  async #reached(inputs: FleetInputs, before: Partial<FleetInputs>, op: Operation): Promise<void> {
-    const layout = (i: Partial<FleetInputs>) =>
-      JSON.stringify(renderLayout(i.shards ?? {}, i.agents ?? {}));
-    const moved = before.host !== inputs.host || before.port !== inputs.port;
-    if (!moved && layout(inputs) === layout(before)) return;
-    const running = nodesIn(inputs.dataDir).some((n) => this.#launcher.running(inputs.dataDir, n));
-    if (!running) return;
-    const want = renderLayout(inputs.shards, inputs.agents);
-    const api = FleetApi.of(inputs.dataDir);
+  /**
+   * Waits until a running fleet follows its new settings, shows the shards and agents it was given, and answers a
+   * chat. Where a node does not run, its own change comes next, starts it and asks for the answer.
+   */
+  async #takenUp(
+    inputs: FleetInputs,
+    before: Partial<FleetInputs>,
+    text: string,
+    op: Operation,
+  ): Promise<void> {
+    const { dataDir } = inputs;
+    const runs = (node: string) => this.#launcher.running(dataDir, node);
+    const nodes = nodesIn(dataDir);
+    const moved =
+      before.host !== inputs.host || before.port !== inputs.port || layoutChanged(before, inputs);
+    if (!nodes.some(runs)) return;
+    const all = nodes.every(runs);
+    if (!all && !moved) return;
+    await this.#followed(inputs, text, moved, op);
+    await sleep(this.#settleMs, undefined, { signal: op.signal }).catch(() => {});
+    if ((await this.#served(inputs, moved, op)) && all) await untilAnswered(dataDir, op, INSIST_MS);
+  }
+
+  /**
+   * Waits until every node that runs was brought to the settings. One that is not soon may be of a release that does
+   * not understand them, whose own change comes next: it stops an update only where shards or agents moved.
+   */
+  async #followed(
+    { dataDir, shards }: FleetInputs,
+    text: string,
+    moved: boolean,
+    op: Operation,
+  ): Promise<void> {
+    const api = FleetApi.of(dataDir);
     const { signal } = op;
-    let missing: string[] = [];
+    let behind: string[] = [];
     const done = await waitFor(
+      async () => {
+        const status = await api.status(signal);
+        if (!status) return null;
+        const asked = status.nodes
+          .filter(({ id, state }) => state !== "lost" && this.#launcher.running(dataDir, id))
+          .map(async ({ id, address }) =>
+            (await api.nodeFollows(address, id, revision(text), signal)) ? null : id,
+          );
+        behind = (await Promise.all(asked)).filter((id) => id !== null);
+        if (behind.length > 0) op.say(`new settings reach ${behind.join(", ")}`);
+        return behind.length === 0 ? true : null;
+      },
+      {
+        what: "waiting for the new settings",
+        deadlineMs: moved ? followMs(shards) : SOON_MS,
+        signal,
+      },
+    );
+    if (done) return;
+    if (moved) throw this.#late(dataDir, behind);
+    op.say(`${behind.join(", ") || "the router"} did not take the new settings up yet`);
+  }
+
+  /**
+   * Waits until every shard serves with its agents.
+   * @param moved they are others than before
+   * @returns false: nobody may take shards, and none are new; whoever set the nodes aside brings them back
+   */
+  async #served(inputs: FleetInputs, moved: boolean, op: Operation): Promise<boolean> {
+    const { dataDir } = inputs;
+    const want = renderLayout(inputs.shards, inputs.agents);
+    const api = FleetApi.of(dataDir);
+    const { signal } = op;
+    const mayFailUntil = performance.now() + FAILS_AGAIN_MS;
+    let missing: string[] = [];
+    const done = await waitFor<"served" | "nobody">(
       async () => {
         const status = await api.status(signal);
         if (!status) return null;
@@ -227,22 +333,51 @@ export class FleetHandler implements Handler {
             return shard?.state !== "serving" || shard.agents.join() !== agents.join();
           })
           .map(([id]) => id);
-        if (missing.length > 0) op.say(`waiting for ${missing.join(", ")}`);
-        return missing.length === 0 ? true : null;
+        if (missing.length === 0) return "served";
+        if (!moved && !status.nodes.some(({ state }) => state === "active")) return "nobody";
+        const failed = status.shards.find(({ id, state }) => state === "failed" && want[id]);
+        if (failed && performance.now() > mayFailUntil) {
+          throw new Error(
+            `the settings were written, but shard ${failed.id} cannot run: ${failed.reason ?? "no reason given"}. ` +
+              seeAlso(inputs.fleet, `logs ${failed.id}`),
+          );
+        }
+        op.say(`waiting for ${missing.join(", ")}`);
+        return null;
       },
       {
         what: "waiting for the new layout",
-        deadlineMs: 120_000 + 60_000 * Object.keys(want).length,
+        deadlineMs: followMs(inputs.shards),
         signal,
       },
     );
-    if (!done) {
-      throw new Error(
-        `the settings were written, but ${missing.join(", ") || "the router"} did not follow in time. ` +
-          "See ./fleet status and ./fleet logs",
-      );
-    }
+    if (!done) throw this.#late(dataDir, missing);
+    return done === "served";
   }
+
+  #late(dataDir: string, missing: readonly string[]): Error {
+    return new Error(
+      `the settings were written, but ${missing.join(", ") || "the router"} did not follow in time. ` +
+        seeAlso(readFleet(dataDir)?.fleet, "status", "logs"),
+    );
+  }
+}
+
+/** Time for a running fleet to take new settings up. */
+const followMs = (shards: object): number => 120_000 + 60_000 * Object.keys(shards).length;
+
+/** Whether nodes read anything else than before. */
+const readByNodes = (before: Partial<FleetInputs>, inputs: FleetInputs): boolean =>
+  fleetInputs
+    .keyof()
+    .options.some(
+      (name) => !UNREAD.includes(name) && differences(before[name], inputs[name]).length > 0,
+    );
+
+function layoutChanged(before: Partial<FleetInputs>, inputs: FleetInputs): boolean {
+  const layout = ({ shards = {}, agents = {} }: Partial<FleetInputs>) =>
+    JSON.stringify(renderLayout(shards, agents));
+  return layout(before) !== layout(inputs);
 }
 
 function renderLayout(shards: object, agents: FleetInputs["agents"]): Record<string, string[]> {

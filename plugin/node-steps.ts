@@ -1,9 +1,11 @@
 import { DRAIN, type FleetStatus } from "../gateway/contract.ts";
 import { CHECK_TURN, shardServes, updateFault } from "../gateway/readiness.ts";
 import { ApiError, FleetApi } from "./api.ts";
+import { drainInVain, type Emptied } from "./emptied.ts";
 import { readFleet } from "./files.ts";
 import type { Operation } from "./handler.ts";
 import type { NodeLauncher } from "./launcher.ts";
+import { seeAlso } from "./see-also.ts";
 import { waitFor } from "./wait.ts";
 
 /** How long a planned stop may take: turns, then sync and release, then the processes' own end. */
@@ -33,13 +35,14 @@ export async function untilServing(
 ): Promise<void> {
   const { signal } = op;
   const api = FleetApi.of(dataDir);
-  const shards = readFleet(dataDir)?.shards.map((s) => s.id) ?? [];
+  const { fleet, shards: planned = [] } = readFleet(dataDir) ?? {};
+  const shards = planned.map((s) => s.id);
   let last = "its router does not answer";
   const done = await waitFor(
     async () => {
       if (!launcher.running(dataDir, id))
         throw new Error(`node ${id} ended. ${tail(launcher, dataDir, id)}`);
-      const next = await missing(api, id, shards, signal);
+      const next = await missing(api, id, { fleet, shards }, signal);
       if (next !== null && next !== last) op.say(`waiting: ${next}`);
       last = next ?? last;
       return next === null ? true : null;
@@ -58,7 +61,7 @@ export async function untilServing(
 async function missing(
   api: FleetApi,
   id: string,
-  shards: readonly string[],
+  { fleet, shards }: { readonly fleet?: string; readonly shards: readonly string[] },
   signal: AbortSignal,
 ): Promise<string | null> {
   const status = await api.status(signal);
@@ -72,7 +75,7 @@ async function missing(
     const seen = status.shards.find((s) => s.id === shard);
     if (seen?.state === "failed") {
       throw new Error(
-        `shard ${shard} cannot run: ${seen.reason ?? "no reason given"}. See ./fleet logs ${shard}`,
+        `shard ${shard} cannot run: ${seen.reason ?? "no reason given"}. ${seeAlso(fleet, `logs ${shard}`)}`,
       );
     }
     if (!seen || !shardServes(seen)) open.push(`${shard} is ${seen?.state ?? "unknown"}`);
@@ -109,8 +112,11 @@ export async function untilUpdated(dataDir: string, op: Operation): Promise<void
       signal,
     },
   );
-  if (!done) throw new Error(`${waiting} takes too long. See ./fleet status and ./fleet history`);
+  if (!done)
+    throw new Error(`${waiting} takes too long. ${seeAlso(fleetIn(dataDir), "status", "history")}`);
 }
+
+const fleetIn = (dataDir: string): string | undefined => readFleet(dataDir)?.fleet;
 
 function mixed({ nodes, update }: FleetStatus): boolean {
   return nodes.some(({ version }) => version.split("+")[0] !== update?.to);
@@ -121,37 +127,47 @@ function tail(launcher: NodeLauncher, dataDir: string, id: string): string {
   return lines.length > 0 ? `Last lines of its log:\n${lines.join("\n")}` : "It wrote no log.";
 }
 
-/** One real chat turn through the front door: the deployment is done when somebody got an answer. */
-export async function untilAnswered(dataDir: string, op: Operation): Promise<void> {
+/**
+ * One real chat turn through the front door: the deployment is done when somebody got an answer.
+ * @param insistMs asks again for that long: a gateway that reloads its settings may cut a turn off. @default once
+ */
+export async function untilAnswered(dataDir: string, op: Operation, insistMs = 0): Promise<void> {
   op.say("asking for a first answer");
-  try {
-    await FleetApi.of(dataDir).chat(
-      CHECK_TURN.message,
-      CHECK_TURN.session,
-      FIRST_TURN_MS,
-      op.signal,
-    );
-  } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-    throw new Error(
-      `all shards serve, but a chat got no answer: ${error.message}. ` +
-        "Check openclaw-fleet:models and its keys, and ./fleet logs",
-    );
-  }
+  const { message, session } = CHECK_TURN;
+  let fault = "";
+  const answered = await waitFor(
+    async () => {
+      try {
+        await FleetApi.of(dataDir).chat(message, session, FIRST_TURN_MS, op.signal);
+        return true;
+      } catch (error) {
+        if (!(error instanceof ApiError)) throw error;
+        fault = error.message;
+        return null;
+      }
+    },
+    {
+      what: "asking for a first answer",
+      deadlineMs: insistMs,
+      signal: op.signal,
+      everyMs: 2_000,
+    },
+  );
+  if (answered) return;
+  throw new Error(
+    `all shards serve, but a chat got no answer: ${fault}. ` +
+      `Check openclaw-fleet:models and its keys. ${seeAlso(fleetIn(dataDir), "logs")}`,
+  );
 }
 
-/**
- * Moves every shard off a node and waits until it is empty. False when there is no other node that
- * could take them.
- */
-export async function drainNode(dataDir: string, id: string, op: Operation): Promise<boolean> {
+/** Moves every shard off a node and waits until it is empty. */
+export async function drainNode(dataDir: string, id: string, op: Operation): Promise<Emptied> {
   const { signal } = op;
   const api = FleetApi.of(dataDir);
   const status = await api.status(signal);
-  const me = status?.nodes.find((node) => node.id === id);
-  const peers = status?.nodes.filter((node) => node.id !== id && node.state === "active") ?? [];
-  if (!status || !me || me.state === "lost" || peers.length === 0) return false;
-  const mine = status.shards.filter((s) => s.owner === id).map((s) => s.id);
+  const inVain = drainInVain(status, id);
+  if (inVain) return inVain;
+  const mine = status?.shards.filter((s) => s.owner === id).map((s) => s.id) ?? [];
   // It may answer at once or when the node is empty: what counts is what the fleet then shows.
   const order: { error: ApiError | null } = { error: null };
   const asked = api.drain(id, signal).catch((error: unknown) => {
@@ -174,8 +190,9 @@ export async function drainNode(dataDir: string, id: string, op: Operation): Pro
     { what: `draining node ${id}`, deadlineMs: DRAIN.giveUpMs + STOP_BUDGET_MS, signal },
   );
   await asked;
-  if (!empty) throw new Error(`node ${id} did not get empty. See ./fleet status`);
-  return true;
+  if (!empty)
+    throw new Error(`node ${id} did not get empty. ${seeAlso(fleetIn(dataDir), "status")}`);
+  return "emptied";
 }
 
 /** Lets a node take shards again. */

@@ -78,7 +78,15 @@ export class NodeHandler implements Handler {
   diff(state: Props, oldInputs: Props, news: Props): Diff {
     const changes = differences(reveal(oldInputs), reveal(news));
     const moved = changes.filter(({ path }) => path === "dataDir" || path === "node");
-    const notRunning = state.state !== undefined && state.state !== "running";
+    const {
+      state: lived,
+      dataDir,
+      node,
+    } = reveal<Partial<NodeInputs> & { state?: NodeState }>(state);
+    // A node may have died since: `pulumi up` without --refresh sees it as `./fleet up` does.
+    const died = () =>
+      dataDir !== undefined && node !== undefined && !this.#launcher.running(dataDir, node);
+    const notRunning = lived !== undefined && (lived !== "running" || died());
     return {
       changes: notRunning ? [...changes, { path: "state", kind: "update" }] : changes,
       replaces: moved.map(({ path }) => path),
@@ -131,7 +139,14 @@ export class NodeHandler implements Handler {
     const inputs = nodeInputs.parse(reveal(news));
     op.say("waiting for its turn");
     await this.#deadFirst(inputs, op);
-    await this.#rolling.run(`node ${inputs.node}`, () => this.#roll(reveal(state), inputs, op));
+    const turn = (mayWait: boolean) =>
+      this.#rolling.run(`node ${inputs.node}`, () =>
+        this.#roll(reveal(state), inputs, op, mayWait),
+      );
+    if ((await turn(true)) === "later") {
+      op.say("nobody can take its shards now: the other nodes go first");
+      await turn(false);
+    }
     return stateOf(news, "running");
   }
 
@@ -171,15 +186,25 @@ export class NodeHandler implements Handler {
     });
   }
 
-  async #roll(state: Props, inputs: NodeInputs, op: Operation): Promise<void> {
+  /**
+   * @param mayWait leaves a node whose shards nobody can take as it runs: another may rest since its own change was
+   * cut off, which brings it back
+   */
+  async #roll(
+    state: Props,
+    inputs: NodeInputs,
+    op: Operation,
+    mayWait: boolean,
+  ): Promise<"done" | "later"> {
     const { dataDir, node } = inputs;
     if (op.signal.aborted) throw new Interrupted(`changing node ${node}`);
     const { state: lived, protected: _, ...before } = state;
     const { protected: __, ...after } = inputs;
     const changed = differences(before, after).length > 0;
-    if (!changed && lived === "running" && this.#launcher.running(dataDir, node)) return;
+    if (!changed && lived === "running" && this.#launcher.running(dataDir, node)) return "done";
     if (changed && this.#launcher.running(dataDir, node)) {
-      await drainNode(dataDir, node, op);
+      const emptied = await drainNode(dataDir, node, op);
+      if (emptied === "nobody takes" && mayWait) return "later";
       await this.#stop(dataDir, node, op);
     } else if (!this.#launcher.running(dataDir, node)) {
       // What a dead keeper may have left.
@@ -192,6 +217,7 @@ export class NodeHandler implements Handler {
     await resumeNode(dataDir, node, op);
     await untilUpdated(dataDir, op);
     await untilAnswered(dataDir, op);
+    return "done";
   }
 
   /** A node that was asked to stop does so by itself, whether or not somebody waits. */

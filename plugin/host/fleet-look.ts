@@ -1,4 +1,4 @@
-import type { FleetStatus } from "../../gateway/contract.ts";
+import { type FleetStatus, SETTINGS_REFUSED } from "../../gateway/contract.ts";
 import { openDoor } from "../../gateway/doors.ts";
 import { readiness, updateFault } from "../../gateway/readiness.ts";
 import { ask } from "./ask.ts";
@@ -29,6 +29,8 @@ export interface FleetLook {
   readonly nodes: readonly string[];
   /** It will not come true by waiting. */
   readonly hopeless: boolean;
+  /** OpenClaw refuses the settings of a shard; hopeless as well, unless that is the word from before a change. */
+  readonly refuses: boolean;
 }
 
 /** The front that takes a connection; the first one when none does, so that its fault is what is said. */
@@ -53,6 +55,7 @@ export async function lookAtFleet(inputs: ServingFleet, signal: AbortSignal): Pr
       missing: `${front} does not answer (${why})`,
       nodes: inputs.nodes,
       hopeless,
+      refuses: false,
     };
   }
   const absent = inputs.nodes.filter((id) => {
@@ -71,6 +74,13 @@ export async function lookAtFleet(inputs: ServingFleet, signal: AbortSignal): Pr
   const { ready, causes } = readiness(wanted);
   const { update } = status;
   const refused = updateFault(status);
+  // One that is to get another OpenClaw is asked by that one.
+  const refusing = wanted.shards.filter(
+    ({ id, state, reason }) =>
+      state !== "failed" &&
+      reason?.startsWith(SETTINGS_REFUSED) &&
+      (refused !== null || !update?.waiting.includes(id)),
+  );
   const reasons = [
     ...absent
       .filter((id) => !status.nodes.some((n) => n.id === id))
@@ -78,6 +88,10 @@ export async function lookAtFleet(inputs: ServingFleet, signal: AbortSignal): Pr
     ...unknown.map((id) => `${id} is not known yet`),
     ...(ready ? [] : causes),
     ...failed.map(({ id, reason }) => `${id}: ${reason ?? "no reason given"}`),
+    ...refusing.map(
+      ({ id, reason }) =>
+        `${id} runs with older settings, the new ones are refused: ${reason?.slice(SETTINGS_REFUSED.length)}`,
+    ),
     ...(update && !refused
       ? [`OpenClaw ${update.to} is not on ${update.waiting.join(", ")} yet`]
       : []),
@@ -87,5 +101,6 @@ export async function lookAtFleet(inputs: ServingFleet, signal: AbortSignal): Pr
     missing: reasons.length > 0 ? reasons.join(", ") : null,
     nodes: absent,
     hopeless: failed.length > 0 || refused !== null,
+    refuses: refusing.length > 0,
   };
 }

@@ -9,6 +9,7 @@ import {
   type Operation,
   PartlyDone,
 } from "../handler.ts";
+import { seeAlso } from "../see-also.ts";
 import { differences, type Props, reveal } from "../values.ts";
 import { waitFor } from "../wait.ts";
 import { ask } from "./ask.ts";
@@ -52,6 +53,8 @@ const READY_PER_SHARD_MS = 60_000;
 const FIRST_TURN_MS = 120_000;
 /** A front takes some seconds to find that a router is well; then a turn gets through or it does not. */
 const FRONT_SETTLES_MS = 30_000;
+/** Nodes take settings over in seconds, and routers know what became of it soon after. */
+const REFUSED_MS = 20_000;
 const LOG_LINES = 15;
 const QUESTION = { agent: "main", ...CHECK_TURN };
 
@@ -60,6 +63,7 @@ export interface FleetReadyOptions {
   /** Longest waits, ms; for tests. */
   readonly readyMs?: number;
   readonly settleMs?: number;
+  readonly refusedMs?: number;
 }
 
 /**
@@ -142,14 +146,22 @@ export class FleetReadyHandler implements Handler {
   async #prove(inputs: FleetReadyInputs, op: Operation): Promise<void> {
     const { signal } = op;
     const { readyMs = READY_MS + READY_PER_SHARD_MS * inputs.shards.length } = this.#options;
-    let last: FleetLook = { missing: "nobody was asked yet", nodes: [], hopeless: false };
+    const { refusedMs = REFUSED_MS } = this.#options;
+    let refusedSince: number | null = null;
+    let last: FleetLook = {
+      ...{ missing: "nobody was asked yet", nodes: [] },
+      ...{ hopeless: false, refuses: false },
+    };
     const ready = await waitFor(
       async () => {
         const seen = await lookAtFleet(inputs, signal);
         if (seen.missing !== null && seen.missing !== last.missing)
           op.say(`waiting: ${seen.missing}`);
         last = seen;
-        return seen.missing === null || seen.hopeless ? true : null;
+        const now = performance.now();
+        refusedSince = seen.refuses ? (refusedSince ?? now) : null;
+        const stands = refusedSince !== null && now - refusedSince >= refusedMs;
+        return seen.missing === null || seen.hopeless || stands ? true : null;
       },
       { what: `waiting for fleet ${inputs.fleet}`, deadlineMs: readyMs, signal, everyMs: 1_000 },
     );
@@ -192,12 +204,16 @@ export class FleetReadyHandler implements Handler {
     if (answered) return;
     throw new Error(
       `all shards serve, but a chat through ${front} got no answer: ${fault}. ` +
-        "Check openclaw-fleet:models and its keys, and ./fleet logs",
+        `Check openclaw-fleet:models and its keys. ${seeAlso(inputs.fleet, "logs")}`,
     );
   }
 
   /** What the journals of missing nodes say, for the error. */
-  async #logs({ hosts, unit }: FleetReadyInputs, nodes: readonly string[], signal: AbortSignal) {
+  async #logs(
+    { hosts, unit, fleet }: FleetReadyInputs,
+    nodes: readonly string[],
+    signal: AbortSignal,
+  ) {
     const argv = ["journalctl", "--unit", unit, "--lines", String(LOG_LINES)];
     const parts: string[] = [];
     for (const node of nodes) {
@@ -215,6 +231,6 @@ export class FleetReadyHandler implements Handler {
         await shell.close();
       }
     }
-    return parts.length > 0 ? parts.join("\n") : "See ./fleet status and ./fleet logs";
+    return parts.length > 0 ? parts.join("\n") : seeAlso(fleet, "status", "logs");
   }
 }

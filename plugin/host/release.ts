@@ -151,26 +151,40 @@ export class ReleaseHandler implements Handler {
     if (op.preview) return stateOf(news, { ...kept, revision: UNKNOWN });
     const inputs = releaseInputs.parse(reveal(news));
     const reached: Reached = { hostKey: null, unfinished: false };
-    const work = async () => {
-      try {
-        await this.#apply(inputs, olds, op, reached);
-      } catch (error) {
-        if (!reached.unfinished) throw error;
-        // Pulumi keeps the old inputs. Without this the way back to them would be no change.
-        const drift = { ...olds.drift, ...UNFINISHED };
-        throw new PartlyDone(id, { ...state, drift }, (error as Error).message);
-      }
-    };
     // What does not run may be what the others wait for: a store needs most of its members to start.
     const stands = changes.length === 0 && someUnitIsDown(olds);
-    if (olds.state === "incomplete" || stands) await work();
-    else {
-      const { fresh, restarted } = machineChange(olds, inputs);
-      // Unless its machine was changed before: then it may be that change that it did not come back from.
-      const asItWas = () => reached.hostKey === null && !fresh && !restarted;
-      await this.#inTurn(inputs, op, work, asItWas);
+    try {
+      if (olds.state === "incomplete" || stands) await this.#apply(inputs, olds, op, reached);
+      else await this.#applyInTurn(inputs, olds, op, reached);
+    } catch (error) {
+      if (!reached.unfinished) throw error;
+      // Pulumi keeps the old inputs. Without this the way back to them would be no change.
+      const drift = { ...olds.drift, ...UNFINISHED };
+      throw new PartlyDone(id, { ...state, drift }, (error as Error).message);
     }
     return stateOf(news, { hostKey: reached.hostKey ?? "" });
+  }
+
+  /**
+   * In its turn, and in a second one behind the others where nobody can take its shards in the first: one of them
+   * may rest since a change was cut off, and theirs brings it back.
+   */
+  async #applyInTurn(
+    inputs: ReleaseInputs,
+    olds: Whole,
+    op: Operation,
+    reached: Reached,
+  ): Promise<void> {
+    const { fresh, restarted } = machineChange(olds, inputs);
+    // Unless its machine was changed before: then it may be that change that it did not come back from.
+    const asItWas = () => reached.hostKey === null && !fresh && !restarted;
+    const turn = (mayWait: boolean) =>
+      this.#inTurn(inputs, op, () => this.#apply(inputs, olds, op, reached, mayWait), asItWas);
+    const { later = false, changed = [] } = await turn(true);
+    if (!later) return;
+    reached.unfinished = changed.length > 0;
+    op.say("nobody can take its shards now: the other hosts go first");
+    await turn(false);
   }
 
   async delete(_id: string, state: Props, op: Operation): Promise<void> {
@@ -239,13 +253,18 @@ export class ReleaseHandler implements Handler {
     return this.#rolling.run(`host ${host.name}`, work, untouched);
   }
 
-  /** Brings a host to its plan. @param olds what the state holds; null when it is made */
+  /**
+   * Brings a host to its plan.
+   * @param olds what the state holds; null when it is made
+   * @param mayWait see {@link AgentRequest}
+   */
   async #apply(
     inputs: ReleaseInputs,
     olds: Whole | null,
     op: Operation,
     reached: Reached,
-  ): Promise<void> {
+    mayWait = false,
+  ): Promise<AgentResult> {
     const { host, fleet, node, plan, secrets } = inputs;
     if (op.signal.aborted) throw new Interrupted(`changing host ${host.name}`);
     const { fresh, restarted } = machineChange(olds, inputs);
@@ -260,14 +279,15 @@ export class ReleaseHandler implements Handler {
       api: apiOf(inputs),
       previous: first ? null : { plan: olds.plan, secrets: olds.secrets },
       ...(restarted ? { restarted } : {}),
+      ...(mayWait ? { mayWait } : {}),
     };
     op.say("looking at the host");
     const known = pinned(host, olds ?? {});
     try {
-      await this.#with(known, whileItBoots(op), async (shell) => {
+      return await this.#with(known, whileItBoots(op), async (shell) => {
         await untilStarted(shell, host, op);
         reached.hostKey = (await shell.hostKey?.()) ?? known.hostKey ?? "";
-        await callAgent(shell, inputs.artifact, request, op);
+        return await callAgent(shell, inputs.artifact, request, op);
       });
     } catch (error) {
       const undone =

@@ -106,7 +106,22 @@ describe.skipIf(!PULUMI)("a local stack under the real engine", () => {
     expect(shown).toContain("1 to update");
     expect(await must("up", "--yes")).toMatch(/1 updated(.|\n)*3 unchanged/);
     expect(readFileSync(join(project.dataDir, "fleet.json"), "utf8")).toContain("grumpy");
-    expect(project.events()).toEqual([]);
+    // No node was touched; one is asked whether people get answers.
+    expect(project.events().map((event) => event.split(" ")[0])).toEqual(["chat"]);
+  });
+
+  test("settings under which nobody answers fail up, and the way back is no change too few", async () => {
+    const file = () => readFileSync(join(project.dataDir, "fleet.json"), "utf8");
+    const before = file();
+    project.settings([...agents("grumpy"), "openclaw-fleet:openclaw: { standInMute: true }"]);
+    const failed = await project.pulumi(["up", "--yes", "--skip-preview"]);
+    expect(failed.code).not.toBe(0);
+    expect(failed.text).toMatch(/a chat got no answer: .*the model is mute/);
+    project.settings(agents("grumpy"));
+    await must("up", "--yes", "--skip-preview");
+    expect(file()).toBe(before);
+    expect(await must("up", "--yes", "--skip-preview")).toContain("4 unchanged");
+    project.events();
   });
 
   test("a node added is one resource more, a node removed is drained first", async () => {

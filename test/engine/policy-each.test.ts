@@ -143,6 +143,7 @@ describe.skipIf(!PULUMI)("under the real engine a policy says what is wrong, and
       expect(comparable(read)).toEqual(comparable(about));
       project.write(`Pulumi.${STACK}.yaml`, stringify({ config: settings }));
       project.resources(resources.map(plain));
+      project.today = about.today;
       const { code, text } = await project.preview();
       const level = policy.severity === "advisory" ? "advisory" : "mandatory";
       if (policy.remediateResource) {

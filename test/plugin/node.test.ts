@@ -1,76 +1,13 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { HEADER } from "../../gateway/contract.ts";
 import { fleetFile, writePrivate } from "../../plugin/files.ts";
 import { PartlyDone } from "../../plugin/handler.ts";
 import { NodeHandler } from "../../plugin/node.ts";
 import type { Props } from "../../plugin/values.ts";
+import { FakeFleet } from "./fake-fleet.ts";
 import { fakeLauncher } from "./fake-launcher.ts";
-
-/** A fleet as its admin routes show it; tests change what it says. */
-class FakeFleet {
-  readonly calls: string[] = [];
-  readonly nodes = new Map<string, string>();
-  shard: { state: string; owner: string | null; reason: string | null } = {
-    state: "serving",
-    owner: "a",
-    reason: null,
-  };
-  chat = { status: 200, body: { reply: "OK" } as unknown };
-  update: object | undefined;
-  version = "1";
-  readonly server: Server;
-  port = 0;
-
-  constructor() {
-    this.server = createServer(async (request, response) => {
-      let text = "";
-      for await (const part of request) text += part;
-      const { node } = text ? JSON.parse(text) : { node: "" };
-      const send = (status: number, body: unknown) => {
-        response.writeHead(status, { connection: "close" }).end(JSON.stringify(body));
-      };
-      const path = request.url ?? "";
-      const alive = /^\/(\w+)\/internal\/alive$/.exec(path)?.[1];
-      if (alive) return send(request.headers[HEADER.peerToken] ? 200 : 401, { instanceId: alive });
-      if (path === "/api/v1/chat") {
-        this.calls.push("chat");
-        return send(this.chat.status, this.chat.body);
-      }
-      if (path === "/api/v1/fleet/drain") {
-        this.calls.push(`drain ${node}`);
-        this.nodes.set(node, "maintenance");
-        if (this.shard.owner === node) {
-          this.shard.owner = [...this.nodes.keys()].find((id) => id !== node) ?? null;
-        }
-      } else if (path === "/api/v1/fleet/resume") {
-        this.calls.push(`resume ${node}`);
-        this.nodes.set(node, "active");
-      }
-      send(200, {
-        fleet: "dev",
-        update: this.update,
-        nodes: [...this.nodes].map(([id, state]) => ({
-          id,
-          state,
-          version: this.version,
-          // One server stands for all nodes: the path tells which is asked.
-          address: `127.0.0.1:${this.port}/${id}`,
-        })),
-        shards: [{ id: "s1", agents: ["main"], epoch: 1, ...this.shard }],
-      });
-    });
-  }
-
-  async listen(): Promise<void> {
-    await new Promise<void>((resolve) => this.server.listen(0, "127.0.0.1", resolve));
-    this.port = (this.server.address() as AddressInfo).port;
-  }
-}
 
 let home: string;
 let dataDir: string;
@@ -174,7 +111,8 @@ describe("create", () => {
 });
 
 describe("diff", () => {
-  const { launcher } = fakeLauncher();
+  const { launcher, alive } = fakeLauncher();
+  beforeEach(() => alive.add(`${dataDir} a`));
   test.each<[string, Props, Props, string[], string[]]>([
     ["nothing", { state: "running" }, {}, [], []],
     ["a dead node", { state: "dead" }, {}, ["state"], []],
@@ -182,9 +120,21 @@ describe("diff", () => {
     ["another name", { state: "running" }, { node: "b" }, ["node"], ["node"]],
     ["other cores", { state: "running" }, { cores: 2 }, ["cores"], []],
   ])("%s", (_, state, change, paths, replaces) => {
-    const diff = new NodeHandler(launcher).diff(state, inputs(), { ...inputs(), ...change });
+    const before = { ...inputs(), ...state };
+    const diff = new NodeHandler(launcher).diff(before, inputs(), { ...inputs(), ...change });
     expect(diff.changes.map((c) => c.path)).toEqual(paths);
     expect(diff.replaces).toEqual(replaces);
+  });
+
+  test("a node that died since the last look is changed without a refresh", () => {
+    alive.clear();
+    const diff = new NodeHandler(launcher).diff(
+      { ...inputs(), state: "running" },
+      inputs(),
+      inputs(),
+    );
+    expect(diff.changes).toEqual([{ path: "state", kind: "update" }]);
+    expect(diff.replaces).toEqual([]);
   });
 });
 
@@ -319,6 +269,23 @@ describe("update", () => {
       node.update(idOf(id), { ...inputs(id), state }, inputs(id, "2"), op());
     await Promise.all([roll("a", "running"), roll("b", "dead")]);
     expect(fake.calls).toEqual(["stop b", "start b 2", "stop a", "start a 2"]);
+  });
+
+  test.each([
+    ["cut off before is back before", ["a", "b"], ["stop b", "start b 2", "stop a", "start a 2"]],
+    ["set aside is not waited for by", ["a"], ["stop a", "start a 2"]],
+  ])("a node that was %s the one that has the shards", async (_, changed, order) => {
+    const fake = fakeLauncher();
+    fleet.nodes.set("a", "active").set("b", "active");
+    const node = new NodeHandler(fake.launcher);
+    for (const id of ["a", "b"]) await node.create(inputs(id), op());
+    fleet.nodes.set("b", "maintenance");
+    fake.calls.length = 0;
+    const roll = (id: string) =>
+      node.update(idOf(id), { ...inputs(id), state: "running" }, inputs(id, "2"), op());
+    await Promise.all(changed.map(roll));
+    expect(fake.calls).toEqual(order);
+    expect(fleet.calls.includes("drain a")).toBe(changed.includes("b"));
   });
 });
 

@@ -10,6 +10,7 @@ import {
   type WantedFile,
 } from "./host.ts";
 import type { HostRecord } from "./record.ts";
+import { said, stillWanted } from "./system.ts";
 
 /** Makes the folders that a plan needs, parents first. */
 export async function applyFolders(
@@ -78,6 +79,22 @@ export function changesOfFiles(
     changed: new Set([...content, ...remove]),
     nothing: write.size === 0 && remove.length === 0,
   };
+}
+
+/** Asks about what is going to be written. @throws Error when a file's `verify` fails, in its words */
+export async function verifyFiles(
+  plan: HostPlan,
+  { write }: FilesToChange,
+  { system }: Host,
+): Promise<void> {
+  for (const [path, { wanted, kind }] of write) {
+    const argv = plan.files[path]?.verify;
+    if (!argv || kind === "access") continue;
+    stillWanted(system);
+    system.say(`checking the new ${path}`);
+    const ran = await system.run(argv, { stdin: wanted.content });
+    if (ran.code !== 0) throw new Error(`${said(ran, 12)}\nNo file was changed.`);
+  }
 }
 
 /** Writes files so that they can be put back. */

@@ -1,4 +1,4 @@
-import { applyFolders, changesOfFiles, FileChanges } from "./apply-files.ts";
+import { applyFolders, changesOfFiles, FileChanges, verifyFiles } from "./apply-files.ts";
 import { applyUnits, unitsPlanned } from "./apply-units.ts";
 import { runChecks } from "./checks.ts";
 import { foundLeases } from "./found-leases.ts";
@@ -36,12 +36,14 @@ interface Progress {
   changed: string[];
   /** The new files stay: from here, what was before has to be carried out to be there again. */
   settled: boolean;
+  /** What was before is carried out again: nobody may object to that. */
+  readonly back?: boolean;
 }
 
 /**
- * Makes a host what its plan says, and what is so already it leaves alone. When a command of `verify` fails
- * the old files go back and no unit hears of it; when something fails later, the previous plan is carried
- * out. Killed at any moment, the next run goes on.
+ * Makes a host what its plan says, and what is so already it leaves alone. When a file's `verify` fails no file is
+ * written; when a unit's does, the old files go back and no unit hears of it; when something fails later, the previous
+ * plan is carried out. Killed at any moment, the next run goes on.
  * @throws ApplyFailed
  */
 export async function apply(request: ApplyRequest, system: System): Promise<AgentResult> {
@@ -51,8 +53,8 @@ export async function apply(request: ApplyRequest, system: System): Promise<Agen
   const baseline = await look(request, host);
   const progress: Progress = { changed: [], settled: false };
   try {
-    await carryOut(request, host, baseline, progress);
-    return { changed: progress.changed };
+    const later = await carryOut(request, host, baseline, progress);
+    return { changed: progress.changed, ...(later ? { later } : {}) };
   } catch (error) {
     if (error instanceof Abandoned) throw error;
     const { message } = error as Error;
@@ -65,13 +67,15 @@ export async function apply(request: ApplyRequest, system: System): Promise<Agen
       );
     }
     system.say("it failed; going back to what was there before");
-    const back = { ...request, ...request.previous };
-    await carryOut(back, host, baseline, { changed: [], settled: false }).catch((again: Error) => {
-      throw new ApplyFailed(
-        `${message}\nGoing back to what was there before failed as well: ${again.message}`,
-        false,
-      );
-    });
+    const back = { ...request, ...request.previous, mayWait: false };
+    await carryOut(back, host, baseline, { changed: [], settled: false, back: true }).catch(
+      (again: Error) => {
+        throw new ApplyFailed(
+          `${message}\nGoing back to what was there before failed as well: ${again.message}`,
+          false,
+        );
+      },
+    );
     throw new ApplyFailed(`${message}\nWhat was there before is in place again.`, true);
   }
 }
@@ -83,18 +87,19 @@ async function look(request: ApplyRequest, host: Host): Promise<Baseline> {
   if (restarted?.emptied) return { serving: "joined", held: new Set(names), hoped: none };
   if (restarted) return { serving: "answers", held: none, hoped: new Set(names) };
   if (first) return { serving: null, held: none, hoped: none };
-  const api = request.api && new NodeApi(host.system, request.api, request.node);
+  const api = request.api && new NodeApi(host.system, request.api, request);
   const held = await runChecks(host.system, plan.checks, { names, once: true });
   const whole = (await api?.whole()) === true;
   return { serving: whole ? "whole" : "answers", held: new Set(held), hoped: none };
 }
 
+/** True when it is to be asked again later, see {@link ApplyRequest.mayWait}. */
 async function carryOut(
   request: ApplyRequest,
   host: Host,
   baseline: Baseline,
   progress: Progress,
-): Promise<void> {
+): Promise<boolean> {
   const { plan } = request;
   const { system, accounts, packages, record, note } = host;
   const wasComplete = record.complete;
@@ -112,11 +117,23 @@ async function carryOut(
   stillWanted(system);
 
   const files = changesOfFiles(wanted, host);
+  const node = request.api && new NodeInHand(request.api, request, host);
+  try {
+    if (!progress.back) await verifyFiles(plan, files, host);
+  } catch (error) {
+    // Also one that was emptied for this change before: it goes on as it is.
+    await node?.resume().catch(() => {});
+    throw error;
+  }
   const units = await unitsPlanned(plan, files, host, asFound);
   const { serving } = baseline;
-  const node = request.api && new NodeInHand(request.api, request.node, host);
   // What is emptied already, or was by a run that was cut off, is not emptied again.
-  if (units.stopsNode && serving !== null && !record.drained) await node?.drain();
+  if (node && units.stopsNode && serving !== null && !record.drained) {
+    if ((await node.drain()) === "nobody takes") {
+      if (request.mayWait) return true;
+      system.say("no other node can take its shards: they pause while it restarts");
+    }
+  }
   const writing = new FileChanges(host, files);
   try {
     if (!files.nothing || !units.nothing) record.complete = false;
@@ -153,4 +170,5 @@ async function carryOut(
   }
   record.complete = true;
   note();
+  return false;
 }

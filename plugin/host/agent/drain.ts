@@ -8,6 +8,6 @@ export async function drain(request: DrainRequest, system: System): Promise<Agen
   const host = openHost(system, request.fleet, request.node);
   // Nothing of the fleet is there: what the machine does concerns nobody.
   if (!host.recorded || !request.api) return { drained: false };
-  const node = new NodeInHand(request.api, request.node, host);
-  return { drained: await node.drain() };
+  const node = new NodeInHand(request.api, request, host);
+  return { drained: (await node.drain()) === "emptied" };
 }

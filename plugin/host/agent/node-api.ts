@@ -1,5 +1,7 @@
 import { DRAIN, type FleetStatus } from "../../../gateway/contract.ts";
 import { shardServes } from "../../../gateway/readiness.ts";
+import { drainInVain, type Emptied } from "../../emptied.ts";
+import { seeAlso } from "../../see-also.ts";
 import type { NodeApiAccess } from "./protocol.ts";
 import { type System, stillWanted } from "./system.ts";
 
@@ -17,16 +19,24 @@ const READY_PER_SHARD_MS = 60_000;
  */
 export type Serving = "whole" | "joined" | "answers";
 
+/** A node, and the fleet that it is of. */
+export interface NodeName {
+  readonly node: string;
+  readonly fleet: string;
+}
+
 /** The fleet as the node on this host shows it, on loopback. */
 export class NodeApi {
   readonly #system: System;
   readonly #access: NodeApiAccess;
   readonly #node: string;
+  readonly #fleet: string;
 
-  constructor(system: System, access: NodeApiAccess, node: string) {
+  constructor(system: System, access: NodeApiAccess, { node, fleet }: NodeName) {
     this.#system = system;
     this.#access = access;
     this.#node = node;
+    this.#fleet = fleet;
   }
 
   /** Null while the node does not answer. */
@@ -50,14 +60,14 @@ export class NodeApi {
   }
 
   /**
-   * Moves every shard off this node and waits until it is empty. False when nobody could take them.
+   * Moves every shard off this node and waits until it is empty.
    * @throws Error when it does not get empty
    */
-  async drain(): Promise<boolean> {
+  async drain(): Promise<Emptied> {
     const first = await this.status();
-    const peers = first?.nodes.filter((n) => n.id !== this.#node && n.state === "active") ?? [];
-    if (!first || !this.#self(first) || peers.length === 0) return false;
-    const mine = first.shards.filter((s) => s.owner === this.#node).map((s) => s.id);
+    const inVain = drainInVain(first, this.#node);
+    if (inVain) return inVain;
+    const mine = first?.shards.filter((s) => s.owner === this.#node).map((s) => s.id) ?? [];
     // It may answer at once or when the node is empty: what counts is what the fleet then shows.
     const order: { refused: string | null } = { refused: null };
     const body = { node: this.#node };
@@ -79,9 +89,9 @@ export class NodeApi {
       const away = now.shards
         .filter((s) => mine.includes(s.id) || s.owner === this.#node)
         .every((s) => s.state === "failed" || (s.owner !== null && s.owner !== this.#node));
-      if (this.#self(now)?.state === "maintenance" && away) return true;
+      if (this.#self(now)?.state === "maintenance" && away) return "emptied";
     }
-    throw new Error(`node ${this.#node} did not get empty. See ./fleet status`);
+    throw new Error(`node ${this.#node} did not get empty. ${seeAlso(this.#fleet, "status")}`);
   }
 
   /** Lets the node take shards again; also when nobody waits any more. */
@@ -125,7 +135,7 @@ export class NodeApi {
     const failed = status.shards.find(({ state }) => state === "failed");
     if (failed) {
       throw new Error(
-        `shard ${failed.id} cannot run: ${failed.reason ?? "no reason given"}. See ./fleet logs ${failed.id}`,
+        `shard ${failed.id} cannot run: ${failed.reason ?? "no reason given"}. ${seeAlso(this.#fleet, `logs ${failed.id}`)}`,
       );
     }
     const open = status.shards.filter((shard) => !shardServes(shard));

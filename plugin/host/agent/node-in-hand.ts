@@ -1,5 +1,6 @@
+import type { Emptied } from "../../emptied.ts";
 import type { Host } from "./host.ts";
-import { NodeApi, type Serving } from "./node-api.ts";
+import { NodeApi, type NodeName, type Serving } from "./node-api.ts";
 import type { NodeApiAccess } from "./protocol.ts";
 
 /**
@@ -10,29 +11,31 @@ export class NodeInHand {
   readonly #api: NodeApi;
   readonly #host: Host;
 
-  constructor(access: NodeApiAccess, node: string, host: Host) {
+  constructor(access: NodeApiAccess, node: NodeName, host: Host) {
     this.#api = new NodeApi(host.system, access, node);
     this.#host = host;
   }
 
   /**
-   * Empties the node; somebody who set it aside finds it so afterwards. False: it was left as it was, since
-   * somebody had, or nobody could take its shards.
+   * Empties the node; somebody who set it aside finds it so afterwards. Anything but `emptied`: it was left as
+   * it was.
    */
-  async drain(): Promise<boolean> {
+  async drain(): Promise<Emptied | "set aside"> {
     const { record, note } = this.#host;
-    if (await this.#isSetAside()) return false;
+    if (await this.#isSetAside()) return "set aside";
     record.drained = true;
     note();
+    let emptied: Emptied;
     try {
-      if (await this.#api.drain()) return true;
+      emptied = await this.#api.drain();
     } catch (error) {
       await this.resume().catch(() => {});
       throw error;
     }
+    if (emptied === "emptied") return emptied;
     record.drained = false;
     note();
-    return false;
+    return emptied;
   }
 
   /** Empties a node that is to go: of one that somebody set aside, shards may still be on their way. */

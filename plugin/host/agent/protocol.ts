@@ -49,6 +49,11 @@ export interface ApplyRequest extends Whose, Wanted {
     /** The node was emptied before, so the rest of the fleet is there: it takes shards again. */
     readonly emptied: boolean;
   };
+  /**
+   * The host may be asked again after the others: one whose shards nobody can take now is left as it runs, with
+   * `later` for an answer. @default false
+   */
+  readonly mayWait?: boolean;
   /** What goes back when the change fails; null when there is none. */
   readonly previous: Wanted | null;
   readonly api: NodeApiAccess | null;
@@ -89,6 +94,8 @@ export interface AgentResult {
   readonly differences?: Readonly<Record<string, string>>;
   /** Apply, remove: what was done, in order. Empty: everything was so already. */
   readonly changed?: readonly string[];
+  /** Apply: its units were left as they are, since nobody can take the node's shards now. */
+  readonly later?: boolean;
   /** Remove: what stays on the host. */
   readonly kept?: readonly string[];
   /** Drain: whether it was emptied now. False: somebody had set it aside, or nobody could take its shards. */

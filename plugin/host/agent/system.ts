@@ -18,6 +18,8 @@ export interface System {
 
 export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
+  /** What it reads from its input. @default nothing */
+  readonly stdin?: string;
 }
 
 export interface Ran {
@@ -56,8 +58,11 @@ export function runCommand(argv: readonly string[], options: RunOptions = {}): P
     const child = spawn(program, args, {
       cwd: "/",
       env: { ...ENVIRONMENT, ...options.env },
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: "pipe",
     });
+    // One that ends without reading says by its exit code what was wrong.
+    child.stdin.on("error", () => {});
+    child.stdin.end(options.stdin ?? "");
     const out = { stdout: "", stderr: "" };
     for (const name of ["stdout", "stderr"] as const) {
       child[name].setEncoding("utf8").on("data", (text: string) => {

@@ -128,12 +128,13 @@ const dataFolders = ({ record }: Host): string[] =>
  * Takes the host out of a fleet that goes on: first the node's shards, which takes minutes and leaves no trace where it
  * is cut off, then the host's part in what it shares. Where either is refused, the host goes on as it was.
  */
-async function leaveFleet({ api, node }: RemoveRequest, host: Host): Promise<void> {
+async function leaveFleet(request: RemoveRequest, host: Host): Promise<void> {
+  const { api } = request;
   const { system, record } = host;
   const units = Object.entries(record.units);
   const nodes = units.flatMap(([name, { drains }]) => (drains ? [name] : []));
   const running = Object.values(await unitStatuses(system, nodes)).some(({ active }) => active);
-  const emptied = running && api ? new NodeInHand(api, node, host) : null;
+  const emptied = running && api ? new NodeInHand(api, request, host) : null;
   await emptied?.drainForGood();
   try {
     for (const [name, unit] of units) await leaveOthers(host, name, unit);

@@ -59,6 +59,9 @@ describe.skipIf(!PULUMI).each(share(TARGETS, 1).map((target) => ({ target })))(
   },
 );
 
+/** Without what an engine gives to a name, which the replay's are not given. */
+const unnamed = (text: string) => text.replace(/-[0-9a-f]{7}\b/g, "-");
+
 describe.skipIf(!PULUMI)("a wait that is missing from a stack", () => {
   /** Waits whose absence a replay notices while things are made. */
   let missed: { edge: Edge; says: string; late: string[] }[];
@@ -96,11 +99,12 @@ describe.skipIf(!PULUMI)("a wait that is missing from a stack", () => {
         stack.account((world) => furnish(world));
         const env = {
           FLEET_TEST_DROP: `${nameOf(edge.from)}|${nameOf(edge.to)}`,
+          STANDIN_SLOW_UNTIL: edge.from.split("$").at(-1) ?? edge.from,
           STANDIN_SLOW: late.map((urn) => urn.split("$").at(-1)).join(","),
         };
         const run = await stack.up({ env });
         expect([env.FLEET_TEST_DROP, run.code === 0]).toEqual([env.FLEET_TEST_DROP, false]);
-        expect(run.text).toContain(says);
+        expect(unnamed(run.text)).toContain(unnamed(says));
       } finally {
         await stack.destroy();
         stack.remove();

@@ -2,13 +2,26 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { share } from "../../support/share.ts";
 import { type AwsStack, awsStack, LONG_MS, PULUMI } from "./harness.ts";
 import { changedIn, holdersOf, leftIn } from "./kept.ts";
-import { furnish, settingsObject, settingsOf, TARGETS } from "./stacks.ts";
+import {
+  furnish,
+  type PresetName,
+  settingsObject,
+  settingsOf,
+  TARGETS,
+  type TargetName,
+} from "./stacks.ts";
 import { hasItsTurn } from "./turns.ts";
 
 vi.setConfig({ testTimeout: LONG_MS, hookTimeout: LONG_MS });
 
 /** The second and third zone of the region: a choice without memory would put the first before them. */
 const STOOD = ["euc1-az2", "euc1-az3"];
+
+/** Where a stack begins in two zones. On hosts `solo` has no others, and a stack of one host does not become several. */
+const FIRST: Readonly<Record<TargetName, { preset: PresetName; zones: object }>> = {
+  ec2: { preset: "small", zones: { network: { zones: 2 } } },
+  eks: { preset: "solo", zones: {} },
+};
 
 describe
   .skipIf(!PULUMI || !hasItsTurn("zones"))
@@ -31,9 +44,10 @@ describe
       );
 
     beforeAll(async () => {
-      const { aws } = settingsObject(target, "solo");
-      const pinned = { aws: { ...(aws as object), zones: STOOD } };
-      stack = await awsStack({ settings: settingsOf(target, "solo", pinned), delayMs: 5 });
+      const { preset, zones } = FIRST[target];
+      const { aws } = settingsObject(target, preset);
+      const pinned = { ...zones, aws: { ...(aws as object), zones: STOOD } };
+      stack = await awsStack({ settings: settingsOf(target, preset, pinned), delayMs: 5 });
       stack.account((world) => furnish(world));
       await must(stack.up());
     });
@@ -53,7 +67,7 @@ describe
       expect(changedIn(stood, grown)).toEqual([]);
       expect(Object.keys(grown)).toHaveLength(9);
 
-      stack.settings(settingsOf(target, "solo"));
+      stack.settings(settingsOf(target, FIRST[target].preset));
       await must(stack.up());
       expect(changedIn(held, holdersOf(stack))).toEqual([]);
       expect(subnets()).toEqual(grown);
@@ -61,9 +75,10 @@ describe
 
     test("is refused fewer zones, or others, before anything is asked of AWS", async () => {
       const asked = stack.account((world) => world.log.length);
-      const { aws } = settingsObject(target, "solo");
+      const { preset } = FIRST[target];
+      const { aws } = settingsObject(target, preset);
       stack.settings(
-        settingsOf(target, "solo", {
+        settingsOf(target, preset, {
           network: { zones: 2 },
           aws: { ...(aws as object), zones: ["euc1-az1", "euc1-az2"] },
         }),
@@ -73,7 +88,7 @@ describe
       expect(text).toContain("openclaw-fleet:network.zones is 2, and the stack stands in 3");
       expect(text).toContain("openclaw-fleet:aws.zones is euc1-az1, euc1-az2, and the stack");
       expect(stack.account((world) => world.log.length)).toBe(asked);
-      stack.settings(settingsOf(target, "solo"));
+      stack.settings(settingsOf(target, preset));
     });
   },
 );

@@ -137,7 +137,7 @@ describe.skipIf(!PULUMI)(
           writeFileSync(join(states, `${stack}.json.attrs`), "");
           const reaped = await pipeline.run(["reap", "--settle", "5s", "--json"]);
           expect(reaped.stdout, reaped.stderr).toContain("stacks");
-          expect(JSON.parse(reaped.stdout).stacks).toMatchObject([
+          expect(JSON.parse(reaped.stdout).stacks, reaped.stderr).toMatchObject([
             { stack, fate: "destroyed", lost: [] },
           ]);
           expect(reaped.code, reaped.stderr).toBe(0);

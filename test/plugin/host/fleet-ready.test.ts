@@ -134,6 +134,11 @@ test.each([
     shard({ id: "s1", state: "failed", reason: "no model" }),
     /s1: no model/,
   ],
+  [
+    "a shard whose settings are refused",
+    shard({ id: "s1", state: "serving", reason: 'settings refused: gateway: no "nonsense"' }),
+    /s1 runs with older settings, the new ones are refused: gateway: no "nonsense"/,
+  ],
   ["a shard that nobody knows", shard({ id: "s9", state: "serving" }), /s1 is not known yet/],
   [
     "a chat that gets no answer",
@@ -171,6 +176,31 @@ test("an OpenClaw that failed is not waited for", async () => {
   const refused = { shard: "s1", why: "exit code 78" };
   shown.update = { to: "2.0.0", waiting: ["s1"], refused };
   expect((await failure(handler(600_000).create(inputs, OP))).message).toMatch(/exit code 78/);
+});
+
+test("settings that stay refused are not waited for; a word from before the change is", async () => {
+  const well = shown.shards[0] as object;
+  const refused = { ...well, reason: "settings refused: gateway: no" };
+  shown.shards[0] = refused;
+  const open = () => shell;
+  const stands = new FleetReadyHandler({ open, readyMs: 600_000, settleMs: 0, refusedMs: 0 });
+  expect((await failure(stands.create(inputs, OP))).message).toMatch(/are refused: gateway: no/);
+  const say = (line: string) => {
+    if (line.startsWith("waiting")) shown.shards[0] = well;
+  };
+  expect((await handler(60_000).create(inputs, { ...OP, say })).state.state).toBe("serving");
+  // One that is about to get another OpenClaw may be given settings for that one.
+  shown.shards[0] = refused;
+  shown.update = { to: "2.0.0", waiting: ["s1"], refused: null };
+  const updated = (line: string) => {
+    said.push(line);
+    if (!line.startsWith("waiting")) return;
+    shown.shards[0] = well;
+    delete shown.update;
+  };
+  said.length = 0;
+  expect((await stands.create(inputs, { ...OP, say: updated })).state.state).toBe("serving");
+  expect(said[0]).toBe("waiting: OpenClaw 2.0.0 is not on s1 yet");
 });
 
 test("without the authority, and with a wrong token, it says why", async () => {

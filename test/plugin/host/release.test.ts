@@ -475,6 +475,52 @@ test("hosts are made side by side, changed one at a time, and no further after o
   );
 });
 
+describe("a host whose shards nobody can take", () => {
+  /** n1 and n2 change at once; the other one rests until it is changed. */
+  const rolled = async (resting: string, ends: () => AgentLine = fine) => {
+    const asked: string[] = [];
+    let rests = resting;
+    const { release, checked } = fakeHost((request) => {
+      if (request.verb !== "apply" || request.first) return fine();
+      asked.push(`${request.node}${request.mayWait ? "" : " again"}`);
+      if (request.node === rests) {
+        rests = "";
+        return ends();
+      }
+      const later = rests !== "" && request.mayWait === true;
+      return { done: { changed: ["installed curl"], ...(later ? { later } : {}) } };
+    });
+    const of = (name: string) =>
+      checked({ ...INPUTS, node: name, host: { name, address: "10.0.0.1" } });
+    const change = async (name: string) => {
+      const { state } = await release.create(of(name), OP);
+      return () => release.update(`vps/${name}`, state, { ...of(name), artifact: "r2" }, OP);
+    };
+    const changes = [await change("n1"), await change("n2")];
+    const ended = await Promise.allSettled(changes.map((begin) => begin()));
+    return { asked, ended };
+  };
+
+  test("is changed after the others, once", async () => {
+    const { asked, ended } = await rolled("n2");
+    expect(asked).toEqual(["n1", "n2", "n1 again"]);
+    expect(ended.map(({ status }) => status)).toEqual(["fulfilled", "fulfilled"]);
+    expect((await rolled("n1")).asked).toEqual(["n1", "n2"]);
+    expect((await rolled("somebody else")).asked).toEqual(["n1", "n2", "n1 again", "n2 again"]);
+  });
+
+  test("is unfinished when one of them failed before its second turn", async () => {
+    const { asked, ended } = await rolled("n2", () => ({
+      failed: { message: "no", restored: true },
+    }));
+    expect(asked).toEqual(["n1", "n2"]);
+    const [first] = ended as PromiseRejectedResult[];
+    expect(String(first?.reason)).toContain("host n1 was not touched, because host n2 failed");
+    expect(first?.reason).toBeInstanceOf(PartlyDone);
+    expect(first?.reason).toHaveProperty("state.drift.change");
+  });
+});
+
 test("a host that was never reached keeps no other from its change; one lost on the way, or with its machine, does", async () => {
   /** What becomes of n2, then n1 in turn after it. */
   const rolled = async (when: "before" | "amid", machine = {}) => {

@@ -141,6 +141,61 @@ describe("a host", () => {
     expect([told(), host.listing()]).toEqual([[], made]);
   });
 
+  test("never sees a file whose own command refuses it, and no unit is told", async () => {
+    const asking = (word?: string): HostPlan => {
+      const made = plan(word);
+      const file = made.files["/etc/toy/settings"] as HostPlan["files"][string];
+      const verify = ["ask", "settings"];
+      return { ...made, files: { ...made.files, "/etc/toy/settings": { ...file, verify } } };
+    };
+    const asked: string[] = [];
+    host.answers = ([program], stdin = "") => {
+      if (program !== "ask") return { code: 0, stdout: "", stderr: "" };
+      asked.push(`${stdin.trim()}, there: ${host.read("/etc/toy/settings")?.trim()}`);
+      return { code: stdin.startsWith("two") ? 1 : 0, stdout: "", stderr: "no such word" };
+    };
+    // The first of its kind is asked about as well.
+    const first = await failureOf(make({ plan: asking("two") }));
+    expect(first.message).toContain("no such word");
+    expect(host.read("/etc/toy/settings")).toBeNull();
+    await make({ plan: asking() });
+    const made = host.listing();
+    host.commands.length = 0;
+    const previous = { plan: asking(), secrets: SECRETS };
+    const error = await failureOf(change(asking("two"), { previous }));
+    expect(error.message).toContain("no such word");
+    expect(error.restored).toBe(true);
+    expect([told(), host.listing()]).toEqual([[], made]);
+    expect(asked).toEqual([
+      "two hush-hush, there: undefined",
+      "one hush-hush, there: undefined",
+      "two hush-hush, there: one hush-hush",
+    ]);
+    expect(host.commands.join()).not.toContain("hush");
+    await change(asking(), { previous });
+    expect(asked).toHaveLength(3);
+  });
+
+  test("goes back to what was there before without asking about it", async () => {
+    const files = Object.fromEntries(
+      Object.entries(plan().files).map(([path, file]) => [path, { ...file, verify: ["ask"] }]),
+    );
+    const previous = { plan: { ...plan(), files }, secrets: SECRETS };
+    await make({ plan: previous.plan });
+    host.starts = () => "it ended";
+    host.answers = ([program], stdin = "") => ({
+      code: program === "ask" && stdin.startsWith("one") ? 1 : 0,
+      ...{ stdout: "", stderr: "not any more" },
+    });
+    const starts = host.starts;
+    let tries = 0;
+    host.starts = (name, text) => (++tries > 1 ? null : starts(name, text));
+    const error = await failureOf(change(plan("two"), { previous }));
+    expect(error.message).not.toContain("not any more");
+    expect(error.restored).toBe(true);
+    expect(host.read("/etc/toy/live")).toBe("one\n");
+  });
+
   test("gets its previous plan back when a unit does not start, or a check does not hold", async () => {
     await make();
     const made = host.listing();
@@ -525,6 +580,27 @@ describe("the node on the host", () => {
     self.others = [];
     await restart();
     expect([self.calls, told()]).toEqual([[], ["systemctl restart toy.service"]]);
+  });
+
+  test("waits for the other hosts, if it may, while none of them can take its shards", async () => {
+    const previous = { plan: node(), secrets: SECRETS };
+    const again = (mayWait: boolean) => change(node("two"), { api, previous, mayWait });
+    for (const how of ["maintenance", "lost"] as const) {
+      self.othersAre = how;
+      expect(await again(true)).toMatchObject({ later: true });
+    }
+    expect([self.calls, told()]).toEqual([[], []]);
+    expect((await again(false)).later).toBeUndefined();
+    expect([self.calls, told()]).toEqual([[], ["systemctl restart toy.service"]]);
+    expect(host.said).toContainEqual(expect.stringContaining("no other node can take its shards"));
+  });
+
+  test("waits for nobody when it has no shards, or nothing stops it", async () => {
+    self.othersAre = "lost";
+    await change(node(), { api, mayWait: true });
+    self.owner = "b";
+    expect(await change(node("two"), { api, mayWait: true })).not.toHaveProperty("later");
+    expect(told()).toEqual(["systemctl restart toy.service"]);
   });
 
   test("goes on when the change is refused, and when it was killed in between", async () => {

@@ -9,7 +9,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Ran, System } from "../../../../plugin/host/agent/system.ts";
+import type { Ran, RunOptions, System } from "../../../../plugin/host/agent/system.ts";
 
 /** Thousands of writes that wait for the disk would take minutes on a busy machine. */
 const MEMORY = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
@@ -53,7 +53,7 @@ export class FakeHost implements System {
   /** Asked before a unit starts; a text is why it fails. */
   starts: (name: string, text: string) => string | null = () => null;
   /** Answers of commands of plans: verify and checks. */
-  answers: (argv: readonly string[]) => Ran = () => OK;
+  answers: (argv: readonly string[], stdin?: string) => Ran = () => OK;
   #clock = 1;
   #now = 0;
 
@@ -115,17 +115,17 @@ export class FakeHost implements System {
     rmSync(this.root, { recursive: true, force: true });
   }
 
-  async run(argv: readonly string[]): Promise<Ran> {
+  async run(argv: readonly string[], { stdin }: RunOptions = {}): Promise<Ran> {
     this.killAt -= 1;
     // Whatever still runs after the kill runs without effect.
     if (this.killAt < 0 || (this.killAt === 0 && !this.killLate)) throw new Killed();
-    const ran = this.#run(argv);
+    const ran = this.#run(argv, stdin);
     this.commands.push(argv.filter((word) => !word.startsWith("-")).join(" "));
     if (this.killAt === 0) throw new Killed();
     return ran;
   }
 
-  #run(argv: readonly string[]): Ran {
+  #run(argv: readonly string[], stdin?: string): Ran {
     const [program = "", ...args] = argv;
     const words = args.filter((word) => !word.startsWith("-"));
     const last = words.at(-1) ?? "";
@@ -146,7 +146,7 @@ export class FakeHost implements System {
     if (program === "systemctl") return this.#systemctl(words[0] ?? "", args);
     if (program === "journalctl") return { ...OK, stdout: `log of ${after(args, "--unit")}\n` };
     if (program === "timeout") return this.answers(args.slice(2));
-    return this.answers(argv);
+    return this.answers(argv, stdin);
   }
 
   #getent(database: string, name: string): Ran {

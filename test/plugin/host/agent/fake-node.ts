@@ -11,6 +11,8 @@ export class FakeNode {
   /** The only shard's owner. A drain gives it to `b`. */
   owner = "a";
   others = ["b"];
+  /** How the others are. */
+  othersAre: "active" | "maintenance" | "lost" = "active";
   /** Nobody takes its shard, whatever it is told. */
   keeps = false;
   /** The route, by its last word, that it refuses. */
@@ -37,7 +39,7 @@ export class FakeNode {
           instanceId: "a",
           nodes: [
             { id: "a", state: this.state },
-            ...this.others.map((id) => ({ id, state: "active" })),
+            ...this.others.map((id) => ({ id, state: this.othersAre })),
           ],
           shards: [{ id: "s1", owner: this.owner, state: "serving" }],
           store: { kind: "etcd", ok: this.store },

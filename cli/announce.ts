@@ -4,6 +4,9 @@ import { stackOption } from "./lib/options.ts";
 import { say } from "./lib/terminal.ts";
 import { rawSettings } from "./settings.ts";
 
+/** Where routers answer at the fleet's address, with their page. */
+const PAGE_TARGETS = ["local", "hosts", "ec2"];
+
 /** After a good `up`: where it is, how to get in, what to try first. Results go to stdout. */
 export function announce(
   stack: string,
@@ -21,6 +24,11 @@ export function announce(
       `Ready: ${outputs.endpoint}`,
       `  talk to it   ./fleet chat${which} "hello"`,
       `  look at it   ./fleet status${which}`,
+      ...(PAGE_TARGETS.includes(String(outputs.target))
+        ? [
+            `  in a browser ${outputs.endpoint}/status   asks for ./fleet output adminToken --show-secrets${which}`,
+          ]
+        : []),
       `  token        ./fleet output token --show-secrets${which}`,
       ...(ownAuthority(outputs, settings)
         ? [

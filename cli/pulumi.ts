@@ -12,6 +12,7 @@ import { CommandFailed, NotUpYet, UsageError } from "./lib/errors.ts";
 import { firstSettings } from "./lib/first-settings.ts";
 import { say } from "./lib/terminal.ts";
 import { awaitFree, lockedBy, lockFolder, readLocks } from "./operation-lock.ts";
+import { checkPulumiOptions } from "./pulumi-options.ts";
 import { saltFirst, secretsProviderOf, withoutUnusedProvider } from "./stack-secrets.ts";
 
 /** Name of the Pulumi project; its stacks and settings are filed under it. */
@@ -28,10 +29,16 @@ export interface PrepareOptions {
   release: boolean;
   /** A stack may be made: then there must be a place for it, and a passphrase. */
   create?: boolean;
+  /** What is handed on to one of Pulumi's commands: options that it does not have are refused before anything is made. */
+  handsOn?: { readonly verb: string; readonly args: readonly string[] };
 }
 
 /** Gets what is missing, all at once, with progress on stderr. */
-export async function preparePulumi({ release, create }: PrepareOptions): Promise<PulumiRunner> {
+export async function preparePulumi({
+  release,
+  create,
+  handsOn,
+}: PrepareOptions): Promise<PulumiRunner> {
   const progress = createProgress();
   const [pulumi, built] = await Promise.all([
     ensurePulumi({ progress }),
@@ -39,6 +46,7 @@ export async function preparePulumi({ release, create }: PrepareOptions): Promis
       ? import("../toolchain/release.ts").then(({ ensureRelease }) => ensureRelease({ progress }))
       : null,
   ]);
+  if (handsOn) checkPulumiOptions(pulumi.path, handsOn.verb, handsOn.args);
   if (create) prepareBackend();
   const languageHost = ensureLanguageHost(pulumi);
   return {

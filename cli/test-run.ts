@@ -1,24 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PROJECT_ROOT } from "../toolchain/paths.ts";
-
-/** What a part of the tests came to. */
-export interface Count {
-  passed: number;
-  failed: number;
-  skipped: number;
-}
-
-/** The fields of vitest's JSON report that are used. */
-export interface VitestReport {
-  numPassedTests: number;
-  numFailedTests: number;
-  numPendingTests: number;
-  numTodoTests: number;
-  testResults: { name: string; status: string; assertionResults: unknown[] }[];
-}
+import { type Count, closingLine, countReport, failuresOf, readReport } from "./test-report.ts";
 
 /** One program of a test run. */
 export interface Step {
@@ -88,32 +73,17 @@ export function wantsHosts(steps: readonly Step[]): boolean {
   });
 }
 
-/** Counts of a vitest run. A file that could not run at all, and a crash, are failures too. */
-export function countReport(report: VitestReport | null, exitCode: number): Count {
-  if (!report) return { passed: 0, failed: 1, skipped: 0 };
-  const broken = report.testResults.filter(
-    ({ status, assertionResults }) => status === "failed" && assertionResults.length === 0,
-  ).length;
-  const failed = report.numFailedTests + broken;
-  return {
-    passed: report.numPassedTests,
-    failed: failed === 0 && exitCode !== 0 ? 1 : failed,
-    skipped: report.numPendingTests + report.numTodoTests,
-  };
-}
-
-/** The closing line; skipped tests are named only when there are some. */
-export function closingLine({ passed, failed, skipped }: Count): string {
-  return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`;
-}
-
-/** Runs the steps one after another, whatever each comes to, and adds up. */
+/**
+ * Runs the steps one after another, whatever each comes to, and adds up. What failed is said again
+ * at the end: an hour of output lies between it and the person who looks at the last lines.
+ */
 export async function runSteps(
   steps: readonly Step[],
   extra: readonly string[],
   options: { env: NodeJS.ProcessEnv; deadline: number; say: (line: string) => void },
 ): Promise<Count> {
   const total: Count = { passed: 0, failed: 0, skipped: 0 };
+  const failures: string[] = [];
   const folder = mkdtempSync(join(tmpdir(), "openclaw-fleet-test-"));
   const children = new Set<ChildProcess>();
   let stopped = false;
@@ -132,13 +102,22 @@ export async function runSteps(
       if (stopped) break;
       const begun = performance.now();
       options.say(`fleet: test: ${step.name}`);
-      const report = join(folder, `${index}.json`);
-      const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
+      const file = join(folder, `${index}.json`);
+      const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
       const args = [...step.args, ...(step.vitest ? [...reporters, ...extra] : extra)];
       const code = await runNode(args, children, options);
+      const report = step.vitest ? readReport(file) : null;
       const count = step.vitest
-        ? countReport(readReport(report), code)
+        ? countReport(report, code)
         : { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };
+      if (count.failed > 0) {
+        const named = report === null ? [] : failuresOf(report, PROJECT_ROOT);
+        // An error outside every test, or a part that was ended, has no test to name.
+        const unnamed = `no test of it is to blame: it ended with ${code}; its output says more`;
+        failures.push(
+          ...(named.length > 0 ? named : [unnamed]).map((one) => `${step.name}: ${one}`),
+        );
+      }
       total.passed += count.passed;
       total.failed += count.failed;
       total.skipped += count.skipped;
@@ -150,6 +129,7 @@ export async function runSteps(
     process.off("SIGTERM", terminate);
     rmSync(folder, { recursive: true, force: true });
   }
+  for (const failure of failures) options.say(`fleet: test: failed: ${failure}`);
   return total;
 }
 
@@ -185,13 +165,5 @@ async function runNode(
   } finally {
     children.delete(child);
     for (const timer of timers) clearTimeout(timer);
-  }
-}
-
-function readReport(file: string): VitestReport | null {
-  try {
-    return JSON.parse(readFileSync(file, "utf8")) as VitestReport;
-  } catch {
-    return null;
   }
 }

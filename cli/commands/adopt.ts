@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { callJson } from "../lib/api.ts";
 import { CommandFailed } from "../lib/errors.ts";
 import { fleetAccess } from "../lib/fleet.ts";
-import { agree, replaced } from "../lib/moments.ts";
+import { agree, replaced, wayBack } from "../lib/moments.ts";
 import { known } from "../lib/nearest.ts";
 import { withJson, withStack } from "../lib/options.ts";
 import { result, say } from "../lib/terminal.ts";
@@ -47,7 +47,7 @@ async function adopt(given: string, options: Options): Promise<void> {
         ? `./fleet restore ${shard} --at ${before}Z --stack ${options.stack}`
         : `none by a command; what ${shard} had stays in ${access.dataDir}/shards/${shard}/aside-*`,
   };
-  const status = await replaced(access, shard, left, () =>
+  const { status, at } = await replaced(access, shard, left, () =>
     callJson(access, "/api/v1/fleet/adopt", {
       as: "admin",
       method: "POST",
@@ -55,6 +55,8 @@ async function adopt(given: string, options: Options): Promise<void> {
       timeoutMs: 60_000,
     }),
   );
+  const back = access.dataDir === null ? await wayBack(access, shard, at) : null;
+  if (back) say(back);
   result(
     Boolean(options.json),
     { shard, directory, status },

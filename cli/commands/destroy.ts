@@ -29,7 +29,7 @@ export function register(program: Command): void {
           );
         }
         refuseProtected(stack);
-        const runner = await preparePulumi({ release: true });
+        const runner = await preparePulumi({ release: true, handsOn: { verb: "destroy", args } });
         await ensureStackProviders(runner, stack);
         requireStack(runner, stack);
         const outputs = outputsOf(runner, stack);

@@ -6,6 +6,7 @@ import { readJournals, recordedHosts } from "../lib/host-logs.ts";
 import { type LogLine, LogTail, lineText, nodeLogs } from "../lib/log-lines.ts";
 import { didYouMean } from "../lib/nearest.ts";
 import { withJson, withStack } from "../lib/options.ts";
+import { result } from "../lib/terminal.ts";
 
 interface Options {
   stack: string;
@@ -23,9 +24,15 @@ const positive = (text: string): number => {
   return n;
 };
 
-const printer = (options: Options) => (line: LogLine) => {
-  process.stdout.write(`${options.json ? JSON.stringify(line) : lineText(line)}\n`);
-};
+/** A line as soon as it is there: a log that goes on has no end that could close a document. */
+function printLine(line: LogLine, json = false): void {
+  process.stdout.write(`${json ? JSON.stringify(line) : lineText(line)}\n`);
+}
+
+function printAll(lines: readonly LogLine[], { json = false, follow = false }: Options): void {
+  if (json && !follow) result(true, { lines }, () => "");
+  else for (const line of lines) printLine(line, json);
+}
 
 async function logs(name: string | undefined, options: Options): Promise<void> {
   if (targetOf(options.stack) !== "local") return await onHosts(name, options);
@@ -40,22 +47,21 @@ async function logs(name: string | undefined, options: Options): Promise<void> {
     .filter(([id]) => !isNode || id === name)
     .map(([id, path]) => new LogTail(id, path));
   const wanted = (line: LogLine) => name === undefined || isNode || line.shard === name;
-  const print = (lines: LogLine[]) => lines.forEach(printer(options));
   const collect = (bytes: number) =>
     tails
       .flatMap((tail) => tail.read(bytes))
       .filter(wanted)
       .sort((a, b) => a.time.localeCompare(b.time));
-  print(collect(TAIL_BYTES).slice(-options.lines));
+  printAll(collect(TAIL_BYTES).slice(-options.lines), options);
   while (options.follow) {
     await new Promise((resolve) => setTimeout(resolve, 300));
-    print(collect(0));
+    printAll(collect(0), options);
   }
 }
 
 /** Each host's journal is read there, over SSH; lines of several hosts are put in order of time. */
 async function onHosts(name: string | undefined, options: Options): Promise<void> {
-  const { stack, lines: count, follow = false } = options;
+  const { stack, lines: count, follow = false, json } = options;
   const { hosts, shards } = await recordedHosts(stack);
   const isNode = hosts.some((host) => host.name === name);
   if (name !== undefined && !isNode && !shards.includes(name)) {
@@ -68,7 +74,6 @@ async function onHosts(name: string | undefined, options: Options): Promise<void
   const wanted = (line: LogLine) => name === undefined || isNode || line.shard === name;
   const { openSsh } = await import("../../plugin/host/ssh.ts");
   const found: LogLine[] = [];
-  const print = printer(options);
   const reached = await readJournals(
     hosts.filter((host) => !isNode || host.name === name),
     openSsh,
@@ -79,14 +84,14 @@ async function onHosts(name: string | undefined, options: Options): Promise<void
       signal: new AbortController().signal,
       onLine: (line) => {
         if (!wanted(line)) return;
-        if (follow) print(line);
+        if (follow) printLine(line, json);
         else found.push(line);
       },
     },
   );
   found.sort((a, b) => a.time.localeCompare(b.time));
-  found.slice(-count).forEach(print);
   if (reached === 0) throw new CommandFailed("No host could be reached", "each is told of above");
+  printAll(found.slice(-count), options);
 }
 
 function unknownName(name: string, nodes: readonly string[], shards: readonly string[]) {
@@ -104,7 +109,7 @@ export function register(program: Command): void {
     .option("-n, --lines <count>", "how many of the newest lines", positive, 100)
     .addHelpText(
       "after",
-      "\nTimes are UTC. With --json each line is one JSON document.\nWhat the fields mean: docs/operations.md#log-fields\n\nExamples:\n  ./fleet logs s1 -n 20\n  ./fleet logs a --follow",
+      "\nTimes are UTC. With --json they are one document, its `lines` in the same order; with --follow\nthere is no end, and each line is a JSON object of its own.\nWhat the fields mean: docs/operations.md#log-fields\n\nExamples:\n  ./fleet logs s1 -n 20\n  ./fleet logs a --follow",
     )
     .action(logs);
 }

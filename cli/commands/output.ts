@@ -14,7 +14,10 @@ export function register(program: Command): void {
     )
     .action(async (args: string[], { stack }: { stack: string }) => {
       checkStackName(stack);
-      const runner = await preparePulumi({ release: false });
+      const runner = await preparePulumi({
+        release: false,
+        handsOn: { verb: "stack output", args },
+      });
       requireStack(runner, stack);
       await runForStack(runner, "stack output", stack, args);
     });

@@ -46,7 +46,7 @@ export function register(program: Command): void {
       if (options.placeholders) await placeholders([stack]);
       // Settings given on the command line are for Pulumi to put together.
       if (!args.some((arg) => /^(-c|--config)/.test(arg))) checkSettings(stack);
-      const runner = await preparePulumi({ release: true });
+      const runner = await preparePulumi({ release: true, handsOn: { verb: "preview", args } });
       await ensureStackProviders(runner, stack);
       if (stackExists(runner, stack)) {
         return runForStack(await withPolicies(runner, args), "preview", stack, args);
@@ -84,7 +84,7 @@ async function report(file: string, args: readonly string[], options: Options): 
     ]);
   const base = options.base === undefined ? null : findBase(options.base);
   const used = options.placeholders ? await placeholders(stacks) : [];
-  const runner = await preparePulumi({ release: true });
+  const runner = await preparePulumi({ release: true, handsOn: { verb: "preview", args } });
   const changes = [];
   for (const stack of stacks) {
     changes.push(await stackChange(runner, stack, { base, policies, args, placeholders: used }));

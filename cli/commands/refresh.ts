@@ -19,7 +19,7 @@ export function register(program: Command): void {
       ) => {
         checkStackName(stack);
         requireAnswer("refresh", yes);
-        const runner = await preparePulumi({ release: true });
+        const runner = await preparePulumi({ release: true, handsOn: { verb: "refresh", args } });
         await ensureStackProviders(runner, stack);
         requireStack(runner, stack);
         await runForStack(runner, "refresh", stack, [...(yes ? ["--yes"] : []), ...args], wait);

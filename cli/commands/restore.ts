@@ -1,9 +1,19 @@
 import type { Command } from "commander";
+import type { FleetStatus } from "../../gateway/contract.ts";
 import type { DrillResult } from "../../gateway/replication/thread-protocol.ts";
 import { callJson } from "../lib/api.ts";
 import { CommandFailed, UsageError } from "../lib/errors.ts";
 import { type FleetAccess, fleetAccess } from "../lib/fleet.ts";
-import { agree, keptAt, momentAt, moments, replaced, timeOf, utc } from "../lib/moments.ts";
+import {
+  agree,
+  keptAt,
+  momentAt,
+  moments,
+  replaced,
+  timeOf,
+  utc,
+  wayBack,
+} from "../lib/moments.ts";
 import { known } from "../lib/nearest.ts";
 import { stackOption, withJson, withStack } from "../lib/options.ts";
 import { age, result, say, table } from "../lib/terminal.ts";
@@ -37,13 +47,7 @@ async function restore(shard: string | undefined, options: Options): Promise<voi
     return;
   }
   if (shard === undefined) throw new UsageError("Which shard? Name it, or say --drill to try all");
-  if (options.to !== undefined) {
-    known(
-      "node",
-      options.to,
-      nodes.map(({ id }) => id),
-    );
-  }
+  if (options.to !== undefined) mayTake(options.to, shard, nodes);
   const now = Date.now();
   const [found] = await moments(access, shard);
   const at = options.at === undefined ? now : timeOf(options.at, now);
@@ -51,7 +55,7 @@ async function restore(shard: string | undefined, options: Options): Promise<voi
   const minutes = Math.round((now - Date.parse(point.at)) / 60_000);
   const undo = `./fleet restore ${shard} --at ${new Date(now).toISOString().slice(0, 19)}Z${stackOption(options.stack)}`;
   say(
-    `${shard} goes back to ${utc(point.at)} UTC. What was said since then (${minutes} min) is gone from its conversations; the present state is kept as a moment itself, and ${undo} brings it back. Requests wait while it drains and boots.`,
+    `${shard} goes back to ${utc(point.at)} UTC. What was said since then (${minutes} min) is gone from its conversations; the present state becomes a moment itself, to which you can go back. Requests wait while it drains and boots.`,
   );
   await agree(`Bring ${shard} back to ${utc(point.at)} UTC?`, Boolean(options.yes));
   const left = {
@@ -63,7 +67,7 @@ async function restore(shard: string | undefined, options: Options): Promise<voi
         }),
     undo,
   };
-  let status = await replaced(access, shard, left, () =>
+  const done = await replaced(access, shard, left, () =>
     callJson(access, "/api/v1/fleet/restore", {
       as: "admin",
       method: "POST",
@@ -71,12 +75,11 @@ async function restore(shard: string | undefined, options: Options): Promise<voi
       timeoutMs: 120_000,
     }),
   );
+  let { status } = done;
+  const back = await wayBack(access, shard, done.at);
+  if (back) say(back);
   if (options.to !== undefined) {
-    await callJson(access, "/api/v1/fleet/move", {
-      as: "admin",
-      method: "POST",
-      body: { shard, to: options.to },
-    });
+    await moveRestored(access, shard, options.to);
     status = await fleetStatus(access);
   }
   const moved = options.to === undefined ? "" : ` It moves to ${options.to} now.`;
@@ -85,6 +88,40 @@ async function restore(shard: string | undefined, options: Options): Promise<voi
     { shard, point, status },
     () => `${shard} serves from ${utc(point.at)} UTC.${moved}`,
   );
+}
+
+/** Asked before anything changes: after the restore it is too late to say no. */
+function mayTake(node: string, shard: string, nodes: FleetStatus["nodes"]): void {
+  known(
+    "node",
+    node,
+    nodes.map(({ id }) => id),
+  );
+  const state = nodes.find(({ id }) => id === node)?.state;
+  if (state === "active") return;
+  throw new CommandFailed(
+    `${node} cannot take ${shard}: it is ${state}`,
+    "only an active node takes shards; nothing was changed",
+    `name another one, or leave --to out`,
+  );
+}
+
+/** A failure must not be taken for one of the restore: a second one would go back again. */
+async function moveRestored(access: FleetAccess, shard: string, to: string): Promise<void> {
+  try {
+    await callJson(access, "/api/v1/fleet/move", {
+      as: "admin",
+      method: "POST",
+      body: { shard, to },
+    });
+  } catch (error) {
+    if (!(error instanceof CommandFailed)) throw error;
+    throw new CommandFailed(
+      `${shard} was restored and serves; it could not be moved to ${to}`,
+      error.message,
+      `do not restore it again: ./fleet move ${shard} ${to}${stackOption(access.stack)}`,
+    );
+  }
 }
 
 const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`;

@@ -27,6 +27,7 @@ async function support(options: { stack: string; out?: string }): Promise<void> 
     access.adminToken,
     ...secretsOf(config?.tokens),
     ...secretsOf(config?.models === "demo" ? null : config?.models.providers),
+    ...secretsOf(config?.openclaw),
     ...(config?.agents ?? []).flatMap((agent) => [
       ...secretsOf(agent.channels),
       ...secretsOf(agent.env),

@@ -10,7 +10,8 @@ import { createProgress } from "../../toolchain/progress.ts";
 import { ensurePulumi } from "../../toolchain/pulumi.ts";
 import { CommandFailed, UsageError } from "../lib/errors.ts";
 import { withAnyStack } from "../lib/options.ts";
-import { closingLine, runSteps, stepsOf, wantsHosts } from "../test-run.ts";
+import { closingLine } from "../test-report.ts";
+import { runSteps, stepsOf, wantsHosts } from "../test-run.ts";
 
 /** All parts together must end within this, ms: what still runs then has failed. */
 const LONGEST_MS = 80 * 60_000;

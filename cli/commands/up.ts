@@ -49,7 +49,11 @@ export async function up(args: string[], { stack, yes, wait }: UpOptions): Promi
   // A warning only: a change of what is no host's needs no way to them.
   const missing = sessionsMissing(stack);
   if (missing) say(`fleet: ${missing.text}: ${missing.fix}`);
-  const runner = await preparePulumi({ release: true, create: true });
+  const runner = await preparePulumi({
+    release: true,
+    create: true,
+    handsOn: { verb: "up", args },
+  });
   await ensureStackProviders(runner, stack);
   createStack(runner, stack);
   markEphemeral(runner, stack);

@@ -38,6 +38,7 @@ export async function fleetChecks(
     fleetCheckOf(status, stack, target),
     storeCheckOf(status),
     ...replicaChecksOf(status, stack),
+    ...channelChecksOf(status, stack),
   ];
 }
 
@@ -80,6 +81,33 @@ export function replicaChecksOf({ shards }: FleetStatus, stack: string): Check[]
       text: told.join(", "),
       why: "what was said meanwhile is on one disk alone",
       fix,
+    },
+  ];
+}
+
+/** Which bots reach nobody, as their gateways say; no check where agents have no channels. */
+export function channelChecksOf({ shards }: FleetStatus, stack: string): Check[] {
+  const id = "channels";
+  const told = shards.flatMap(({ id, agents, channels }) =>
+    channels ? [{ shard: id, agents, ...channels }] : [],
+  );
+  const bots = told.reduce((sum, each) => sum + each.bots, 0);
+  if (bots === 0) return [];
+  const down = told.flatMap(({ shard, agents, down }) =>
+    down.map((one) => ({ ...one, shard, agents })),
+  );
+  const [first] = down;
+  const many = `${bots} ${bots === 1 ? "bot" : "bots"}`;
+  if (!first) return [{ id, state: "ok", text: `${many}, none is down` }];
+  const [channel, account = ""] = first.bot.split("/");
+  const whose = first.agents.includes(account) ? ` of agent ${account}` : "";
+  return [
+    {
+      id,
+      state: "fail",
+      text: `${down.length} of ${many} down: ${down.map(({ bot }) => bot).join(", ")}`,
+      why: down.map(({ bot, why }) => `${bot}: ${why}`).join("\n"),
+      fix: `mend channels.${channel}${whose} in Pulumi.${stack}.yaml, ./fleet up --stack ${stack}; what it said: ./fleet logs ${first.shard} --stack ${stack}`,
     },
   ];
 }

@@ -18,6 +18,19 @@ export class ApiError extends CommandFailed {
   }
 }
 
+/**
+ * What `ask` gets; null while no router answers, as when one hands its port over: whoever waits for what is stored
+ * asks again. What a router answers with is thrown.
+ */
+export async function ifAnswered<T>(ask: () => Promise<T>): Promise<T | null> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (error instanceof CommandFailed && !(error instanceof ApiError)) return null;
+    throw error;
+  }
+}
+
 export interface CallOptions {
   method?: "GET" | "POST";
   body?: unknown;

@@ -2,10 +2,10 @@ import { confirm, isCancel } from "@clack/prompts";
 import type { FleetStatus } from "../../gateway/contract.ts";
 import type { HistoryEntry } from "../../gateway/leases/store.ts";
 import type { PointInTime } from "../../gateway/replication/thread-protocol.ts";
-import { callJson } from "./api.ts";
+import { callJson, ifAnswered } from "./api.ts";
 import { CommandFailed, UsageError } from "./errors.ts";
 import type { FleetAccess } from "./fleet.ts";
-import { canAsk, duration } from "./options.ts";
+import { canAsk, duration, stackOption } from "./options.ts";
 import { type Left, waiting } from "./waiting.ts";
 
 export interface ShardMoments {
@@ -18,6 +18,8 @@ const LIST_MS = 120_000;
 const POLL_MS = 500;
 /** A drain takes ten minutes at most; restoring a gigabyte takes about one. */
 const REPLACE_MS = 1_200_000;
+/** What came of a replacement is written down before the shard serves again; a store may be slow to show it. */
+const TOLD_WITHIN_MS = 15_000;
 
 /** The moments of one shard, or of all; newest first. */
 export async function moments(access: FleetAccess, shard?: string): Promise<ShardMoments[]> {
@@ -72,6 +74,31 @@ export async function agree(question: string, yes: boolean): Promise<void> {
   if (isCancel(answer) || !answer) throw new CommandFailed("Nothing was changed", "you said no");
 }
 
+export interface Replaced {
+  readonly status: FleetStatus;
+  /** When the state was exchanged, ISO 8601. */
+  readonly at: string;
+}
+
+/**
+ * How the state that was replaced is brought back, in a sentence: it was put into the replica last, after the shard had
+ * drained. Null where that cannot be told.
+ */
+export async function wayBack(
+  access: FleetAccess,
+  shard: string,
+  at: string,
+): Promise<string | null> {
+  const [found] = await moments(access, shard).catch((error: unknown) => {
+    if (error instanceof CommandFailed) return [];
+    throw error;
+  });
+  const before = found?.points.find((point) => Date.parse(point.at) <= Date.parse(at));
+  if (!before) return null;
+  const command = `./fleet restore ${shard} --at ${before.at}${stackOption(access.stack)}`;
+  return `What it had before: ${command} (for ten minutes; after that moments are thinned out).`;
+}
+
 /**
  * Begins a replacement of a shard's state and waits until the shard serves again. Throws with the fleet's own words
  * when the state stayed as it was. `left` is what Ctrl-C leaves.
@@ -81,21 +108,30 @@ export async function replaced(
   shard: string,
   left: Omit<Left, "look" | "asks">,
   begin: () => Promise<unknown>,
-): Promise<FleetStatus> {
+): Promise<Replaced> {
   const history = () =>
     callJson<{ entries: HistoryEntry[] }>(access, "/api/v1/history?limit=100", { as: "admin" });
+  const status = () => callJson<FleetStatus>(access, "/api/v1/fleet", { as: "admin" });
   const key = (entry: HistoryEntry) => JSON.stringify(entry);
   const before = new Set((await history()).entries.map(key));
+  const shardIn = ({ shards }: FleetStatus) => shards.find(({ id }) => id === shard);
+  const { epoch = 0 } = shardIn(await status()) ?? {};
   const look = `./fleet status --watch --stack ${access.stack}`;
   return await waiting({ ...left, asks: true, look }, async (tell, stored) => {
     tell(`${shard}: its owner is asked`);
     await begin();
     stored();
     const deadline = performance.now() + REPLACE_MS;
+    /** When it last did not serve anew without a word. */
+    let served = performance.now();
     for (;;) {
-      const entries = (await history()).entries.filter(
-        (entry) => entry.shard === shard && !before.has(key(entry)),
-      );
+      // The state before the entries: what it shows is in them.
+      const seen = await ifAnswered(async () => {
+        const shown = await status();
+        return { shown, entries: (await history()).entries };
+      });
+      const entries =
+        seen?.entries.filter((entry) => entry.shard === shard && !before.has(key(entry))) ?? [];
       const failed = entries.find(({ event }) => event === "not replaced");
       if (failed) {
         throw new CommandFailed(
@@ -104,17 +140,28 @@ export async function replaced(
           `./fleet logs ${shard} --stack ${access.stack}`,
         );
       }
-      const status = await callJson<FleetStatus>(access, "/api/v1/fleet", { as: "admin" });
-      const now = status.shards.find(({ id }) => id === shard);
-      const done = entries.some(({ event }) => event === "replaced");
-      if (done && now?.state === "serving") return status;
-      const line = `${shard}: ${now?.state ?? "unknown"}${done ? ", its state is in place" : ""}`;
+      const now = seen && shardIn(seen.shown);
+      const done = entries.find(({ event }) => event === "replaced");
+      if (done && seen && now?.state === "serving") return { status: seen.shown, at: done.at };
+      const another = !done && now?.state === "serving" && now.epoch > epoch;
+      if (!another) served = performance.now();
+      // What it was asked for died with its owner.
+      if (performance.now() - served > TOLD_WITHIN_MS) {
+        throw new CommandFailed(
+          `The state of ${shard} stays as it was`,
+          "its owner ended before it began",
+          "give the command again",
+        );
+      }
+      const line = seen
+        ? `${shard}: ${now?.state ?? "unknown"}${done ? ", its state is in place" : ""}`
+        : `${shard}: waiting for a router to answer`;
       tell(line);
       if (performance.now() > deadline) {
         throw new CommandFailed(
           `Not finished after ${REPLACE_MS / 60_000} min: ${line}`,
-          "the fleet goes on with it",
-          `./fleet history --stack ${access.stack}`,
+          "the fleet may go on with it",
+          `./fleet history --stack ${access.stack} tells when it is replaced`,
         );
       }
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));

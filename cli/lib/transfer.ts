@@ -1,6 +1,6 @@
 import { confirm, isCancel } from "@clack/prompts";
 import type { FleetStatus } from "../../gateway/contract.ts";
-import { ApiError } from "./api.ts";
+import { ifAnswered } from "./api.ts";
 import { CommandFailed, UsageError } from "./errors.ts";
 import type { FleetAccess } from "./fleet.ts";
 import { canAsk } from "./options.ts";
@@ -54,11 +54,7 @@ export async function transfer(plan: Transfer): Promise<FleetStatus> {
     stored();
     const deadline = performance.now() + plan.timeoutMs;
     for (;;) {
-      const now = await plan.status().catch((error: unknown) => {
-        // A router that hands its port over is away for a moment; the wish itself is stored.
-        if (error instanceof CommandFailed && !(error instanceof ApiError)) return null;
-        throw error;
-      });
+      const now = await ifAnswered(() => plan.status());
       if (now && plan.done(now)) return now;
       const line = now ? plan.waiting(now) : "waiting for a router to answer";
       tell(line);

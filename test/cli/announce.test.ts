@@ -28,6 +28,17 @@ test("the end of an up says where the fleet is and what to do next, for its stac
   expect(said("dev", { endpoint: ENDPOINT, target: "local" })).not.toContain("--stack");
 });
 
+test("the page of the fleet is named where its routers answer", () => {
+  const page = `in a browser ${ENDPOINT}/status`;
+  for (const target of ["local", "hosts", "ec2"]) {
+    expect(said("dev", { endpoint: ENDPOINT, target })).toContain(page);
+  }
+  expect(said("dev", { endpoint: ENDPOINT, target: "eks" })).not.toContain(page);
+  expect(said("staging", { endpoint: ENDPOINT, target: "hosts" })).toContain(
+    "./fleet output adminToken --show-secrets --stack staging",
+  );
+});
+
 test("where nobody but the fleet vouches for its front, it says what clients need", () => {
   const outputs = { endpoint: ENDPOINT, target: "ec2", caCertificate: "-----BEGIN" };
   expect(said("staging", outputs)).toContain("./fleet output caCertificate --stack staging");

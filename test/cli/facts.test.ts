@@ -1,9 +1,11 @@
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { renderStatus } from "../../cli/lib/status-text.ts";
 import { verdict } from "../../cli/lib/verdict.ts";
@@ -60,8 +62,12 @@ beforeAll(async () => {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
   mkdirSync(join(data, "nodes", "a"), { recursive: true });
-  const line = { time: "2026-01-01T00:00:00Z", level: "info", msg: "hello", shard: "s1" };
-  writeFileSync(join(data, "nodes", "a", "node.log"), `${JSON.stringify(line)}\n`);
+  const logged = [
+    { time: "2026-01-01T00:00:00Z", level: "info", msg: "hello", shard: "s1" },
+    { time: "2026-01-01T00:00:01Z", level: "warn", msg: "again", shard: "s1" },
+  ];
+  const log = logged.map((line) => `${JSON.stringify(line)}\n`).join("");
+  writeFileSync(join(data, "nodes", "a", "node.log"), log);
   const tokens = { client: ["c".repeat(24)], admin: "a".repeat(24), peer: "p".repeat(24) };
   const config = {
     fleet: "x",
@@ -78,8 +84,8 @@ afterAll(async () => {
   rmSync(home, { recursive: true, force: true });
 });
 
-function fleet(dataDir: string, ...args: string[]) {
-  const child = spawn(process.execPath, [join(PROJECT_ROOT, "cli", "main.ts"), ...args], {
+const begin = (dataDir: string, args: string[]) =>
+  spawn(process.execPath, [join(PROJECT_ROOT, "cli", "main.ts"), ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     env: {
       PATH: process.env.PATH,
@@ -90,6 +96,23 @@ function fleet(dataDir: string, ...args: string[]) {
       XDG_DATA_HOME: join(home, "data"),
     },
   });
+
+/** What the first lines of a command that never ends say. */
+async function followed(count: number, ...args: string[]): Promise<unknown[]> {
+  const child = begin(data, args);
+  const found: unknown[] = [];
+  for await (const line of createInterface(child.stdout)) {
+    found.push(JSON.parse(line));
+    if (found.length === count) break;
+  }
+  const closed = once(child, "close");
+  child.kill();
+  await closed;
+  return found;
+}
+
+function fleet(dataDir: string, ...args: string[]) {
+  const child = begin(dataDir, args);
   let stdout = "";
   let stderr = "";
   child.stdout.on("data", (part) => {
@@ -119,14 +142,26 @@ describe("a command that only looks", () => {
       // doctor may find this machine wanting: then it says so with 1, in the same form.
       expect(name === "doctor" ? [0, 1] : [0]).toContain(code);
       const document = JSON.parse(stdout);
-      // A line of a log is OpenClaw's and the runtime's, not a document of ours.
-      if (name !== "logs") expect(Object.entries(document)[0]).toEqual(["version", 1]);
+      expect(Object.entries(document)[0]).toEqual(["version", 1]);
       expect(stdout.endsWith("\n")).toBe(true);
       expect(stdout).not.toContain("\u001b");
       expect(written).toEqual([]);
       expect(listing()).toEqual(before);
     },
   );
+
+  test("logs --json is one document of all lines, also of none; with --follow one object a line", async () => {
+    const all = await fleet(data, "logs", "--json");
+    const lines = [
+      { time: "2026-01-01T00:00:00Z", level: "info", msg: "hello", shard: "s1" },
+      { time: "2026-01-01T00:00:01Z", level: "warn", msg: "again", shard: "s1" },
+    ];
+    expect(JSON.parse(all.stdout)).toEqual({ version: 1, lines });
+    const none = await fleet(data, "logs", "s2", "--json");
+    expect(none.code).toBe(0);
+    expect(JSON.parse(none.stdout)).toEqual({ version: 1, lines: [] });
+    expect(await followed(2, "logs", "--json", "--follow")).toEqual(lines);
+  });
 
   test.each([
     [["status", "--json"]],

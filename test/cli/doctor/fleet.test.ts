@@ -1,6 +1,11 @@
 import { expect, test } from "vitest";
-import { fleetCheckOf, replicaChecksOf, storeCheckOf } from "../../../cli/doctor/fleet.ts";
-import type { FleetStatus } from "../../../gateway/contract.ts";
+import {
+  channelChecksOf,
+  fleetCheckOf,
+  replicaChecksOf,
+  storeCheckOf,
+} from "../../../cli/doctor/fleet.ts";
+import type { ChannelsReport, FleetStatus } from "../../../gateway/contract.ts";
 
 const shard = (id: string, replica?: { lagMs: number; unreplicated: boolean }) =>
   ({ id, state: "serving", reason: null, ...(replica ? { replica } : {}) }) as never;
@@ -38,6 +43,33 @@ test("replicas are told by shard, where there are any", () => {
   );
   expect(told).toMatchObject({ state: "warn", text: "s2 is 90 s behind, s3 has none" });
   expect(told?.fix).toBe("./fleet logs s2 --stack x");
+});
+
+test("bots that are down are told with why and whose they are; no check where there is no bot", () => {
+  const of = (...channels: (ChannelsReport | undefined)[]) => {
+    const shards = channels.map((each, i) => ({
+      id: `s${i + 1}`,
+      agents: ["main", "bob"],
+      ...(each ? { channels: each } : {}),
+    }));
+    return channelChecksOf(status({ kind: "etcd", ok: true }, shards as never[]), "x");
+  };
+  const well = { bots: 2, down: [] };
+  expect(of(undefined, undefined)).toEqual([]);
+  expect(of(undefined, { bots: 0, down: [] })).toEqual([]);
+  expect(of(well, undefined, { bots: 1, down: [] })).toEqual([
+    { id: "channels", state: "ok", text: "3 bots, none is down" },
+  ]);
+  const revoked = { bot: "telegram/bob", why: "Telegram bot token unauthorized" };
+  expect(of(well, { bots: 1, down: [revoked] })).toEqual([
+    {
+      id: "channels",
+      state: "fail",
+      text: "1 of 3 bots down: telegram/bob",
+      why: "telegram/bob: Telegram bot token unauthorized",
+      fix: "mend channels.telegram of agent bob in Pulumi.x.yaml, ./fleet up --stack x; what it said: ./fleet logs s2 --stack x",
+    },
+  ]);
 });
 
 test("a lost host is no question of `up`", () => {

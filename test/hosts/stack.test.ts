@@ -16,6 +16,7 @@ const NAMES = ["a", "b", "c"];
 /** Gateways boot in ten seconds on an idle machine, and wait for each other on a busy one. */
 const WAIT_MS = 240_000;
 const UP_MS = 900_000;
+const SETTINGS = { preset: "small", shards: 2 };
 
 /** Everything real: Pulumi's engine, hosts, etcd, Redis, Nginx with TLS, OpenClaw. */
 describe.skipIf(!PULUMI || !OPENCLAW || whyNoHosts() !== null)("a stack of three hosts", () => {
@@ -36,7 +37,7 @@ describe.skipIf(!PULUMI || !OPENCLAW || whyNoHosts() !== null)("a stack of three
   beforeAll(async () => {
     lab = await TestHosts.create({ hosts: NAMES });
     project = await makeProject();
-    project.settings(hostsSettings(lab, { preset: "small", shards: 2 }));
+    project.settings(hostsSettings(lab, SETTINGS));
     await must("stack", "init", "test");
     before = await fleetTraces(lab.hosts);
   });
@@ -93,6 +94,29 @@ describe.skipIf(!PULUMI || !OPENCLAW || whyNoHosts() !== null)("a stack of three
   });
 
   test("up again changes nothing", { timeout: UP_MS }, async () => {
+    expect(await must("up", "--yes")).toMatch(/Resources:\s+\d+ unchanged/);
+  });
+
+  test("up fails for settings that OpenClaw refuses, and no host sees them", {
+    timeout: UP_MS,
+  }, async () => {
+    const written = () =>
+      Promise.all(lab.hosts.map((host) => host.readFile("/var/lib/openclaw-fleet/fleet.json")));
+    const good = await written();
+    const pids = async () => (await status()).shards.map(({ pid }) => pid);
+    const running = await pids();
+    project.settings(hostsSettings(lab, { ...SETTINGS, openclaw: { gateway: { nonsense: 1 } } }));
+    const { code, text } = await project.pulumi(["up", "--yes"], env);
+    project.settings(hostsSettings(lab, SETTINGS));
+    expect(code, text).not.toBe(0);
+    expect(text).toMatch(/OpenClaw refuses these settings: gateway: .*nonsense/);
+    expect(text).toContain("Mend openclaw-fleet:openclaw.gateway");
+    expect(await written()).toEqual(good);
+    expect((await status()).shards.map(({ reason }) => reason ?? "").join()).not.toContain(
+      "refused",
+    );
+    expect(await pids()).toEqual(running);
+    // The way back is no change.
     expect(await must("up", "--yes")).toMatch(/Resources:\s+\d+ unchanged/);
   });
 

@@ -24,7 +24,7 @@ const OPENCLAW = process.env.OPENCLAW_FLEET_OPENCLAW;
 const NAMES = ["a", "b", "c"];
 /** Three hosts one after the other, each drained of turns, and then trials. */
 const UP_MS = 1_800_000;
-const WAIT_MS = 600_000;
+const WAIT_MS = 1_200_000;
 /** All hosts share this machine with their clients: turns of up to half a minute, a few at a time. */
 const LOAD = {
   chats: 2,

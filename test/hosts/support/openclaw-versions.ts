@@ -1,5 +1,6 @@
 import {
   copyFileSync,
+  existsSync,
   linkSync,
   mkdirSync,
   readdirSync,
@@ -25,9 +26,13 @@ export async function openclawAs(
   const modules = dirname(dirname(openclaw));
   copyTree(modules, join(folder, "node_modules"));
   const entry = join(folder, "node_modules", "openclaw", "openclaw.mjs");
-  const manifest = join(dirname(entry), "package.json");
-  const text = { ...JSON.parse(readFileSync(manifest, "utf8")), version };
-  await replace(manifest, JSON.stringify(text));
+  // The first is npm's, by the second a gateway says what it is.
+  for (const name of ["package.json", join("dist", "build-info.json")]) {
+    const file = join(dirname(entry), name);
+    if (!existsSync(file)) continue;
+    const text = { ...JSON.parse(readFileSync(file, "utf8")), version };
+    await replace(file, JSON.stringify(text));
+  }
   if (code !== undefined) await replace(entry, code);
   return entry;
 }

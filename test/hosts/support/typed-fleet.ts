@@ -1,11 +1,16 @@
 import { getCACertificates, setDefaultCACertificates } from "node:tls";
+import { expect } from "vitest";
+import { NODE_UNIT } from "../../../components/node/unit.ts";
 import { bootClock } from "../../../gateway/clock.ts";
 import type { FleetStatus } from "../../../gateway/contract.ts";
+import { rank } from "../../../gateway/placement.ts";
 import { Load } from "../../drill/clients/load.ts";
 import { type EventOf, History } from "../../drill/history.ts";
 import { type Balancer, startBalancer } from "../../drill/hosts/balancer.ts";
 import { seeded } from "../../drill/random.ts";
 import { Pipeline, type Ran } from "../../engine/pipeline/cli.ts";
+import { said } from "../../fleet/said.ts";
+import { eventually } from "../../support/eventually.ts";
 import { FleetClient, type FleetOutputs } from "./fleet-client.ts";
 import type { TestHosts } from "./lab.ts";
 
@@ -16,10 +21,23 @@ const LIGHT = {
   thinkMs: { least: 500, most: 2_000 },
 };
 
+/** A boot, or several one after the other, on a machine that does other things too, ms. */
+export const SERVES_MS = 600_000;
+
+/** What a stack's settings are in tests; the hosts are named apart. */
+export type Settings = Readonly<Record<string, unknown>> & { readonly shards: number };
+
 /** People who talk to a fleet through a balancer before the fronts of all its hosts. */
 export interface People {
-  /** Ends it. How many were answered, and what was not, in words. */
-  leave(): Promise<{ answered: number; failed: string[] }>;
+  /** Ends it, if it has not ended. How many were answered, and what was not, in words. */
+  leave(): Promise<Talked>;
+  /** Ends it: every one of them was answered, and it was more than a few. */
+  noticedNothing(): Promise<void>;
+}
+
+interface Talked {
+  readonly answered: number;
+  readonly failed: readonly string[];
 }
 
 /** A stack on the hosts of a lab, by the commands that people type. */
@@ -27,14 +45,16 @@ export class TypedFleet {
   readonly name: string;
   readonly lab: TestHosts;
   readonly #pipeline = new Pipeline();
-  readonly #settings: Readonly<Record<string, unknown>>;
+  readonly shards: readonly string[];
   readonly #trusted = getCACertificates("default");
+  #settings: Readonly<Record<string, unknown>>;
   #outputs: FleetOutputs | null = null;
 
   /** @param settings of the stack beside target, front and hosts */
-  constructor(lab: TestHosts, settings: Readonly<Record<string, unknown>>) {
+  constructor(lab: TestHosts, settings: Settings) {
     this.lab = lab;
     this.name = this.#pipeline.name();
+    this.shards = Array.from({ length: settings.shards }, (_, n) => `s${n + 1}`);
     this.#settings = {
       target: "hosts",
       environment: "staging",
@@ -45,8 +65,18 @@ export class TypedFleet {
 
   /** Writes which hosts it is made of, as a person edits the file; the next `up` makes it so. */
   hosts(names: readonly string[]): void {
-    const hosts = names.map((name) => this.lab.connection(name));
-    this.#pipeline.settings(this.name, { ...this.#settings, hosts });
+    this.set({ hosts: names.map((name) => this.lab.connection(name)) });
+  }
+
+  /** Writes these settings as well. What a command wrote into the file is gone. */
+  set(settings: Readonly<Record<string, unknown>>): void {
+    this.#settings = { ...this.#settings, ...settings };
+    this.#pipeline.settings(this.name, this.#settings);
+  }
+
+  /** `./fleet <args> --stack <name>`, whatever comes of it. */
+  run(args: readonly string[]): Promise<Ran> {
+    return this.#pipeline.run([...args, "--stack", this.name]);
   }
 
   /** `./fleet <args> --stack <name>`, which must succeed. */
@@ -66,11 +96,14 @@ export class TypedFleet {
   async up(env: NodeJS.ProcessEnv = {}): Promise<string> {
     const args = ["up", "--yes"];
     const { stdout, stderr } = await this.ok(args, env).catch(() => this.ok(args, env));
-    if (!this.#outputs) {
-      this.#outputs = await this.json<FleetOutputs>("output", "--show-secrets");
-      setDefaultCACertificates([...this.#trusted, this.#outputs.caCertificate]);
-    }
+    if (!this.#outputs) await this.readOutputs();
     return stdout + stderr;
+  }
+
+  /** Reads how to get in anew: after `up`, and after a change of the authority. */
+  async readOutputs(): Promise<void> {
+    this.#outputs = await this.json<FleetOutputs>("output", "--show-secrets");
+    setDefaultCACertificates([...this.#trusted, this.#outputs.caCertificate]);
   }
 
   get outputs(): FleetOutputs {
@@ -90,8 +123,41 @@ export class TypedFleet {
     return Object.fromEntries(shards.map(({ id, owner }) => [id, owner as string]));
   }
 
+  /** Node of each shard as these nodes' ranks give it. */
+  homes(nodes: readonly string[]): Record<string, string> {
+    return Object.fromEntries(this.shards.map((id) => [id, rank(id, nodes)[0] as string]));
+  }
+
+  /** Waits until each shard is where these nodes' ranks give it. */
+  settled(nodes: readonly string[], ms = SERVES_MS): Promise<void> {
+    return eventually(async () => expect(await this.owners()).toEqual(this.homes(nodes)), ms);
+  }
+
+  /** Brings each shard there, without the ten minutes that it waits for that by itself. */
+  async bringHome(nodes: readonly string[]): Promise<void> {
+    for (const [shard, node] of Object.entries(this.homes(nodes))) {
+      await this.json("move", shard, node, "--yes");
+      await this.json("move", shard, "auto");
+    }
+    await this.settled(nodes);
+  }
+
+  /** Value of a unit's property on each of these hosts. */
+  shown(names: readonly string[], property: string, unit = NODE_UNIT): Promise<string[]> {
+    const argv = ["systemctl", "show", "--value", "-p", property, unit];
+    return Promise.all(
+      names.map(async (name) => (await this.lab.host(name).run(argv)).stdout.trim()),
+    );
+  }
+
   status(): Promise<FleetStatus> {
     return this.client.status();
+  }
+
+  /** What a person said in a session, in order, as far as the pattern finds it. */
+  said(session: string, pattern: RegExp): Promise<(string | null)[]> {
+    const { endpoint, token } = this.outputs;
+    return said(endpoint.replace("https:", "wss:"), token, session, pattern);
   }
 
   /** People begin to talk to it. The balancer knows all hosts of the lab, and asks those that are ready. */
@@ -105,16 +171,25 @@ export class TypedFleet {
     const target = { endpoint: balancer.endpoint, token, adminToken };
     const load = new Load(history, target, seeded(1), null);
     load.start(LIGHT);
-    return {
-      leave: async () => {
-        await load.finish();
-        await balancer.close();
-        const of = <T extends "answered" | "failed">(type: T) =>
-          history.events.filter((event): event is EventOf<T> => event.type === type);
-        const failed = of("failed").map(({ t, code, detail }) => `${t} ms: ${code} ${detail}`);
-        return { answered: of("answered").length, failed };
-      },
+    const end = async (): Promise<Talked> => {
+      await load.finish();
+      await balancer.close();
+      const of = <T extends "answered" | "failed">(type: T) =>
+        history.events.filter((event): event is EventOf<T> => event.type === type);
+      const failed = of("failed").map(({ t, code, detail }) => `${t} ms: ${code} ${detail}`);
+      return { answered: of("answered").length, failed };
     };
+    let talked: Promise<Talked> | null = null;
+    const leave = () => {
+      talked ??= end();
+      return talked;
+    };
+    const noticedNothing = async () => {
+      const { answered, failed } = await leave();
+      expect(failed).toEqual([]);
+      expect(answered).toBeGreaterThan(20);
+    };
+    return { leave, noticedNothing };
   }
 
   /** Everything but the hosts. What `destroy` left on them is the lab's. */

@@ -24,6 +24,11 @@ export const CHANNEL_WATCH = {
    * it starts its channels by itself.
    */
   laterLooks: 48,
+  /**
+   * A look in this many is for every closed conversation, the first of them this many after the start; the others are for
+   * those of the last minutes. OpenClaw closes some seconds after its start at the soonest.
+   */
+  everyLooks: 8,
   /** Afterwards it is only asked how the bots do: a token may be revoked at any time. */
   idleMs: 60_000,
 } as const;
@@ -31,8 +36,8 @@ export const CHANNEL_WATCH = {
 /**
  * Looks after the bots of gateways that have just begun to serve, or got other settings. A gateway
  * that was killed three times within five minutes starts none of its bots; that it was killed was
- * the fleet's doing or the machine's, not the bots' fault, so they are started. How they do is reported
- * as long as the gateway serves.
+ * the fleet's doing or the machine's, not the bots' fault, so they are started, and what they talked about is opened
+ * again where OpenClaw closed it for the same reason. How they do is reported as long as the gateway serves.
  */
 export class ChannelWatch {
   readonly #deps: ChannelWatchDeps;
@@ -74,7 +79,7 @@ export class ChannelWatch {
     const pauseMs = this.#pauseMs(shard, look);
     let over = false;
     const cancel = this.#deps.timers.after(pauseMs, () => {
-      void this.#look(shard, gateway, starts).then((more) => {
+      void this.#look(shard, gateway, look, starts).then((more) => {
         if (over) return;
         if (more) this.#again(shard, gateway, look + 1);
         else this.#watches.delete(shard);
@@ -98,7 +103,12 @@ export class ChannelWatch {
   }
 
   /** False when this gateway serves no more. */
-  async #look(shard: ShardId, gateway: GatewayPort, starts: boolean): Promise<boolean> {
+  async #look(
+    shard: ShardId,
+    gateway: GatewayPort,
+    look: number,
+    starts: boolean,
+  ): Promise<boolean> {
     const { log } = this.#deps;
     if (this.#deps.gateway(shard) !== gateway) return false;
     try {
@@ -108,6 +118,12 @@ export class ChannelWatch {
         log("info", `started ${bots}, which OpenClaw kept down after repeated crashes`, { shard });
       }
       this.#note(shard, gateway, await gateway.channels());
+      const { everyLooks } = CHANNEL_WATCH;
+      for (const key of await gateway.reopenBots(look % everyLooks === everyLooks - 1)) {
+        log("warn", `${key} is open again, which OpenClaw had closed after repeated crashes`, {
+          shard,
+        });
+      }
       this.#said.delete(shard);
     } catch (error) {
       // It is draining, restarting or gone; the next look tells.

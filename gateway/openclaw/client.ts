@@ -6,8 +6,9 @@ import { channelsReport } from "./channels-report.ts";
 import { type CronJobSeen, type CronJobWish, planCron } from "./cron.ts";
 import { ADMIN_SCOPES, CLIENT_SCOPES } from "./handshake.ts";
 import type { GatewayPort, TurnRequest, TurnResult, UsageEvent } from "./port.ts";
+import { Reopening } from "./reopening.ts";
+import { listSessions } from "./session-rows.ts";
 import { GatewayCallError, GatewaySocket } from "./socket.ts";
-import { listSessions } from "./successors.ts";
 import { suppressedAccounts } from "./suppressed.ts";
 import { Turns } from "./turns.ts";
 import { UsageCounter } from "./usage.ts";
@@ -71,7 +72,7 @@ class GatewayClient implements GatewayPort {
       },
     });
     this.#admin = new GatewaySocket({ ...at, scopes: ADMIN_SCOPES });
-    this.#turns = new Turns(this.#client, clock);
+    this.#turns = new Turns(this.#client, this.#admin, clock);
   }
 
   get connected(): boolean {
@@ -165,7 +166,7 @@ class GatewayClient implements GatewayPort {
     // What is in the archive has its place here as well: a conversation whose session was closed goes on here.
     for (const archived of [false, true]) {
       for await (const { key } of listSessions(this.#client, { archived })) {
-        const match = /^agent:([^:]+):(.+)$/.exec(key);
+        const match = Reopening.isCopy(key) ? null : /^agent:([^:]+):(.+)$/.exec(key);
         if (match?.[1] && match[2]) found.push({ agent: match[1], session: match[2] });
       }
     }
@@ -207,6 +208,10 @@ class GatewayClient implements GatewayPort {
       }
     }
     return started;
+  }
+
+  reopenBots(all: boolean): Promise<string[]> {
+    return this.#turns.reopenBots(all);
   }
 
   async channels(): Promise<ChannelsReport> {

@@ -60,8 +60,8 @@ export type TurnTrace =
 
 /** Begins the row that OpenClaw writes when it takes up a turn that a restart interrupted. */
 const RECOVERY = "[System] Your previous turn was interrupted";
-/** Begins the row with which a successor goes on where the session before it was closed. */
-const CONTINUATION = "[System] Continue from the recovered transcript";
+/** Begins the row with which a closed session is gone on with, in its successor or open again. */
+export const CONTINUATION = "[System] Continue from the recovered transcript";
 /** Key of the row, an assistant's by its role, with which OpenClaw closes a session. */
 const CLOSING = /^main-session-restart-recovery:.*:failed-notice$/;
 /** Kind of the row that OpenClaw writes when a run ended before it said anything. */
@@ -149,6 +149,12 @@ function traceQueue(page: HistoryPage, key: string): TurnTrace {
 
 function answered(row: HistoryRow, run: HistoryRow[], recovered: boolean): TurnTrace {
   return { state: "answered", reply: textOfRow(row), usage: sumUsage(run), recovered };
+}
+
+/** True when the last that was said in these rows is an answer. */
+export function isAnswered(rows: readonly HistoryRow[]): boolean {
+  const last = rows.findLast((row) => row.role !== "custom" && !isClosing(row));
+  return last === undefined || isFinal(last);
 }
 
 /** An assistant's last word: not one that only calls tools, not a failed or cut one. */

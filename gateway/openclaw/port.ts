@@ -57,6 +57,13 @@ export interface GatewayPort {
    * run now, as `channel/account`; those that would not are tried again by the next call.
    */
   ensureChannels(): Promise<string[]>;
+  /**
+   * Opens the conversations of bots again that OpenClaw closed, because restarts ended its recovery too often: under
+   * their own keys, with their history; an interrupted turn is gone on with behind, and its answer sent to its channel.
+   * @param all also those that were closed longer than minutes ago, or whose opening was cut off
+   * @returns their keys (`agent:<agent>:<session>`). Throws what a call throws.
+   */
+  reopenBots(all: boolean): Promise<string[]>;
   /** The bots that the settings want, and what keeps those that reach nobody. */
   channels(): Promise<ChannelsReport>;
   /** Totals since the gateway started, per agent; fields OpenClaw does not give are missing. */

@@ -1,22 +1,12 @@
 import { TurnError } from "./port.ts";
+import { ended, type Reopened, Reopening } from "./reopening.ts";
+import { isBots, isTombstoned, listSessions, type SessionRow } from "./session-rows.ts";
 import { GatewayCallError, type GatewaySocket } from "./socket.ts";
 
 /** OpenClaw's words for a session that its recovery closed: crashes ended it too often (docs/openclaw.md). */
 const CLOSED = /ended during restart recovery/;
-/** How long one question about a run waits for its end, ms. */
-const WAIT_MS = 10_000;
-/** Rows of one page of the session list. */
-const PAGE_ROWS = 5_000;
-
-/** What a description of a session and its row in the list say of this. */
-interface SessionRow {
-  key: string;
-  sessionId?: string;
-  /** Of the session that this one goes on from. */
-  previousSessionId?: string;
-  archived?: boolean;
-  restartRecoveryStatus?: string;
-}
+/** What was closed a moment ago changed in these minutes. */
+const LATELY_MINUTES = 5;
 
 /** True when a turn was refused, and nothing of it begun, because its session is closed. */
 export function isClosed(error: unknown): boolean {
@@ -29,17 +19,26 @@ export function saysClosed(message: string): boolean {
 }
 
 /**
- * Sessions of one gateway that go on under another key. OpenClaw takes nothing more in a session that its recovery
- * closed. Asked to, it makes a successor with the same transcript, takes up the interrupted turn there, and puts the
- * closed one into its archive. All of this is in its own store, so nothing has to be remembered beyond this process.
+ * Where the conversations of one gateway go on that its OpenClaw closed: it takes nothing more in a session whose
+ * recovery restarts ended too often. Asked to, it makes a successor with the same transcript, takes up the interrupted
+ * turn there, and puts the closed one into its archive. A bot's is opened again under its own key, for its channel
+ * knows no other. All of this is in OpenClaw's own store, so nothing has to be remembered beyond this process.
  */
 export class Successors {
   readonly #socket: Pick<GatewaySocket, "call">;
+  readonly #reopening: Reopening | null;
   readonly #next = new Map<string, string>();
   readonly #following = new Map<string, Promise<boolean>>();
+  /** Sessions that are open again, and whose interrupted turn is being gone on with. */
+  readonly #goingOn = new Map<string, Promise<void>>();
 
-  constructor(socket: Pick<GatewaySocket, "call">) {
+  /** @param admin opens bots' sessions again (operator.admin); null: they get successors, as all others */
+  constructor(
+    socket: Pick<GatewaySocket, "call">,
+    admin: Pick<GatewaySocket, "call"> | null = null,
+  ) {
     this.#socket = socket;
+    this.#reopening = admin && new Reopening(admin);
   }
 
   /** The key under which a session goes on, as far as it is known here; its own unless it was closed. */
@@ -54,28 +53,87 @@ export class Successors {
    * open, as far as OpenClaw says. Throws TurnError when OpenClaw does not go on with it, and what a call throws.
    */
   async follow(session: string): Promise<boolean> {
+    const followed = await this.#settle(session);
+    const goingOn = this.#goingOn.get(this.of(session));
+    await goingOn;
+    return followed || goingOn !== undefined;
+  }
+
+  /**
+   * Opens the sessions again that OpenClaw closed and a bot serves; the interrupted turns go on behind.
+   * @param all also those that were closed long ago, or whose opening was cut off; a look at every session
+   * @returns their keys. Throws what a call throws.
+   */
+  async reopenBots(all: boolean): Promise<string[]> {
+    const opened: string[] = [];
+    for (const archived of all ? [false, true] : [false]) {
+      const rows = listSessions(this.#socket, {
+        archived,
+        ...(all ? {} : { activeMinutes: LATELY_MINUTES }),
+      });
+      for await (const row of rows) {
+        if (isBots(row) && Reopening.needs(row)) {
+          if (await this.#settle(row.key, true)) opened.push(row.key);
+        } else this.#finish(row);
+      }
+    }
+    return opened;
+  }
+
+  async #settle(session: string, always = false): Promise<boolean> {
     // Two that make a successor at once would have the interrupted turn taken up twice.
     let following = this.#following.get(session);
     if (!following) {
-      following = this.#follow(session).finally(() => this.#following.delete(session));
+      following = this.#follow(session, always).finally(() => this.#following.delete(session));
       this.#following.set(session, following);
     }
     return await following;
   }
 
-  async #follow(session: string): Promise<boolean> {
+  /** @param always also a successor is no way on: the session's own key is wanted */
+  async #follow(session: string, always: boolean): Promise<boolean> {
     let followed = false;
+    let reopened = false;
     for (;;) {
-      const present = this.of(session);
+      const present = always ? session : this.of(session);
       const { session: row } = await this.#socket.call<{ session?: SessionRow | null }>(
         "sessions.describe",
         { key: present },
       );
-      if (row?.restartRecoveryStatus !== "tombstoned") return followed;
+      if (!row) return followed;
+      if (this.#reopening && isBots(row) && (always || !row.archived) && Reopening.needs(row)) {
+        if (reopened) throw new TurnError("failed", `OpenClaw keeps ${present} closed`, true);
+        await this.#reopen(this.#reopening, row);
+        reopened = followed = true;
+        continue;
+      }
+      if (!isTombstoned(row)) return followed;
       // Made a second time, a successor of an earlier start would take up the interrupted turn once more.
       this.#next.set(present, row.archived ? await this.#made(row) : await this.#make(present));
       followed = true;
     }
+  }
+
+  async #reopen(reopening: Reopening, row: SessionRow): Promise<void> {
+    if (row.archived) {
+      await reopening.openFrom(row, isTombstoned(row) ? await this.#made(row) : row.key);
+      this.#next.delete(row.key);
+    } else this.#goOn(reopening, await reopening.open(row));
+  }
+
+  /** Of a session that was opened again: what an earlier process, or a call that failed, left to do. */
+  #finish({ key: copy, parentSessionKey: key }: SessionRow): void {
+    if (!this.#reopening || key === undefined || !Reopening.isCopy(copy)) return;
+    if (!this.#following.has(key)) this.#goOn(this.#reopening, { key, copy });
+  }
+
+  #goOn(reopening: Reopening, reopened: Reopened): void {
+    const { key } = reopened;
+    if (this.#goingOn.has(key)) return;
+    const goingOn = reopening.goOn(reopened).finally(() => this.#goingOn.delete(key));
+    // Whoever waits for it is told; its copy is found again by a later look.
+    goingOn.catch(() => {});
+    this.#goingOn.set(key, goingOn);
   }
 
   async #make(closed: string): Promise<string> {
@@ -84,19 +142,8 @@ export class Successors {
       continuation?: { status: string; runId?: string };
     }>("sessions.recover", { key: closed });
     // Nothing in its transcript tells of that run before it has begun.
-    if (continuation?.status === "started") await this.#ended(continuation.runId);
+    if (continuation?.status === "started") await ended(this.#socket, continuation.runId);
     return key;
-  }
-
-  async #ended(runId: string | undefined): Promise<void> {
-    for (;;) {
-      const { status } = await this.#socket.call<{ status?: string }>(
-        "agent.wait",
-        { runId, timeoutMs: WAIT_MS },
-        { timeoutMs: 2 * WAIT_MS },
-      );
-      if (status === "ok" || status === "error") return;
-    }
   }
 
   async #made(closed: SessionRow): Promise<string> {
@@ -106,28 +153,5 @@ export class Successors {
       }
     }
     throw new TurnError("failed", "OpenClaw closed the session, and what went on is gone", true);
-  }
-}
-
-/** The sessions of people and bots; without those of cron jobs and of sub-agents. */
-export async function* listSessions(
-  socket: Pick<GatewaySocket, "call">,
-  { archived }: { archived: boolean },
-): AsyncGenerator<SessionRow> {
-  for (let offset = 0; ; ) {
-    const page = await socket.call<{
-      sessions: SessionRow[];
-      hasMore?: boolean;
-      nextOffset?: number | null;
-    }>("sessions.list", {
-      limit: PAGE_ROWS,
-      excludeCron: true,
-      excludeSubagents: true,
-      ...(archived ? { archived } : {}),
-      offset,
-    });
-    yield* page.sessions;
-    if (!page.hasMore || typeof page.nextOffset !== "number") return;
-    offset = page.nextOffset;
   }
 }

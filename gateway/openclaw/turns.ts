@@ -43,9 +43,13 @@ export class Turns {
   readonly #listeners = new Map<string, Set<() => void>>();
   readonly #successors: Successors;
 
-  constructor(socket: Pick<GatewaySocket, "call">, clock: Clock) {
+  constructor(
+    socket: Pick<GatewaySocket, "call">,
+    admin: Pick<GatewaySocket, "call">,
+    clock: Clock,
+  ) {
     this.#socket = socket;
-    this.#successors = new Successors(socket);
+    this.#successors = new Successors(socket, admin);
     this.#clock = clock;
   }
 
@@ -74,6 +78,11 @@ export class Turns {
   async presentSession(key: string): Promise<string> {
     await this.#successors.follow(key);
     return this.#successors.of(key);
+  }
+
+  /** As GatewayPort has it. */
+  reopenBots(all: boolean): Promise<string[]> {
+    return this.#successors.reopenBots(all);
   }
 
   /** Feeds an event of the connection. */

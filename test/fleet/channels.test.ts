@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { indexHistory } from "../drill/checks/index.ts";
 import { oneOwner } from "../drill/checks/owners.ts";
@@ -8,6 +9,7 @@ import type { Peer } from "../drill/peer.ts";
 import { readProcess } from "../drill/processes.ts";
 import { startTelegram, type TelegramServer } from "../drill/telegram.ts";
 import { PrivateFleet } from "./private.ts";
+import { sessionKeys, spendRecovery, transcript } from "./spent-recovery.ts";
 
 const BOT = "777:a-token-of-the-test";
 const PERSON = 1001;
@@ -136,6 +138,25 @@ describe.skipIf(!process.env.OPENCLAW_FLEET_OPENCLAW)(
         );
       }
       await answered();
+    });
+
+    test("answers what was asked, with its history, after OpenClaw closed the conversation", async () => {
+      const { owner } = await world.shard(SHARD);
+      const before = say();
+      expect(await before.answer).toContain(before.marker);
+      const { marker, answer } = say(8_000);
+      await expect.poll(() => times("model-begin", marker), { timeout: ANSWER_MS }).toBe(1);
+      for (const node of world.fleet.nodes) world.killNode(node, node === owner ? [SHARD] : []);
+      const state = join(world.fleet.dataDir, "shards", SHARD, "state");
+      spendRecovery(state);
+      for (const node of world.fleet.nodes) await world.fleet.startNode(node);
+      await world.serving();
+      // OpenClaw says that it gave up; the answer comes all the same.
+      expect(await answer).toContain(marker);
+      await answered();
+      expect(transcript(state)).toContain(before.marker);
+      // The copy by which it was opened is gone.
+      await expect.poll(() => sessionKeys(state)).toEqual(["agent:main:main"]);
     });
 
     test("was polled by one process at a time, and never answered twice without a crash", () => {

@@ -16,6 +16,12 @@ class BotGateway extends FakeGateway {
     if (this.fails) throw new Error("not connected");
     return this.down.splice(0);
   }
+  shut: string[] = [];
+  looked: boolean[] = [];
+  override async reopenBots(all = false): Promise<string[]> {
+    this.looked.push(all);
+    return this.shut.splice(0);
+  }
   asked = 0;
   answer: ChannelsReport = { bots: 1, down: [] };
   override async channels(): Promise<ChannelsReport> {
@@ -52,6 +58,22 @@ test("a bot that is down is started at once, and one that a later change stopped
   gateway.down = ["telegram/bob"];
   await time.pass(CHANNEL_WATCH.soonMs);
   expect(logs).toHaveLength(2);
+});
+
+test("a conversation that OpenClaw closed is opened again soon, one of long ago within some looks", async () => {
+  const { time, logs, state, watch } = world();
+  const gateway = state.gateway as BotGateway;
+  watch.watch("s1");
+  await time.pass(0);
+  gateway.shut = ["agent:main:main"];
+  await time.pass(CHANNEL_WATCH.soonMs);
+  expect(logs).toEqual([
+    "warn agent:main:main is open again, which OpenClaw had closed after repeated crashes",
+  ]);
+  await time.pass(WINDOW_MS);
+  const every = gateway.looked.flatMap((all, look) => (all ? [look] : []));
+  expect(every[0]).toBe(CHANNEL_WATCH.everyLooks - 1);
+  expect(every[1]).toBe(2 * CHANNEL_WATCH.everyLooks - 1);
 });
 
 test("it starts bots as long as OpenClaw may keep them down, through failures, and then no more", async () => {

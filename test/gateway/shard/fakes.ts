@@ -159,6 +159,9 @@ export class FakeGateway implements GatewayPort {
     return [];
   }
   async syncCron(): Promise<void> {}
+  async reopenBots(_all = false): Promise<string[]> {
+    return [];
+  }
   async ensureChannels(): Promise<string[]> {
     return [];
   }

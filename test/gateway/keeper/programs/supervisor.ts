@@ -85,6 +85,7 @@ function quietGateway(): GatewayPort {
     sessions: async () => [],
     syncCron: async () => {},
     ensureChannels: async () => [],
+    reopenBots: async () => [],
     channels: async () => ({ bots: 0, down: [] }),
     onUsage: () => () => {},
     close: () => {},

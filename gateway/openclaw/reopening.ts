@@ -1,0 +1,104 @@
+import { CONTINUATION, type HistoryPage, isAnswered } from "./history.ts";
+import { isTombstoned, type SessionRow } from "./session-rows.ts";
+import type { GatewaySocket } from "./socket.ts";
+
+/** Key of the copy by which a closed session is opened again; it names what it is a copy of. */
+const COPY = /^agent:[^:]+:openclaw-fleet:closed:([^:]+)$/;
+/** OpenClaw's own words to a session that goes on from a closed one (`sessions.recover`, 2026.9). */
+const GO_ON = `${CONTINUATION} and finish the interrupted work.`;
+/** Rows that tell whether the last turn was answered, and whether it is being gone on with. */
+const LAST_ROWS = 50;
+/** How long one question about a run waits for its end, ms. */
+const WAIT_MS = 10_000;
+const ARCHIVED_BY_RECOVERY = "restart-recovery";
+
+/** What is left to do of a session that is open again. */
+export interface Reopened {
+  key: string;
+  copy: string;
+}
+
+/**
+ * Opens closed sessions again under their own keys, with their history. OpenClaw has no call for that; a session that
+ * is made anew from another one's transcript is open, so it is made from a copy of its own. The copy stays until the
+ * interrupted turn was gone on with: whoever finds one finishes what somebody else began (decision 259).
+ */
+export class Reopening {
+  readonly #socket: Pick<GatewaySocket, "call">;
+
+  /** @param socket one that may delete sessions (operator.admin) */
+  constructor(socket: Pick<GatewaySocket, "call">) {
+    this.#socket = socket;
+  }
+
+  /** True when the session is closed, or was opened again and is not out of the archive yet. */
+  static needs(row: SessionRow): boolean {
+    return (
+      isTombstoned(row) || (row.archived === true && row.archiveReason === ARCHIVED_BY_RECOVERY)
+    );
+  }
+
+  /** True for the key of a copy; it may be left of an opening that was cut off. */
+  static isCopy(key: string): boolean {
+    return COPY.test(key);
+  }
+
+  /** Opens a session that has no successor. Throws what a call throws; called again, it goes on. */
+  async open(row: SessionRow): Promise<Reopened> {
+    const copy = `agent:${row.key.split(":")[1]}:openclaw-fleet:closed:${row.sessionId}`;
+    await this.#make(copy, row.key);
+    await this.#make(row.key, copy);
+    return { key: row.key, copy };
+  }
+
+  /** Opens one whose successor has gone on with the interrupted turn, with what was said there. */
+  async openFrom(row: SessionRow, successor: string): Promise<void> {
+    const { sessionId: made } = isTombstoned(row) ? await this.#make(row.key, successor) : row;
+    await this.#socket.call("sessions.patch", {
+      key: row.key,
+      archived: false,
+      expectedSessionId: made,
+    });
+  }
+
+  /** Has the interrupted turn gone on with, once, its answer sent where the bot's go; resolves when it is over. */
+  async goOn({ key, copy }: Reopened): Promise<void> {
+    const runId = `reopened:${COPY.exec(copy)?.[1]}`;
+    const { messages } = await this.#socket.call<HistoryPage>("chat.history", {
+      sessionKey: key,
+      limit: LAST_ROWS,
+    });
+    const asked = messages.some((row) => row.idempotencyKey === `${runId}:user`);
+    if (!asked && !isAnswered(messages)) {
+      await this.#socket.call("agent", {
+        sessionKey: key,
+        message: GO_ON,
+        deliver: true,
+        channel: "last",
+        bestEffortDeliver: true,
+        idempotencyKey: runId,
+      });
+      await ended(this.#socket, runId);
+    }
+    await this.#socket.call("sessions.delete", { key: copy });
+  }
+
+  #make(key: string, from: string): Promise<SessionRow> {
+    return this.#socket.call("sessions.create", { key, parentSessionKey: from, fork: true });
+  }
+}
+
+/** Resolves when OpenClaw calls a run that it was given finished. */
+export async function ended(
+  socket: Pick<GatewaySocket, "call">,
+  runId: string | undefined,
+): Promise<void> {
+  for (;;) {
+    const { status } = await socket.call<{ status?: string }>(
+      "agent.wait",
+      { runId, timeoutMs: WAIT_MS },
+      { timeoutMs: 2 * WAIT_MS },
+    );
+    if (status === "ok" || status === "error") return;
+  }
+}

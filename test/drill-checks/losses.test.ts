@@ -45,6 +45,21 @@ describe("a host that is lost", () => {
     expect(violations(lostAnswer({ ...cut, beforeMs: 7_100 }), "sessions")).toHaveLength(1);
   });
 
+  test("may take more when it is the second within seconds, for its replica may have been on the first", () => {
+    const second = (faultBeforeMs: number): Loss => ({
+      fault: "lost-before-manifest",
+      hit: true,
+      faultBeforeMs,
+      beforeMs: 5_000,
+      afterAnother: true,
+    });
+    expect(violations(lostAnswer(second(9_600)), "sessions")).toEqual([]);
+    expect(violations(lostAnswer({ ...second(4_000), beforeMs: 5_100 }), "sessions")).toHaveLength(
+      1,
+    );
+    expect(violations(lostAnswer(second(60_000)), "sessions")).toHaveLength(1);
+  });
+
   test("is excused for an answer that was stored and came to its client later", () => {
     const late = ({ header, events }: World): World => {
       const second = events.filter((event) => event.type === "process-up").at(1)?.t ?? 0;

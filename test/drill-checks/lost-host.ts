@@ -10,6 +10,8 @@ export interface Loss {
   beforeMs: number;
   /** How long before that end the fault came, ms. @default 1 */
   faultBeforeMs?: number;
+  /** The fault took another host first. */
+  afterAnother?: boolean;
   /** The shard goes on where it was. */
   sameNode?: boolean;
 }
@@ -23,7 +25,8 @@ export function lostAnswer(loss: Loss, seed = 1): World {
   const [first, second] = world.events.filter((event) => event.type === "process-up");
   const end = world.events.find((event) => event.type === "process-down")?.t ?? 0;
   if (!first || !second) throw new Error("the world has no crash");
-  const target = loss.hit ? String(first.node) : "another";
+  const owner = loss.hit ? String(first.node) : "another";
+  const target = loss.afterAnother ? `another, then ${owner}` : owner;
   const events: HistoryEvent[] = world.events.map((event) => {
     if (event.type === "fault") {
       const t = event.phase === "do" ? end - (loss.faultBeforeMs ?? 1) : event.t;

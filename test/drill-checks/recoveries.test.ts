@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { check } from "../drill/checker.ts";
 import type { HistoryEvent } from "../drill/history.ts";
 import { LOST_TURN, lostAnswer } from "./lost-host.ts";
+import { lawfulWorld } from "./world.ts";
 
 /** A turn whose gateway was killed behind its answer's row: the row is what the client gets, and OpenClaw runs it again. */
 function recovered({ resumed = true, answeredLate = true }): string[] {
@@ -38,4 +39,21 @@ test("nobody else may, and not for a turn whose client had its answer before the
   expect(recovered({ answeredLate: false })).toEqual([
     expect.stringMatching(/ran again .* after its answer/),
   ]);
+});
+
+test("a call that came after its gateway had ended tells of that end; one that is answered does not", () => {
+  const world = lawfulWorld({ seed: 3, shards: 1, turns: 6, crashes: 1 });
+  const turn = world.events.find((event) => event.type === "model-begin");
+  if (turn?.type !== "model-begin") throw new Error("the world has no turn");
+  const verdict = (outcome: "aborted" | "answered", afterMs: number) => {
+    const call = { ...turn, t: turn.t - 5_000, call: "orphan", pid: null };
+    const end = { t: call.t + afterMs, type: "model-end", call: "orphan", outcome } as const;
+    const events = [...world.events, call, end].sort((a, b) => a.t - b.t);
+    const expected = { telegram: true, cron: true, websocket: false, faults: [] };
+    const { verdicts } = check(world.header, events, expected);
+    return verdicts.find(({ check: name }) => name === "turns")?.violations.length;
+  };
+  expect(verdict("aborted", 20)).toBe(0);
+  expect(verdict("aborted", 3_000)).toBe(1);
+  expect(verdict("answered", 20)).toBe(1);
 });

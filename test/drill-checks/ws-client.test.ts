@@ -154,6 +154,23 @@ describe("a turn over a raw WebSocket behind another one of its session", () => 
   });
 });
 
+test("a turn that busy storage ended before it began is sent under another key", async () => {
+  const errorMessage =
+    "StateDatabaseCoordinatorContentionError: another OpenClaw process owns state-x";
+  sends = [
+    (key, peer) => {
+      const report = { customType: "run-failed-before-reply", content: errorMessage };
+      rows = [question(key), { role: "custom", ...report, __openclaw: { runId: key } }];
+      info = { status: "failed", endedAt: 2_000, activeRunIds: [] };
+      peer.event("chat", { runId: key, state: "error", errorMessage });
+      return { status: "started" };
+    },
+    runs,
+  ];
+  expect((await ask()).reply).toBe("You said: turn-1");
+  expect(sentKeys()).toEqual([KEY, `${KEY}.2`]);
+});
+
 describe("a turn over a raw WebSocket in a session that OpenClaw closed", () => {
   const sentIn = () =>
     fake.calls.filter(({ method }) => method === "chat.send").map((call) => call.params.sessionKey);

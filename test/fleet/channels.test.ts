@@ -9,7 +9,7 @@ import type { Peer } from "../drill/peer.ts";
 import { readProcess } from "../drill/processes.ts";
 import { startTelegram, type TelegramServer } from "../drill/telegram.ts";
 import { PrivateFleet } from "./private.ts";
-import { sessionKeys, spendRecovery, transcript } from "./spent-recovery.ts";
+import { copies, isInTurn, spendRecovery, transcript } from "./spent-recovery.ts";
 
 const BOT = "777:a-token-of-the-test";
 const PERSON = 1001;
@@ -144,10 +144,11 @@ describe.skipIf(!process.env.OPENCLAW_FLEET_OPENCLAW)(
       const { owner } = await world.shard(SHARD);
       const before = say();
       expect(await before.answer).toContain(before.marker);
-      const { marker, answer } = say(8_000);
+      const { marker, answer } = say(15_000);
       await expect.poll(() => times("model-begin", marker), { timeout: ANSWER_MS }).toBe(1);
-      for (const node of world.fleet.nodes) world.killNode(node, node === owner ? [SHARD] : []);
       const state = join(world.fleet.dataDir, "shards", SHARD, "state");
+      await expect.poll(() => isInTurn(state), { timeout: 12_000 }).toBe(true);
+      for (const node of world.fleet.nodes) world.killNode(node, node === owner ? [SHARD] : []);
       spendRecovery(state);
       for (const node of world.fleet.nodes) await world.fleet.startNode(node);
       await world.serving();
@@ -156,7 +157,7 @@ describe.skipIf(!process.env.OPENCLAW_FLEET_OPENCLAW)(
       await answered();
       expect(transcript(state)).toContain(before.marker);
       // The copy by which it was opened is gone.
-      await expect.poll(() => sessionKeys(state)).toEqual(["agent:main:main"]);
+      await expect.poll(() => copies(state), { timeout: ANSWER_MS }).toEqual([]);
     });
 
     test("was polled by one process at a time, and never answered twice without a crash", () => {

@@ -12,15 +12,24 @@ function open<T>(stateDir: string, work: (database: DatabaseSync) => T): T {
   }
 }
 
+/** True while a turn of the main session runs, as its gateway has written it down. */
+export function isInTurn(stateDir: string): boolean {
+  return open(stateDir, (database) => running(database) !== undefined);
+}
+
+function running(database: DatabaseSync) {
+  return database
+    .prepare("SELECT entry_json FROM session_nodes WHERE session_key = ? AND status = 'running'")
+    .get(SESSION);
+}
+
 /**
  * Leaves the main session as three restarts leave it that each ended OpenClaw's recovery before its run had begun
  * (OpenClaw 2026.9.6): its next start closes it. Nothing may run on the state.
  */
 export function spendRecovery(stateDir: string): void {
   open(stateDir, (database) => {
-    const row = database
-      .prepare("SELECT entry_json FROM session_nodes WHERE session_key = ? AND status = 'running'")
-      .get(SESSION);
+    const row = running(database);
     if (!row) throw new Error("no turn of the main session was interrupted");
     const entry = {
       ...JSON.parse(String(row.entry_json)),
@@ -30,6 +39,8 @@ export function spendRecovery(stateDir: string): void {
     database
       .prepare("UPDATE session_nodes SET entry_json = ? WHERE session_key = ?")
       .run(JSON.stringify(entry), SESSION);
+    // A trigger calls a row that was changed unread; OpenClaw does the same behind its own writes.
+    database.prepare("UPDATE session_nodes SET entry_valid = 1 WHERE session_key = ?").run(SESSION);
   });
 }
 
@@ -48,11 +59,11 @@ export function transcript(stateDir: string): string {
   );
 }
 
-/** Sessions that there are, whatever for. */
-export function sessionKeys(stateDir: string): string[] {
+/** Keys of the copies by which closed sessions are opened again. */
+export function copies(stateDir: string): string[] {
   return open(stateDir, (database) =>
     database
-      .prepare("SELECT session_key FROM session_nodes")
+      .prepare("SELECT session_key FROM session_nodes WHERE session_key LIKE '%:openclaw-fleet:%'")
       .all()
       .map(({ session_key }) => String(session_key)),
   );

@@ -3,6 +3,8 @@ import type { FaultRecord, GroupRecord, HistoryIndex } from "./index.ts";
 
 /** What a lost host may take with it: what it acknowledged in its last second (docs/replication.md), ms. */
 const LAST_MS = 1_000;
+/** A replica whose host was lost has no other place before this: its silence is believed after ten seconds, then comes a manifest. */
+const OTHER_PLACE_MS = 15_000;
 /** An answer may be on its way for this long after its gateway is gone. */
 const IN_FLIGHT_MS = 1_000;
 
@@ -20,6 +22,10 @@ function lastMoment(group: GroupRecord, successor: GroupRecord): number {
   return before.at(-1)?.to ?? group.to;
 }
 
+/** True for the second of two hosts that were lost so soon after each other that its replica may have been on the first. */
+const isSecond = ({ target, from }: FaultRecord, node: string | null, end: number): boolean =>
+  target.endsWith(`, then ${node}`) && end - from <= OTHER_PLACE_MS;
+
 const hits = ({ target }: FaultRecord, node: string | null): boolean =>
   target === "all hosts" || target.split(/, (?:then )?/).some((name) => name === node);
 
@@ -27,6 +33,8 @@ const hits = ({ target }: FaultRecord, node: string | null): boolean =>
  * The losses of hosts in a history, by what was seen from outside: the fault that took the host, the end of the gateway on it, and
  * the next gateway of its shard on another host. A gateway that comes back where it was has its state, and a fault
  * of anything less than a host excuses nothing.
+ *
+ * What the second of two hosts says while its replica has no place counts from the loss of the first (docs/replication.md).
  *
  * A host that is cut off goes on answering those who reach it until its deadline passes: what it says then is said by a host that
  * is lost already, so the time counts from the cut.
@@ -48,7 +56,7 @@ export function hostLosses(index: Pick<HistoryIndex, "groups" | "faults">): Host
       );
       if (!fault) continue;
       const cut = knownFacts(fault.name)?.losesHost === "cut" && group.from <= fault.from;
-      const lost = cut ? Math.min(fault.from, end) : end;
+      const lost = cut || isSecond(fault, group.node, end) ? Math.min(fault.from, end) : end;
       losses.push({ shard: group.shard, from: lost - LAST_MS, to: end + IN_FLIGHT_MS });
     }
   }

@@ -19,6 +19,19 @@ function crashesBetween(
   ).length;
 }
 
+/** Longest that a call lives whose caller was gone before it came, ms. */
+const ORPHAN_MS = 1_000;
+
+/**
+ * Calls of gateways that had ended already: what one had sent before is delivered when the network is back, from no process
+ * that there is, and is cut off as it comes. Each tells of a gateway's end that lies before it.
+ */
+const orphans = (calls: readonly CallRecord[]): number =>
+  calls.filter(
+    ({ group, begin, end }) =>
+      group === null && end?.outcome === "aborted" && end.t - begin.t <= ORPHAN_MS,
+  ).length;
+
 /**
  * One model call a turn, and one more for each crash in the middle of it; none after the client had
  * its answer; no answer delivered twice. A crash between an answer's row and the end of its turn leaves both: the row is the
@@ -40,7 +53,7 @@ export function oneRunPerTurn(index: HistoryIndex): Verdict {
     const shards = new Set(own.flatMap((call) => (call.group ? [call.group.shard] : [])));
     const crashes = crashesBetween(index.groups, shards, first.begin.t, last.begin.t);
     if (own.length > 1) repeated++;
-    if (own.length > 1 + crashes) {
+    if (own.length > 1 + crashes + orphans(own.slice(0, -1))) {
       violations.push({
         t: last.begin.t,
         text: `turn ${marker} ran ${own.length} times (${own.map((call) => at(call.begin.t)).join(", ")}) with ${crashes} crash${crashes === 1 ? "" : "es"} in between`,

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { WebSocket } from "ws";
-import { textOfRow } from "../../../gateway/openclaw/history.ts";
+import { isContention, textOfRow } from "../../../gateway/openclaw/history.ts";
 import type { GatewaySocket } from "../../../gateway/openclaw/socket.ts";
 import { Successors } from "../../../gateway/openclaw/successors.ts";
 import { sessionKey } from "../../../gateway/openclaw/transcript.ts";
@@ -81,7 +81,8 @@ export class SocketClient {
       return await this.#send(call, runId);
     } catch (error) {
       const lost = error instanceof LostConnection || isRestart(error);
-      if (!lost && !(error instanceof Queued) && !isClosed(error)) throw error;
+      const taken = error instanceof Queued || isClosed(error) || wasBusy(error);
+      if (!lost && !taken) throw error;
       return await this.#follow(call, runId, error as Error);
     } finally {
       call.signal.removeEventListener("abort", end);
@@ -186,7 +187,7 @@ export class SocketClient {
   async #follow(call: Call, runId: string, loss: Error): Promise<Answer> {
     const turn = { session: this.#key, message: call.message, runId };
     // Closed to it, the session has a successor that takes it.
-    const taken = loss instanceof Queued || isClosed(loss);
+    const taken = loss instanceof Queued || isClosed(loss) || wasBusy(loss);
     const followUp = new FollowUp(turn, this.#successors, taken);
     for (;;) {
       call.signal.throwIfAborted();
@@ -211,6 +212,10 @@ const from = (reply: string): Answer => ({ reply, shard: null, epoch: null, node
 /** 1012, "service restart": the shard moved or was lost, and the client is to connect again. */
 const isRestart = (error: unknown): boolean =>
   error instanceof Refusal && (error.code === "closed_1012" || error.code === "UNAVAILABLE");
+
+/** OpenClaw's own storage ended the run: its transcript tells whether anything of it had begun. */
+const wasBusy = (error: unknown): boolean =>
+  error instanceof Refusal && error.code === "model_error" && isContention(error.message);
 
 const connectParams = (token: string) => ({
   minProtocol: PROTOCOL,

@@ -1,4 +1,5 @@
-import { defineConfig } from "vitest/config";
+import { configDefaults, defineConfig } from "vitest/config";
+import { filesOfOtherDays, TURNS_VARIABLE } from "./test/support/turns.ts";
 
 /** Tests that start real programs (Pulumi's engine, OpenClaw, whole fleets, groups of servers): one file at a time. */
 const REAL = [
@@ -30,6 +31,10 @@ export default defineConfig({
         test: {
           name: "real",
           include: REAL,
+          exclude: [
+            ...configDefaults.exclude,
+            ...(process.env[TURNS_VARIABLE] === "1" ? filesOfOtherDays() : []),
+          ],
           fileParallelism: false,
           testTimeout: 300_000,
           hookTimeout: 300_000,

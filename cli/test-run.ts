@@ -36,7 +36,7 @@ const CHECKS: readonly Step[] = [
 /** Tests without an engine that look at whole stacks, of which each run takes a share. */
 const IN_PROCESS = join("test", "stacks", "aws", "standin.test.ts");
 
-/** What a part runs; null when there is no such part. A path is a part. `full`: what takes turns, whole. */
+/** What a part runs; null when there is no such part. A path is a part. `full`: also what takes hours. */
 export function stepsOf(part: string | undefined, full = false): readonly Step[] | null {
   if (part === "engine" && full) {
     return [

@@ -15,18 +15,18 @@ import { runSteps, stepsOf, wantsHosts } from "../test-run.ts";
 
 /** All parts together must end within this, ms: what still runs then has failed. */
 const LONGEST_MS = 80 * 60_000;
-/** The same for everything that otherwise takes turns by date. */
+/** The same for what takes hours. */
 const LONGEST_FULL_MS = 12 * 60 * 60_000;
 
 export function register(program: Command): void {
   withAnyStack(program.command("test"), "tests make stacks of their own")
     .summary("run this project's own tests")
     .description(
-      "Parts: check (types, format), unit, real (engine, fleet and hosts), engine,\nfleet, hosts, bench, or a path.\nWithout a part: check, unit and real.",
+      "Parts: check (types, format), unit, real (engine, fleet and hosts), engine,\nfleet, hosts, bench, or a path.\nWithout a part: check, unit and of real the day's turn.",
     )
     .argument("[part]", "what to run")
     .argument("[vitest options...]", "further options, handed on")
-    .option("--full", "with engine or hosts: everything that otherwise takes turns by date")
+    .option("--full", "with engine or hosts: also what takes hours, and every share of the dates")
     .allowUnknownOption()
     .addHelpText(
       "after",
@@ -35,7 +35,7 @@ export function register(program: Command): void {
     .action(async (part: string | undefined, extra: string[], { full }: { full?: boolean }) => {
       if (full && part !== "engine" && part !== "hosts") {
         throw new UsageError(
-          "--full goes with a part that takes turns: ./fleet test engine --full, or hosts --full",
+          "--full goes with one of two parts: ./fleet test engine --full, or hosts --full",
         );
       }
       const steps = stepsOf(part, full);
@@ -44,10 +44,15 @@ export function register(program: Command): void {
           `${part} is no part of the tests: check, unit, real, engine, fleet, hosts, bench, or a path`,
         );
       }
+      const turns = part === undefined ? await takeTurns() : {};
       if (wantsHosts(steps)) await prepareHosts();
       const count = await runSteps(steps, extra, {
-        env: { ...(await testEnvironment()), ...(full ? { OPENCLAW_FLEET_TEST_FULL: "1" } : {}) },
-        deadline: performance.now() + (full ? LONGEST_FULL_MS : LONGEST_MS),
+        env: {
+          ...(await testEnvironment()),
+          ...turns,
+          ...(full ? { OPENCLAW_FLEET_TEST_FULL: "1" } : {}),
+        },
+        deadline: performance.now() + (full || part === "real" ? LONGEST_FULL_MS : LONGEST_MS),
         say: (line) => process.stderr.write(`${line}\n`),
       });
       process.stdout.write(`${closingLine(count)}\n`);
@@ -56,6 +61,17 @@ export function register(program: Command): void {
         throw new CommandFailed("no test ran", "nothing matched", "check the path or the filter");
       }
     });
+}
+
+/** A run of everything leaves out, and says so, what has its turn on another day. */
+async function takeTurns(): Promise<NodeJS.ProcessEnv> {
+  // Loaded here: it is part of the tests, and no other command needs it.
+  const { filesOfOtherDays, TURNS_VARIABLE } = await import("../../test/support/turns.ts");
+  const others = filesOfOtherDays().length;
+  process.stderr.write(
+    `fleet: test: ${others} long files have their turn on another day; ./fleet test real runs them all\n`,
+  );
+  return { [TURNS_VARIABLE]: "1" };
 }
 
 /** The image of hosts takes minutes the first time: longer than a test may begin. */

@@ -13,7 +13,7 @@ test("a part is a word or a path that exists", () => {
   expect(stepsOf("nothing-of-this-name")).toBeNull();
 });
 
-test("the whole of what takes turns is more than the engine's tests, and its files are there", () => {
+test("a full run is more than the engine's tests, and its files are there", () => {
   const steps = stepsOf("engine", true) ?? [];
   expect(steps.map(({ name }) => name)).toEqual(["stacks in process", "engine"]);
   for (const { args } of steps) expect(existsSync(args.at(-1) as string)).toBe(true);

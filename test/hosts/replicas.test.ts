@@ -16,9 +16,8 @@ import { eventually } from "../support/eventually.ts";
 import { TestHosts } from "./support/lab.ts";
 import { carryOut, contextFor } from "./support/node-unit.ts";
 import { whyNoHosts } from "./support/programs.ts";
-import { hasItsTurn } from "./support/turns.ts";
 
-describe.skipIf(whyNoHosts() !== null || !hasItsTurn("replicas"))("replicas on other hosts", () => {
+describe.skipIf(whyNoHosts() !== null)("replicas on other hosts", () => {
   const folder = mkdtempSync(join(tmpdir(), "replicas-"));
   let lab: TestHosts;
   let config: SftpTargetConfig;

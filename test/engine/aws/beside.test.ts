@@ -4,7 +4,6 @@ import { share } from "../../support/share.ts";
 import { type AwsStack, awsStack, LONG_MS, PULUMI } from "./harness.ts";
 import { leftIn } from "./kept.ts";
 import { furnish, settingsOf, TARGETS, ZONE_NAME } from "./stacks.ts";
-import { hasItsTurn } from "./turns.ts";
 
 vi.setConfig({ testTimeout: LONG_MS, hookTimeout: LONG_MS });
 
@@ -15,7 +14,7 @@ const NEIGHBOURS = [
 ];
 const PAIRS = TARGETS.flatMap((target) => NEIGHBOURS.map((other) => ({ target, ...other })));
 
-describe.skipIf(!PULUMI || !hasItsTurn("beside")).each(share(PAIRS, 1))(
+describe.skipIf(!PULUMI).each(share(PAIRS, 1))(
   "two stacks on $target in one account, the second for $name",
   ({ target, stack: second, region }) => {
     let stacks: [AwsStack, AwsStack];

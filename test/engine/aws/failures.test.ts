@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { DAY, FULL, share } from "../../support/share.ts";
+import { GROUPS } from "../../support/turns.ts";
 import type { Run } from "../fixtures/project.ts";
 import { type AwsStack, awsStack, LONG_MS, PULUMI, type RunOptions } from "./harness.ts";
 import { leftIn, twiceIn } from "./kept.ts";
 import { furnish, PRESETS, settingsObject, settingsOf, TARGETS } from "./stacks.ts";
-import { hasItsTurn } from "./turns.ts";
 
 vi.setConfig({ testTimeout: LONG_MS, hookTimeout: LONG_MS });
 
@@ -31,12 +31,12 @@ const OTHER_IMAGE = { ...CHANGES.ec2, ec2: { ami: "ami-0fedcba9876543210" } };
 /** More runs than any stack is deep, or has resources where a run ends at the first that fails. */
 const RUNS = 400;
 
-describe.skipIf(!PULUMI || !hasItsTurn("failures")).each(share(STACKS, 1))(
+describe.skipIf(!PULUMI).each(share(STACKS, 1))(
   "$preset on $target, where each step of the day's share fails once",
   ({ target, preset }) => {
     let stack: AwsStack;
     // By days on which this stack has its turn, so that no share is left out.
-    const fault = `first:${Math.floor(DAY / 24)}/${SHARES[target]}`;
+    const fault = `first:${Math.floor(DAY / (GROUPS.length * STACKS.length))}/${SHARES[target]}`;
     let faulty = 0;
 
     beforeAll(async () => {

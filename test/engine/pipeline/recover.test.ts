@@ -103,7 +103,7 @@ describe.skipIf(!PULUMI)("a run killed in the middle of up, on AWS", { timeout: 
 });
 
 /** Where runs are killed: in a stack of which preset, after how many changes to the account. */
-const KILLS = [3, 8, 15, 23, 34, 46, 57, 69, 80, 92].map((changes, i) => ({
+const KILLS = [3, 8, 15, 23, 34, 46, 57, 75, 92].map((changes, i) => ({
   changes,
   target: TARGETS[i % TARGETS.length] as TargetName,
 }));

@@ -26,9 +26,10 @@ export const CHANNEL_WATCH = {
   laterLooks: 48,
   /**
    * A look in this many is for every closed conversation, the first of them this many after the start; the others are for
-   * those of the last minutes. OpenClaw closes some seconds after its start at the soonest.
+   * those of the last minutes. It reads the list of all conversations, of which a shard may have tens of thousands, so
+   * it leaves the time in which turns are taken up again, and comes seldom afterwards.
    */
-  everyLooks: 8,
+  everyLooks: 30,
   /** Afterwards it is only asked how the bots do: a token may be revoked at any time. */
   idleMs: 60_000,
 } as const;
@@ -119,7 +120,18 @@ export class ChannelWatch {
       }
       this.#note(shard, gateway, await gateway.channels());
       const { everyLooks } = CHANNEL_WATCH;
-      for (const key of await gateway.reopenBots(look % everyLooks === everyLooks - 1)) {
+      const all = look % everyLooks === everyLooks - 1;
+      const { opened, refused } = await gateway.reopenBots(all);
+      for (const { key, why } of refused) {
+        log(
+          "warn",
+          `${key} stays closed, and its bot fails there until somebody says /new: ${why}`,
+          {
+            shard,
+          },
+        );
+      }
+      for (const key of opened) {
         log("warn", `${key} is open again, which OpenClaw had closed after repeated crashes`, {
           shard,
         });

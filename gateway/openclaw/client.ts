@@ -5,7 +5,7 @@ import { newestInbound } from "./channel-accounts.ts";
 import { channelsReport } from "./channels-report.ts";
 import { type CronJobSeen, type CronJobWish, planCron } from "./cron.ts";
 import { ADMIN_SCOPES, CLIENT_SCOPES } from "./handshake.ts";
-import type { GatewayPort, TurnRequest, TurnResult, UsageEvent } from "./port.ts";
+import type { GatewayPort, Reopenings, TurnRequest, TurnResult, UsageEvent } from "./port.ts";
 import { Reopening } from "./reopening.ts";
 import { listSessions } from "./session-rows.ts";
 import { GatewayCallError, GatewaySocket } from "./socket.ts";
@@ -210,7 +210,7 @@ class GatewayClient implements GatewayPort {
     return started;
   }
 
-  reopenBots(all: boolean): Promise<string[]> {
+  reopenBots(all: boolean): Promise<Reopenings> {
     return this.#turns.reopenBots(all);
   }
 

@@ -178,7 +178,8 @@ function isContinuation(row: HistoryRow): boolean {
   return row.role === "user" && textOfRow(row).startsWith(CONTINUATION);
 }
 
-function isClosing(row: HistoryRow): boolean {
+/** True for the row with which OpenClaw closes a session. */
+export function isClosing(row: HistoryRow): boolean {
   return row.role === "assistant" && CLOSING.test(row.idempotencyKey ?? "");
 }
 

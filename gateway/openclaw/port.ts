@@ -1,5 +1,12 @@
 import type { ChannelsReport } from "../contract.ts";
 
+/** What came of opening the conversations of bots again; keys are `agent:<agent>:<session>`. */
+export interface Reopenings {
+  opened: string[];
+  /** Those that OpenClaw would not open, each told once as long as its reason is the same; tried again later. */
+  refused: { key: string; why: string }[];
+}
+
 /**
  * What the runtime wants from one running OpenClaw gateway, over its WebSocket protocol on loopback.
  * One client per gateway and node; it reconnects by itself until closed.
@@ -61,9 +68,9 @@ export interface GatewayPort {
    * Opens the conversations of bots again that OpenClaw closed, because restarts ended its recovery too often: under
    * their own keys, with their history; an interrupted turn is gone on with behind, and its answer sent to its channel.
    * @param all also those that were closed longer than minutes ago, or whose opening was cut off
-   * @returns their keys (`agent:<agent>:<session>`). Throws what a call throws.
+   * Throws what a call throws that never arrived.
    */
-  reopenBots(all: boolean): Promise<string[]>;
+  reopenBots(all: boolean): Promise<Reopenings>;
   /** The bots that the settings want, and what keeps those that reach nobody. */
   channels(): Promise<ChannelsReport>;
   /** Totals since the gateway started, per agent; fields OpenClaw does not give are missing. */

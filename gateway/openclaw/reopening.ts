@@ -1,4 +1,12 @@
-import { CONTINUATION, type HistoryPage, isAnswered } from "./history.ts";
+import { setTimeout as pause } from "node:timers/promises";
+import { bootClock } from "../clock.ts";
+import {
+  CONTINUATION,
+  type HistoryPage,
+  type HistoryRow,
+  isAnswered,
+  isClosing,
+} from "./history.ts";
 import { isTombstoned, type SessionRow } from "./session-rows.ts";
 import type { GatewaySocket } from "./socket.ts";
 
@@ -6,10 +14,15 @@ import type { GatewaySocket } from "./socket.ts";
 const COPY = /^agent:[^:]+:openclaw-fleet:closed:([^:]+)$/;
 /** OpenClaw's own words to a session that goes on from a closed one (`sessions.recover`, 2026.9). */
 const GO_ON = `${CONTINUATION} and finish the interrupted work.`;
-/** Rows that tell whether the last turn was answered, and whether it is being gone on with. */
-const LAST_ROWS = 50;
+/** Rows of one page of history, and rows looked through for the closing at most. */
+const PAGE_ROWS = 50;
+const MAX_ROWS = 10_000;
 /** How long one question about a run waits for its end, ms. */
 const WAIT_MS = 10_000;
+/** Pause before a question that would be answered at once, as of a run in a queue, ms. */
+const AGAIN_MS = 1_000;
+/** Nobody waits longer for a run of which OpenClaw tells no end, ms. */
+const MOST_MS = 3_600_000;
 const ARCHIVED_BY_RECOVERY = "restart-recovery";
 
 /** What is left to do of a session that is open again. */
@@ -64,12 +77,9 @@ export class Reopening {
   /** Has the interrupted turn gone on with, once, its answer sent where the bot's go; resolves when it is over. */
   async goOn({ key, copy }: Reopened): Promise<void> {
     const runId = `reopened:${COPY.exec(copy)?.[1]}`;
-    const { messages } = await this.#socket.call<HistoryPage>("chat.history", {
-      sessionKey: key,
-      limit: LAST_ROWS,
-    });
-    const asked = messages.some((row) => row.idempotencyKey === `${runId}:user`);
-    if (!asked && !isAnswered(messages)) {
+    const rows = await this.#sinceClosing(key);
+    const asked = rows.some((row) => row.idempotencyKey === `${runId}:user`);
+    if (!asked && !isAnswered(rows)) {
       await this.#socket.call("agent", {
         sessionKey: key,
         message: GO_ON,
@@ -83,22 +93,43 @@ export class Reopening {
     await this.#socket.call("sessions.delete", { key: copy });
   }
 
+  /** The last rows, back to before the closing: a run that was begun since may have written very many. */
+  async #sinceClosing(key: string): Promise<HistoryRow[]> {
+    const rows: HistoryRow[] = [];
+    for (let offset = 0; ; ) {
+      const page = await this.#socket.call<
+        HistoryPage & { hasMore?: boolean; nextOffset?: number }
+      >("chat.history", {
+        sessionKey: key,
+        limit: PAGE_ROWS,
+        ...(offset === 0 ? {} : { offset }),
+      });
+      rows.unshift(...page.messages);
+      const enough = rows.findIndex(isClosing) > 0 || rows.length >= MAX_ROWS;
+      if (enough || !page.hasMore || page.nextOffset === undefined) return rows;
+      offset = page.nextOffset;
+    }
+  }
+
   #make(key: string, from: string): Promise<SessionRow> {
     return this.#socket.call("sessions.create", { key, parentSessionKey: from, fork: true });
   }
 }
 
-/** Resolves when OpenClaw calls a run that it was given finished. */
+/** Resolves when OpenClaw calls a run that it was given finished, or has told nothing of an end for an hour. */
 export async function ended(
   socket: Pick<GatewaySocket, "call">,
   runId: string | undefined,
 ): Promise<void> {
-  for (;;) {
-    const { status } = await socket.call<{ status?: string }>(
+  const over = bootClock.now() + MOST_MS;
+  for (let begun = bootClock.now(); begun < over; begun = bootClock.now()) {
+    const { status, endedAt } = await socket.call<{ status?: string; endedAt?: number }>(
       "agent.wait",
       { runId, timeoutMs: WAIT_MS },
       { timeoutMs: 2 * WAIT_MS },
     );
-    if (status === "ok" || status === "error") return;
+    // A run that its own timeout ended is called `timeout`, as a wait is that was too short; that one has no end.
+    if (status === "ok" || status === "error" || endedAt !== undefined) return;
+    if (bootClock.now() - begun < WAIT_MS / 2) await pause(AGAIN_MS, undefined, { ref: false });
   }
 }

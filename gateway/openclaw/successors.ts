@@ -1,4 +1,5 @@
-import { TurnError } from "./port.ts";
+import { bootClock, type Clock } from "../clock.ts";
+import { type Reopenings, TurnError } from "./port.ts";
 import { ended, type Reopened, Reopening } from "./reopening.ts";
 import { isBots, isTombstoned, listSessions, type SessionRow } from "./session-rows.ts";
 import { GatewayCallError, type GatewaySocket } from "./socket.ts";
@@ -7,6 +8,8 @@ import { GatewayCallError, type GatewaySocket } from "./socket.ts";
 const CLOSED = /ended during restart recovery/;
 /** What was closed a moment ago changed in these minutes. */
 const LATELY_MINUTES = 5;
+/** A session that OpenClaw does not open is tried again after this, ms: its reasons seldom go away. */
+const REFUSED_MS = 600_000;
 
 /** True when a turn was refused, and nothing of it begun, because its session is closed. */
 export function isClosed(error: unknown): boolean {
@@ -27,17 +30,22 @@ export function saysClosed(message: string): boolean {
 export class Successors {
   readonly #socket: Pick<GatewaySocket, "call">;
   readonly #reopening: Reopening | null;
+  readonly #clock: Clock;
   readonly #next = new Map<string, string>();
   readonly #following = new Map<string, Promise<boolean>>();
   /** Sessions that are open again, and whose interrupted turn is being gone on with. */
   readonly #goingOn = new Map<string, Promise<void>>();
+  /** Bots' sessions that OpenClaw would not open, by key. */
+  readonly #refused = new Map<string, { until: number; why: string }>();
 
   /** @param admin opens bots' sessions again (operator.admin); null: they get successors, as all others */
   constructor(
     socket: Pick<GatewaySocket, "call">,
     admin: Pick<GatewaySocket, "call"> | null = null,
+    clock: Clock = bootClock,
   ) {
     this.#socket = socket;
+    this.#clock = clock;
     this.#reopening = admin && new Reopening(admin);
   }
 
@@ -62,22 +70,35 @@ export class Successors {
   /**
    * Opens the sessions again that OpenClaw closed and a bot serves; the interrupted turns go on behind.
    * @param all also those that were closed long ago, or whose opening was cut off; a look at every session
-   * @returns their keys. Throws what a call throws.
+   * One that OpenClaw refuses to open keeps no other one closed. Throws what a call throws that never arrived.
    */
-  async reopenBots(all: boolean): Promise<string[]> {
-    const opened: string[] = [];
+  async reopenBots(all: boolean): Promise<Reopenings> {
+    const found: Reopenings = { opened: [], refused: [] };
     for (const archived of all ? [false, true] : [false]) {
       const rows = listSessions(this.#socket, {
         archived,
         ...(all ? {} : { activeMinutes: LATELY_MINUTES }),
       });
       for await (const row of rows) {
-        if (isBots(row) && Reopening.needs(row)) {
-          if (await this.#settle(row.key, true)) opened.push(row.key);
-        } else this.#finish(row);
+        if (isBots(row) && Reopening.needs(row)) await this.#reopenBot(row, found);
+        else this.#finish(row);
       }
     }
-    return opened;
+    return found;
+  }
+
+  async #reopenBot({ key }: SessionRow, found: Reopenings): Promise<void> {
+    const known = this.#refused.get(key);
+    if (known && this.#clock.now() < known.until) return;
+    try {
+      if (await this.#settle(key, true)) found.opened.push(key);
+      this.#refused.delete(key);
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      const why = error.message;
+      this.#refused.set(key, { until: this.#clock.now() + REFUSED_MS, why });
+      if (why !== known?.why) found.refused.push({ key, why });
+    }
   }
 
   async #settle(session: string, always = false): Promise<boolean> {
@@ -94,6 +115,7 @@ export class Successors {
   async #follow(session: string, always: boolean): Promise<boolean> {
     let followed = false;
     let reopened = false;
+    let refused = false;
     for (;;) {
       const present = always ? session : this.of(session);
       const { session: row } = await this.#socket.call<{ session?: SessionRow | null }>(
@@ -101,11 +123,18 @@ export class Successors {
         { key: present },
       );
       if (!row) return followed;
-      if (this.#reopening && isBots(row) && (always || !row.archived) && Reopening.needs(row)) {
-        if (reopened) throw new TurnError("failed", `OpenClaw keeps ${present} closed`, true);
-        await this.#reopen(this.#reopening, row);
-        reopened = followed = true;
-        continue;
+      const opens = isBots(row) && (always || !row.archived) && Reopening.needs(row);
+      if (this.#reopening && opens && !refused) {
+        try {
+          if (reopened) throw new TurnError("failed", `OpenClaw keeps ${present} closed`, true);
+          await this.#reopen(this.#reopening, row);
+          reopened = followed = true;
+          continue;
+        } catch (error) {
+          // A bot has no other way on. Whoever asks here has: the successor.
+          if (always || !isRefusal(error)) throw error;
+          refused = true;
+        }
       }
       if (!isTombstoned(row)) return followed;
       // Made a second time, a successor of an earlier start would take up the interrupted turn once more.
@@ -154,4 +183,9 @@ export class Successors {
     }
     throw new TurnError("failed", "OpenClaw closed the session, and what went on is gone", true);
   }
+}
+
+/** True when OpenClaw was asked, and said no. */
+function isRefusal(error: unknown): error is Error {
+  return error instanceof GatewayCallError || error instanceof TurnError;
 }

@@ -2,7 +2,7 @@ import type { Clock } from "../clock.ts";
 import { Attempts, type RunState } from "./attempts.ts";
 import { type HistoryRow, isContention, sumUsage, textOfRow } from "./history.ts";
 import { asTurnError, Patience } from "./patience.ts";
-import { TurnError, type TurnRequest, type TurnResult } from "./port.ts";
+import { type Reopenings, TurnError, type TurnRequest, type TurnResult } from "./port.ts";
 import { CallTimeout, ConnectionLost, GatewayCallError, type GatewaySocket } from "./socket.ts";
 import { isClosed, Successors } from "./successors.ts";
 import { lookUp, MAX_ATTEMPTS, sessionKey } from "./transcript.ts";
@@ -49,7 +49,7 @@ export class Turns {
     clock: Clock,
   ) {
     this.#socket = socket;
-    this.#successors = new Successors(socket, admin);
+    this.#successors = new Successors(socket, admin, clock);
     this.#clock = clock;
   }
 
@@ -81,7 +81,7 @@ export class Turns {
   }
 
   /** As GatewayPort has it. */
-  reopenBots(all: boolean): Promise<string[]> {
+  reopenBots(all: boolean): Promise<Reopenings> {
     return this.#successors.reopenBots(all);
   }
 

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { ChannelsReport } from "../../../gateway/contract.ts";
 import { CHANNEL_WATCH, ChannelWatch } from "../../../gateway/node/channel-watch.ts";
-import type { GatewayPort } from "../../../gateway/openclaw/port.ts";
+import type { GatewayPort, Reopenings } from "../../../gateway/openclaw/port.ts";
 import { FakeGateway, FakeTime } from "../shard/fakes.ts";
 
 const WINDOW_MS =
@@ -18,9 +18,10 @@ class BotGateway extends FakeGateway {
   }
   shut: string[] = [];
   looked: boolean[] = [];
-  override async reopenBots(all = false): Promise<string[]> {
+  refused: Reopenings["refused"] = [];
+  override async reopenBots(all = false): Promise<Reopenings> {
     this.looked.push(all);
-    return this.shut.splice(0);
+    return { opened: this.shut.splice(0), refused: this.refused.splice(0) };
   }
   asked = 0;
   answer: ChannelsReport = { bots: 1, down: [] };
@@ -70,6 +71,11 @@ test("a conversation that OpenClaw closed is opened again soon, one of long ago 
   expect(logs).toEqual([
     "warn agent:main:main is open again, which OpenClaw had closed after repeated crashes",
   ]);
+  gateway.refused = [{ key: "agent:main:large", why: "too large" }];
+  await time.pass(CHANNEL_WATCH.soonMs);
+  expect(logs[1]).toMatch(
+    /^warn agent:main:large stays closed.*until somebody says \/new: too large$/,
+  );
   await time.pass(WINDOW_MS);
   const every = gateway.looked.flatMap((all, look) => (all ? [look] : []));
   expect(every[0]).toBe(CHANNEL_WATCH.everyLooks - 1);

@@ -157,7 +157,7 @@ export class FakeGateway {
       sessions: async () => this.disk.sessions,
       syncCron: async () => undefined,
       ensureChannels: async () => [],
-      reopenBots: async () => [],
+      reopenBots: async () => ({ opened: [], refused: [] }),
       channels: async () => ({ bots: 0, down: [] }),
       onUsage: (listener) => {
         this.#usage.add(listener);

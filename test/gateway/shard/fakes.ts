@@ -2,7 +2,7 @@ import type { ChannelsReport } from "../../../gateway/contract.ts";
 import type { KeeperPort } from "../../../gateway/keeper/port.ts";
 import { KeeperRefused } from "../../../gateway/keeper/port.ts";
 import type { KeeperEvent, StartCommand } from "../../../gateway/keeper/protocol.ts";
-import type { GatewayPort } from "../../../gateway/openclaw/port.ts";
+import type { GatewayPort, Reopenings } from "../../../gateway/openclaw/port.ts";
 import type { Timers } from "../../../gateway/shard/timers.ts";
 
 /** A clock and its timers that stand still until told. */
@@ -159,8 +159,8 @@ export class FakeGateway implements GatewayPort {
     return [];
   }
   async syncCron(): Promise<void> {}
-  async reopenBots(_all = false): Promise<string[]> {
-    return [];
+  async reopenBots(_all = false): Promise<Reopenings> {
+    return { opened: [], refused: [] };
   }
   async ensureChannels(): Promise<string[]> {
     return [];

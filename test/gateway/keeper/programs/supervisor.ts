@@ -85,7 +85,7 @@ function quietGateway(): GatewayPort {
     sessions: async () => [],
     syncCron: async () => {},
     ensureChannels: async () => [],
-    reopenBots: async () => [],
+    reopenBots: async () => ({ opened: [], refused: [] }),
     channels: async () => ({ bots: 0, down: [] }),
     onUsage: () => () => {},
     close: () => {},

@@ -28,8 +28,12 @@ export interface UpdatesDeps {
 }
 
 const LOOK_MS = 1_000;
-/** After one that never began: what was in its way needs time. Others of this node do not wait for it. */
+/**
+ * After one that never began: what was in its way needs time. Others of this node do not wait for it. Twice as long
+ * each time, up to the longest: to find that out takes a look at all of a state, and the fleet's only turn.
+ */
 const AGAIN_MS = 15_000;
+const MOST_AGAIN_MS = 120_000;
 
 /**
  * Brings the shards of this node to its own OpenClaw: one at a time in the whole fleet, the next one only after
@@ -40,7 +44,7 @@ export class Updates {
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
   /** Shards that were called off. */
-  readonly #later = new Map<ShardId, { at: number; why: string }>();
+  readonly #later = new Map<ShardId, { at: number; waitMs: number; why: string }>();
 
   constructor(deps: UpdatesDeps) {
     this.#deps = deps;
@@ -94,10 +98,10 @@ export class Updates {
     } else {
       const { why } = how;
       // Said once, not at each try: it may last for days.
-      if (why !== this.#later.get(shard)?.why) {
-        log("warn", `${shard} is updated later: ${why}`, { shard });
-      }
-      this.#later.set(shard, { at: now() + AGAIN_MS, why });
+      const last = this.#later.get(shard);
+      if (why !== last?.why) log("warn", `${shard} is updated later: ${why}`, { shard });
+      const waitMs = last ? Math.min(2 * last.waitMs, MOST_AGAIN_MS) : AGAIN_MS;
+      this.#later.set(shard, { at: now() + waitMs, waitMs, why });
       giveBack(`not updated: ${why}`);
       return LOOK_MS;
     }

@@ -162,9 +162,11 @@ export class OrdinaryFiles {
     try {
       await copyFile(original, image.path);
     } catch (error) {
+      // Also when there was no room for it: what is known of a file without its copy could never be sent.
+      await this.#drop(path);
+      await rm(image.path, { force: true });
       const fault = await copyFault(path, original, error);
       if (fault) leftOut.set(path, fault);
-      await this.#drop(path);
       return 0;
     }
     // A write during the copy gives another version at the next look, and another copy.

@@ -1,7 +1,18 @@
-import { lstat, open, readdir, readFile, rename, rm, statfs, writeFile } from "node:fs/promises";
+import {
+  type FileHandle,
+  lstat,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  statfs,
+  writeFile,
+} from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { copyState } from "../replication/adopt.ts";
+import { findParts, inWorkspace, LOGS, missing } from "../replication/files.ts";
 import { readLineage, syncPath, writeLineage } from "../replication/lineage.ts";
 import { removeTree } from "../state/remove-tree.ts";
 
@@ -66,7 +77,10 @@ const SPARE_BYTES = 64 * MIB;
 /** A file of one byte takes this on most file systems, and an entry about as much for what is known of it. */
 const BLOCK_BYTES = 4_096;
 
-/** Why {@link keepState} would fail: no room, or no right to read; null: it would not, as far as can be told. Changes nothing. */
+/**
+ * Why {@link keepState} would fail: no room, or no right to read what a state is not whole without; null: it would not,
+ * as far as can be told. Changes nothing. What an agent keeps and nobody may read is left out of a copy, and stops none.
+ */
 export async function whyNotKept(
   stateDir: string,
   freeBytes: (path: string) => Promise<number> = freeAt,
@@ -77,10 +91,13 @@ export async function whyNotKept(
     (name) => name.startsWith(FAILED) || name.startsWith(BEFORE),
   );
   let free = await freeBytes(folder);
-  for (const name of old) free += (await spaceOf(join(folder, name))).bytes;
-  const { bytes, unreadable } = await spaceOf(stateDir);
-  if (unreadable !== null) return `its state cannot be copied: ${unreadable}`;
-  const needed = bytes + SPARE_BYTES;
+  for (const name of old) free += await spaceOf(join(folder, name));
+  let needed: number;
+  try {
+    needed = (await spaceOfCopy(stateDir)) + SPARE_BYTES;
+  } catch (error) {
+    return `its state cannot be copied: ${(error as Error).message}`;
+  }
   if (needed <= free) return null;
   const [has, needs] = [free, needed].map((bytes) => Math.ceil(bytes / MIB));
   return `a copy of its state needs ${needs} MiB, and only ${has} MiB are free at ${folder}`;
@@ -91,42 +108,53 @@ async function freeAt(path: string): Promise<number> {
   return bavail * bsize;
 }
 
-interface Space {
-  bytes: number;
-  /** Why the first one that cannot be read is not; null: all can be. */
-  unreadable: string | null;
-}
-
-/** What a folder takes on a disk. What is gone by the time it is looked at counts for nothing. */
-async function spaceOf(folder: string): Promise<Space> {
-  const space: Space = { bytes: BLOCK_BYTES, unreadable: null };
-  try {
-    for (const entry of await readdir(folder, { withFileTypes: true })) {
-      const path = join(folder, entry.name);
-      const inside = entry.isDirectory() ? await spaceOf(path) : await spaceOfFile(path);
-      space.bytes += inside.bytes;
-      space.unreadable ??= inside.unreadable;
+/** What a copy of a state takes on a disk. Throws when a database of OpenClaw's own, or its folder, cannot be read. */
+async function spaceOfCopy(stateDir: string): Promise<number> {
+  const { files, databases, links, directories } = await findParts(stateDir);
+  let bytes = BLOCK_BYTES * (1 + directories.size + links.size);
+  for (const { size } of files.values()) bytes += spaceOfFile(size);
+  for (const path of databases) {
+    for (const suffix of ["", ...LOGS]) {
+      bytes += await spaceOfReadable(join(stateDir, path) + suffix).catch((error: Error) => {
+        if (inWorkspace(path)) return 0;
+        throw error;
+      });
     }
-  } catch (error) {
-    space.unreadable = faultOf(error);
   }
-  return space;
+  return bytes;
 }
 
-async function spaceOfFile(path: string): Promise<Space> {
+async function spaceOfReadable(path: string): Promise<number> {
+  let file: FileHandle;
   try {
-    const found = await lstat(path);
-    if (found.isFile()) await (await open(path, "r")).close();
-    const whole = Math.ceil(found.size / BLOCK_BYTES) * BLOCK_BYTES;
-    return { bytes: Math.max(found.blocks * 512, whole) + BLOCK_BYTES, unreadable: null };
+    file = await open(path, "r");
   } catch (error) {
-    return { bytes: 0, unreadable: faultOf(error) };
+    missing(error as NodeJS.ErrnoException);
+    return 0;
+  }
+  try {
+    return spaceOfFile((await file.stat()).size);
+  } finally {
+    await file.close();
   }
 }
 
-/** Its words; null: it is gone, which a running gateway's files may be at any moment. */
-function faultOf(error: unknown): string | null {
-  return (error as NodeJS.ErrnoException).code === "ENOENT" ? null : (error as Error).message;
+/** What a folder takes on a disk. What is gone by the time it is looked at, or cannot be read, counts for nothing. */
+async function spaceOf(folder: string): Promise<number> {
+  let bytes = BLOCK_BYTES;
+  for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) bytes += await spaceOf(path);
+    else {
+      const found = await lstat(path).catch(() => null);
+      if (found) bytes += found.blocks * 512 + BLOCK_BYTES;
+    }
+  }
+  return bytes;
+}
+
+function spaceOfFile(size: number): number {
+  return (Math.ceil(size / BLOCK_BYTES) + 1) * BLOCK_BYTES;
 }
 
 /** What is being tried; null: nothing, or it never came to that. */

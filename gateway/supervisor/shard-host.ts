@@ -223,17 +223,24 @@ export class ShardHost {
   /** Tries another release on a shard that serves here; it drains first. Resolves with what came of it. */
   async update(shard: ShardId, release: string): Promise<TrialEnd> {
     const calledOff = (why: string): TrialEnd => ({ end: "called off", why });
+    // What is known already is not looked for again: a state may have very many files.
+    const known = this.#whyNotNow(shard) ?? this.#trials.whyNotNow(shard);
+    if (known !== null) return calledOff(known);
     const stateDir = this.stateDir(shard);
     const lack = stateDir === undefined ? null : await whyNotKept(stateDir);
     if (lack !== null) return calledOff(lack);
+    const since = this.#whyNotNow(shard);
     const opened = this.#opened.get(shard);
-    const state = this.#runners.get(shard)?.report().state ?? "idle";
-    if (!opened || state !== "serving") {
-      return calledOff(`it does not serve here now, it is ${state}`);
-    }
-    if (this.#replacements.has(shard)) return calledOff("its state is being replaced");
-    if (this.#wait.isBehind(shard)) return calledOff("its replica is not current");
+    if (!opened || since !== null) return calledOff(since ?? "it does not serve here now");
     return this.#trials.begin(shard, opened, release);
+  }
+
+  /** Why nothing is to be tried on a shard as it stands here; null: something may be. */
+  #whyNotNow(shard: ShardId): string | null {
+    const state = this.#runners.get(shard)?.report().state ?? "idle";
+    if (state !== "serving") return `it does not serve here now, it is ${state}`;
+    if (this.#replacements.has(shard)) return "its state is being replaced";
+    return this.#wait.isBehind(shard) ? "its replica is not current" : null;
   }
 
   /** Resolves when a gateway that is ready may be shown to others; false: it is gone. */

@@ -87,12 +87,18 @@ export class Trials {
     if (this.#trials.has(shard)) {
       return Promise.resolve({ end: "called off", why: `${shard} is on trial already` });
     }
-    const { now = () => bootClock.now() } = this.#deps;
-    const failed = this.#notBefore.get(shard);
-    if (failed && now() < failed.at) return Promise.resolve({ end: "called off", why: failed.why });
+    const why = this.whyNotNow(shard);
+    if (why !== null) return Promise.resolve({ end: "called off", why });
     const end = this.beginWithStart(shard, state, to);
     this.#deps.runner(shard).restart(`OpenClaw ${words(to)} is tried`);
     return end;
+  }
+
+  /** Why a shard was drained for nothing, as long as that is not to be tried again; null: it may be. */
+  whyNotNow(shard: ShardId): string | null {
+    const { now = () => bootClock.now() } = this.#deps;
+    const failed = this.#notBefore.get(shard);
+    return failed && now() < failed.at ? failed.why : null;
   }
 
   /** Begins one on a shard that nothing runs of, right before its start. */

@@ -88,7 +88,7 @@ test("a shard that is called off does not keep the others of its node waiting, a
   // A reason that lasts is not told over and over.
   expect(world.said).toEqual(["warn: s1 is updated later: no room"]);
   world.ends.s1 = async () => ({ end: "updated" });
-  await world.pass(20);
+  await world.pass(120);
   expect(world.turns.at(-1)).toBe("updated s1 to 2026.9.6");
   const before = world.tried.length;
   await world.pass(60);

@@ -7,7 +7,6 @@ import {
   readFileSync,
   renameSync,
   rmSync,
-  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -137,18 +136,29 @@ test("many small files take the blocks that they take", async () => {
   expect(await whyNotKept(state, () => mib(67))).toBeNull();
 });
 
-test("what nobody may read is told of before anybody is drained for it", async () => {
-  const [work, secret] = [join(state, "work"), join(state, "work", "private")];
+test("what nobody may read of OpenClaw's own is told of before anybody is drained for it", async () => {
+  const own = join(state, "own.sqlite");
   for (const path of [folder, state]) chmodSync(path, 0o755);
-  mkdirSync(work);
-  writeFileSync(secret, "x", { mode: 0o000 });
-  symlinkSync("/nowhere/at/all", join(work, "link"));
+  writeFileSync(own, "x", { mode: 0o000 });
   const why = () => asNobody(() => whyNotKept(state, async () => 2 ** 40));
   const told = (path: string) => `its state cannot be copied: EACCES: permission denied, ${path}`;
-  expect(await why()).toBe(told(`open '${secret}'`));
-  rmSync(secret);
+  expect(await why()).toBe(told(`open '${own}'`));
+  rmSync(own);
   expect(await why()).toBeNull();
-  chmodSync(work, 0o000);
-  expect(await why()).toBe(told(`scandir '${work}'`));
-  chmodSync(work, 0o755);
+  const agents = join(state, "agents");
+  mkdirSync(agents, { mode: 0o000 });
+  expect(await why()).toBe(told(`scandir '${agents}'`));
+  chmodSync(agents, 0o755);
+});
+
+test("what an agent keeps stops no update, and what is never copied needs no room", async () => {
+  const work = join(state, "workspace");
+  for (const path of [folder, state]) chmodSync(path, 0o755);
+  for (const path of [work, join(work, "locked"), join(state, "tmp")]) mkdirSync(path);
+  for (const name of ["private", "own.sqlite"])
+    writeFileSync(join(work, name), "x", { mode: 0o000 });
+  chmodSync(join(work, "locked"), 0o000);
+  writeFileSync(join(state, "tmp", "large"), "x".repeat(3 * 2 ** 20));
+  expect(await asNobody(() => whyNotKept(state, async () => 66 * 2 ** 20))).toBeNull();
+  chmodSync(join(work, "locked"), 0o755);
 });

@@ -1,5 +1,5 @@
 import { configDefaults, defineConfig } from "vitest/config";
-import { filesOfOtherDays, TURNS_VARIABLE } from "./test/support/turns.ts";
+import { filesLeftOut, TURNS_VARIABLE } from "./test/support/turns.ts";
 
 /** Tests that start real programs (Pulumi's engine, OpenClaw, whole fleets, groups of servers): one file at a time. */
 const REAL = [
@@ -31,10 +31,7 @@ export default defineConfig({
         test: {
           name: "real",
           include: REAL,
-          exclude: [
-            ...configDefaults.exclude,
-            ...(process.env[TURNS_VARIABLE] === "1" ? filesOfOtherDays() : []),
-          ],
+          exclude: [...configDefaults.exclude, ...filesLeftOut(process.env[TURNS_VARIABLE])],
           fileParallelism: false,
           testTimeout: 300_000,
           hookTimeout: 300_000,

@@ -1,5 +1,6 @@
 import { delimiter, dirname } from "node:path";
 import type { Command } from "commander";
+import type { Turns } from "../../test/support/turns.ts";
 import {
   ensureLanguageHost,
   LANGUAGE_HOST_MAIN,
@@ -12,6 +13,11 @@ import { CommandFailed, UsageError } from "../lib/errors.ts";
 import { withAnyStack } from "../lib/options.ts";
 import { closingLine } from "../test-report.ts";
 import { runSteps, stepsOf, wantsHosts } from "../test-run.ts";
+
+interface Options {
+  quick?: boolean;
+  full?: boolean;
+}
 
 /** All parts together must end within this, ms: what still runs then has failed. */
 const LONGEST_MS = 80 * 60_000;
@@ -26,13 +32,14 @@ export function register(program: Command): void {
     )
     .argument("[part]", "what to run")
     .argument("[vitest options...]", "further options, handed on")
+    .option("--quick", "without the long files that take turns; of bench, little of everything")
     .option("--full", "with engine or hosts: also what takes hours, and every share of the dates")
     .allowUnknownOption()
     .addHelpText(
       "after",
-      "\nExamples:\n  ./fleet test\n  ./fleet test unit -t lease\n  ./fleet test engine --full",
+      "\nExamples:\n  ./fleet test\n  ./fleet test hosts --quick\n  ./fleet test unit -t lease\n  ./fleet test engine --full",
     )
-    .action(async (part: string | undefined, extra: string[], { full }: { full?: boolean }) => {
+    .action(async (part: string | undefined, extra: string[], { quick, full }: Options) => {
       if (full && part !== "engine" && part !== "hosts") {
         throw new UsageError(
           "--full goes with one of two parts: ./fleet test engine --full, or hosts --full",
@@ -44,12 +51,15 @@ export function register(program: Command): void {
           `${part} is no part of the tests: check, unit, real, engine, fleet, hosts, bench, or a path`,
         );
       }
-      const turns = part === undefined ? await takeTurns() : {};
+      if (quick && full) throw new UsageError("--quick or --full, not both");
+      const turns = turnsOf(part, quick);
+      if (turns) await tellLeftOut(turns);
       if (wantsHosts(steps)) await prepareHosts();
-      const count = await runSteps(steps, extra, {
+      const options = quick && part === "bench" ? ["--quick", ...extra] : extra;
+      const count = await runSteps(steps, options, {
         env: {
           ...(await testEnvironment()),
-          ...turns,
+          ...(turns ? { OPENCLAW_FLEET_TEST_TURNS: turns } : {}),
           ...(full ? { OPENCLAW_FLEET_TEST_FULL: "1" } : {}),
         },
         deadline: performance.now() + (full || part === "real" ? LONGEST_FULL_MS : LONGEST_MS),
@@ -63,15 +73,20 @@ export function register(program: Command): void {
     });
 }
 
-/** A run of everything leaves out, and says so, what has its turn on another day. */
-async function takeTurns(): Promise<NodeJS.ProcessEnv> {
+/** Null: nothing is left out. */
+function turnsOf(part: string | undefined, quick = false): Turns | null {
+  if (part === "bench" || part === "check" || part === "unit") return null;
+  if (quick) return "none";
+  return part === undefined ? "day" : null;
+}
+
+async function tellLeftOut(turns: Turns): Promise<void> {
   // Loaded here: it is part of the tests, and no other command needs it.
-  const { filesOfOtherDays, TURNS_VARIABLE } = await import("../../test/support/turns.ts");
-  const others = filesOfOtherDays().length;
+  const { filesLeftOut } = await import("../../test/support/turns.ts");
+  const when = turns === "day" ? " have their turn on another day and" : "";
   process.stderr.write(
-    `fleet: test: ${others} long files have their turn on another day; ./fleet test real runs them all\n`,
+    `fleet: test: ${filesLeftOut(turns).length} long files${when} are left out; ./fleet test real runs them all\n`,
   );
-  return { [TURNS_VARIABLE]: "1" };
 }
 
 /** The image of hosts takes minutes the first time: longer than a test may begin. */

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { PROJECT_ROOT } from "../../toolchain/paths.ts";
-import { filesOfOtherDays, GROUPS } from "./turns.ts";
+import { filesLeftOut, filesOfOtherDays, GROUPS } from "./turns.ts";
 
 const ALL = GROUPS.flat();
 
@@ -16,4 +16,10 @@ test("days in a row give every file its turn, and each day leaves the others out
     const left = GROUPS.map((_, index) => filesOfOtherDays(day + index));
     for (const file of ALL) expect(left.filter((files) => !files.includes(file))).toHaveLength(1);
   }
+});
+
+test("a run of everything has the day's files, a quick one none of them, and any other run all", () => {
+  expect(filesLeftOut("day", 3)).toEqual(filesOfOtherDays(3));
+  expect(filesLeftOut("none")).toEqual(ALL);
+  expect(filesLeftOut(undefined)).toEqual([]);
 });

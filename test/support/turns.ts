@@ -41,8 +41,17 @@ export const GROUPS: readonly (readonly string[])[] = [
   ],
 ];
 
-/** The variable that asks for turns: a run of everything sets it, a part or a path is run whole. */
+/** The variable that asks for turns: a run of everything sets it, a part or a path is run whole without it. */
 export const TURNS_VARIABLE = "OPENCLAW_FLEET_TEST_TURNS";
+
+/** `day`: with the group of the day; `none`: with none of them. */
+export type Turns = "day" | "none";
+
+/** Files that a run leaves out. @param turns as {@link TURNS_VARIABLE} has it; anything else: none are */
+export function filesLeftOut(turns: string | undefined, day = DAY): string[] {
+  if (turns === "day") return filesOfOtherDays(day);
+  return turns === "none" ? GROUPS.flat() : [];
+}
 
 /** Files whose turn is on another day than this one (whole days since 1970, UTC). */
 export function filesOfOtherDays(day = DAY): string[] {

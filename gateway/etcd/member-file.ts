@@ -10,6 +10,9 @@ const member = z.strictObject({
   clientUrl: z.string(),
 });
 
+/** A file of this name in a member's home asks its care for a snapshot now, whatever the hour; it goes when there is one. */
+export const SNAPSHOT_WANTED = "snapshot-wanted";
+
 /**
  * `members.json`: what a host knows of the fleet's etcd, written by the deployment. It changes when hosts
  * come and go and never restarts a member.

@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { ClusterAdmin, type ClusterMember, type MemberStatus, presenceOf } from "./ask.ts";
 import { noteCluster } from "./cluster-note.ts";
-import { type MemberFile, selfOf } from "./member-file.ts";
+import { type MemberFile, SNAPSHOT_WANTED, selfOf } from "./member-file.ts";
 
 /** Below this size, free space inside the database is not worth a pause. */
 const WORTH_BYTES = 64 * 2 ** 20;
@@ -157,14 +157,17 @@ async function freeSpace(
   say(`defragmented: ${status.bytes} bytes, ${status.bytesInUse} of them in use`);
 }
 
-/** One file an hour, whole or not there. */
+/** One file an hour, whole or not there, and one whenever it is asked for. */
 async function snapshot(file: MemberFile, say: (line: string) => void): Promise<void> {
-  if (file.snapshots === 0) return;
+  const wanted = join(file.home, SNAPSHOT_WANTED);
+  const asked = existsSync(wanted);
+  if (file.snapshots === 0 && !asked) return;
   const folder = join(file.home, "snapshots");
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const names = readdirSync(folder).filter((name) => name.endsWith(".db"));
   const newest = [...names].sort().at(-1);
-  if (newest && Date.now() - statSync(join(folder, newest)).mtimeMs < SNAPSHOT_EVERY_MS) return;
+  const fresh = newest && Date.now() - statSync(join(folder, newest)).mtimeMs < SNAPSHOT_EVERY_MS;
+  if (fresh && !asked) return;
   const name = `${new Date().toISOString().replaceAll(":", "").slice(0, 17)}Z.db`;
   const part = join(folder, "unfinished");
   rmSync(part, { force: true });
@@ -174,7 +177,9 @@ async function snapshot(file: MemberFile, say: (line: string) => void): Promise<
   // etcdctl checks the digest at the end of what it received.
   await run(file.etcdctl, [endpoint, ...access, "snapshot", "save", part], { timeout: 120_000 });
   renameSync(part, join(folder, name));
-  for (const old of surplus([...names, name], file.snapshots)) rmSync(join(folder, old));
+  const keep = Math.max(1, file.snapshots);
+  for (const old of surplus([...names, name], keep)) rmSync(join(folder, old));
+  rmSync(wanted, { force: true });
   if (!newest) say(`the first snapshot is ${join(folder, name)}; one an hour follows`);
 }
 

@@ -1,6 +1,7 @@
 import { copyFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { saveEtcdSnapshots } from "../../cli/lib/etcd-snapshots.ts";
 import {
   ETCD_TEND_TIMER,
   ETCD_UNIT,
@@ -10,6 +11,8 @@ import {
 } from "../../components/etcd/plan.ts";
 import { HOST_PATHS, type HostPart } from "../../components/host/types.ts";
 import { issue, makeAuthority } from "../../plugin/host/authority.ts";
+import type { OpenShell } from "../../plugin/host/shell.ts";
+import { openSsh } from "../../plugin/host/ssh.ts";
 import { bundleRuntime } from "../../toolchain/bundle.ts";
 import { ensureEtcd } from "../../toolchain/etcd.ts";
 import { PROJECT_ROOT } from "../../toolchain/paths.ts";
@@ -125,6 +128,28 @@ describe.skipIf(whyNoHosts() !== null)("etcd as a service of three hosts", () =>
     await eventually(async () => {
       expect((await lab.host("a").run(`ls ${folder}`)).stdout).toMatch(/Z\.db\n/);
     }, WAIT_MS);
+  });
+
+  test("a backup has every member save one now, and says which host could not", async () => {
+    const hosts = NAMES.map((name) => lab.connection(name));
+    const open: OpenShell = (host) => openSsh(host, { configFile: "none" });
+    const { taken, missing } = await saveEtcdSnapshots(hosts, open);
+    expect(missing).toEqual([]);
+    expect(taken.map(({ host }) => host)).toEqual(NAMES);
+    for (const { host, path, bytes, at } of taken) {
+      const { stdout } = await lab.host(host).run(["stat", "-c", "%s %U", path]);
+      expect(stdout.trim()).toBe(`${bytes} ${ETCD_USER}`);
+      expect(Math.abs(Date.now() - Date.parse(at))).toBeLessThan(120_000);
+    }
+    const b = lab.host("b");
+    await b.run(["systemctl", "stop", ETCD_UNIT]);
+    const without = await saveEtcdSnapshots(hosts, open);
+    expect(without.taken.map(({ host }) => host)).toEqual(["a", "c"]);
+    expect(without.missing).toEqual([{ host: "b", why: expect.stringContaining("etcd") }]);
+    // What nobody took is not asked for later.
+    await b.run("! ls /var/lib/openclaw-fleet-etcd | grep wanted");
+    await b.run(["systemctl", "start", ETCD_UNIT]);
+    await healthy();
   });
 
   test("a member that is killed is started again; one whose host loses power comes back with it", async () => {

@@ -1,8 +1,9 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { forgetShard } from "../../../gateway/etcd/forget-shard.ts";
 import { leave } from "../../../gateway/etcd/leave.ts";
+import { SNAPSHOT_WANTED } from "../../../gateway/etcd/member-file.ts";
 import { EtcdLeaseStore } from "../../../gateway/leases/etcd.ts";
 import { runLogged } from "../../../toolchain/command.ts";
 import { acquireRequest } from "../../contracts/lease-fixtures.ts";
@@ -231,6 +232,19 @@ it("a member saves snapshots of which the newest are kept, and reports what it c
   const names = readdirSync(join(a.file.home, "snapshots"));
   expect(names).toHaveLength(1);
   expect(names[0]).toMatch(/^\d{4}-\d\d-\d\dT\d{6}Z\.db$/);
+  // The next one is due in an hour, or when somebody asks for it.
+  const first = Date.parse(
+    String(names[0])
+      .replace(/T(..)(..)(..)/, "T$1:$2:$3")
+      .slice(0, 20),
+  );
+  await eventually(() => expect(Date.now()).toBeGreaterThan(first + 1_000), 5_000);
+  expect(await a.tend()).toEqual([]);
+  expect(readdirSync(join(a.file.home, "snapshots"))).toEqual(names);
+  writeFileSync(join(a.file.home, SNAPSHOT_WANTED), "");
+  expect(await a.tend()).toEqual([]);
+  expect(readdirSync(join(a.file.home, "snapshots"))).toHaveLength(2);
+  expect(readdirSync(a.file.home)).not.toContain(SNAPSHOT_WANTED);
   await a.kill();
   expect((await a.tend())[0]).toContain("etcd did not do it");
 });

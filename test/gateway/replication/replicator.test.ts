@@ -28,7 +28,7 @@ import { TargetUnavailable } from "../../../gateway/replication/target.ts";
 import { FLEET, read, replicatorOn, Scratch, SHARD, Writer } from "./fixtures.ts";
 import { MemoryTarget } from "./memory-target.ts";
 
-/** How often writer and replicator are killed; `REPLICA_KILLS=2000` takes a quarter of an hour. */
+/** How often writer and replicator are killed; `REPLICA_KILLS=1000` takes four minutes. */
 const KILLS = Number(process.env.REPLICA_KILLS ?? 10);
 
 let scratch: Scratch;

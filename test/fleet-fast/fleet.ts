@@ -322,8 +322,17 @@ export class FastFleet {
     }
   }
 
-  /** Begins a session that lives on a shard of this node. */
+  /** Begins a session that lives on a shard of this node, which gets one if it came too late for any. */
   async sessionOn(node: string): Promise<{ session: string; shard: string }> {
+    if (!(await this.status()).shards.some(({ owner }) => owner === node)) {
+      const shard = this.shards[0] as string;
+      await this.command("move", { shard, to: node });
+      await this.until(`${node} serves ${shard}`, ({ shards }) =>
+        shards.some(
+          ({ id, owner, state }) => id === shard && owner === node && state === "serving",
+        ),
+      );
+    }
     for (let i = 1; i < 50; i++) {
       const session = `${node}${i}`;
       const { shard } = await this.chat("one", session);

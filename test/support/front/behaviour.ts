@@ -204,6 +204,37 @@ export function frontBehaviour(kind: FrontKind): void {
       expect(a?.seen[0]?.headers.upgrade).toBeUndefined();
     });
 
+    it.each([
+      ["round_robin", "to each router in turn", 3, [3, 3, 3]],
+      ["least_conn", "to the router with the fewest under way", 2, [4, 2, 2]],
+    ] as const)("%s: the next request goes %s", async (balancing, _what, more, counts) => {
+      await start(3, { balancing });
+      const ends = new Map<string, (() => void)[]>();
+      const holds: RouterHandlers = {
+        request: (_req, res, _body, { name }) => {
+          ends.set(name, [...(ends.get(name) ?? []), () => res.end("{}")]);
+        },
+      };
+      const all = await routers(holds, holds, holds);
+      const [a] = all;
+      const asked: { reply: Promise<Reply>; ofA: boolean }[] = [];
+      const ask = async () => {
+        const before = a?.seen.length;
+        const reply = say(world.https, "/v1/models");
+        await eventually(() => expect(reached(all)).toBe(asked.length + 1));
+        asked.push({ reply, ofA: a?.seen.length !== before });
+      };
+      for (let n = 0; n < 6; n++) await ask();
+      expect(all.map(({ seen }) => seen.length)).toEqual([2, 2, 2]);
+      for (const end of ends.get("a") ?? []) end();
+      await Promise.all(asked.filter(({ ofA }) => ofA).map(({ reply }) => reply));
+      for (let n = 0; n < more; n++) await ask();
+      expect(all.map(({ seen }) => seen.length)).toEqual(counts);
+      for (const end of [...ends.values()].flat()) end();
+      const replies = await Promise.all(asked.map(({ reply }) => reply));
+      expect(new Set(replies.map(({ status }) => status))).toEqual(new Set([200]));
+    });
+
     it("never sends a POST twice: a router that dies with it is 502 owner_lost", async () => {
       await start();
       const both = await routers(dies, dies);

@@ -35,6 +35,8 @@ export class DnsDirectory {
   readonly #known = new Map<NodeId, string>();
   #timer: NodeJS.Timeout | undefined;
   #looking = false;
+  /** The domain had SRV records: their ports are not the names' own. */
+  #hasSrv = false;
   #told = "";
 
   constructor(options: DnsDirectoryOptions) {
@@ -63,7 +65,7 @@ export class DnsDirectory {
     if (this.#looking) return;
     this.#looking = true;
     try {
-      await ((await this.#bySrv()) || this.#byName());
+      await this.#lookUp();
       this.#told = "";
     } catch (error) {
       const { message } = error as Error;
@@ -76,10 +78,24 @@ export class DnsDirectory {
     }
   }
 
+  /** Names also come from where no SRV records do (/etc/hosts, a VPN), and there asking for these may fail. */
+  async #lookUp(): Promise<void> {
+    let fault: unknown = null;
+    try {
+      if (await this.#bySrv()) return;
+    } catch (error) {
+      if (this.#hasSrv) throw error;
+      fault = error;
+    }
+    const found = await this.#byName();
+    if (fault !== null && !found) throw fault;
+  }
+
   /** False when the domain has no such records. */
   async #bySrv(): Promise<boolean> {
     const records = await this.#resolver.srv(`${SERVICE}.${this.#options.name}`).catch(absent);
     if (!records || records.length === 0) return false;
+    this.#hasSrv = true;
     for (const { name, port } of records) {
       const host = name.replace(/\.$/, "");
       this.#known.set(host.split(".", 1)[0] as string, `${host}:${port}`);
@@ -87,16 +103,18 @@ export class DnsDirectory {
     return true;
   }
 
-  async #byName(): Promise<void> {
+  /** Whether any node has a name there. */
+  async #byName(): Promise<boolean> {
     const { name, port, nodes } = this.#options;
-    await Promise.all(
+    const found = await Promise.all(
       nodes().map(async (node) => {
         const host = `${node}.${name}`;
-        if ((await this.#resolver.host(host).catch(absent)) !== null) {
-          this.#known.set(node, `${host}:${port}`);
-        }
+        if ((await this.#resolver.host(host).catch(absent)) === null) return false;
+        this.#known.set(node, `${host}:${port}`);
+        return true;
       }),
     );
+    return found.includes(true);
   }
 }
 

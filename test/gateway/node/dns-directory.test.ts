@@ -9,6 +9,7 @@ function world() {
     srv: {} as Record<string, { name: string; port: number }[]>,
     hosts: new Set<string>(),
     broken: null as string | null,
+    srvBroken: null as string | null,
   };
   const directory = new DnsDirectory({
     name: "fleet.example",
@@ -17,7 +18,8 @@ function world() {
     log: { warn: (message) => warned.push(message) },
     resolver: {
       srv: async (name) => {
-        if (dns.broken) throw fault(dns.broken);
+        const broken = dns.broken ?? dns.srvBroken;
+        if (broken) throw fault(broken);
         const found = dns.srv[name];
         if (!found) throw fault("ENODATA");
         return found;
@@ -66,4 +68,26 @@ test("a resolver that fails changes nothing that is known, and is told of once",
   dns.broken = "ESERVFAIL";
   await directory.look();
   expect(warned).toHaveLength(2);
+});
+
+test("where names come from and SRV records do not, asking for these may fail", async () => {
+  const { directory, dns, warned } = world();
+  dns.srvBroken = "ECONNREFUSED";
+  await directory.look();
+  expect(warned).toEqual([expect.stringContaining("ECONNREFUSED")]);
+  dns.hosts.add("a.fleet.example");
+  await directory.look();
+  expect(directory.addressOf("a", "10.0.0.1:18791")).toBe("a.fleet.example:18791");
+  expect(warned).toHaveLength(1);
+});
+
+test("what SRV records said is not undone while they cannot be asked for", async () => {
+  const { directory, dns, warned } = world();
+  dns.srv["_openclaw-fleet._tcp.fleet.example"] = [{ name: "a.fleet.example", port: 7_001 }];
+  dns.hosts.add("a.fleet.example");
+  await directory.look();
+  dns.srvBroken = "ESERVFAIL";
+  await directory.look();
+  expect(directory.addressOf("a", "10.0.0.1:18791")).toBe("a.fleet.example:7001");
+  expect(warned).toHaveLength(1);
 });

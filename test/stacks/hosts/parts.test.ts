@@ -198,6 +198,18 @@ describe("what the settings say of", () => {
     expect(alone.node.replication.target.kind).toBe("s3");
   });
 
+  test("where nodes are found in DNS stands in node.json, and their names there in certificates", () => {
+    const dns = { discovery: { dns: "nodes.example.com" } };
+    expect(nodeOf(dns).node.discovery).toEqual({ kind: "dns", name: "nodes.example.com" });
+    expect(nodeOf({}).node.discovery).toBeUndefined();
+    const certified = (more: object) =>
+      gather({ preset: "small", hosts: hostsOf(3), ...more }).input.plan.certificates;
+    for (const name of ["n1", "n2", "n3"]) {
+      expect(certified(dns)[name]).toContain(`${name}.nodes.example.com`);
+      expect(certified({})[name]).not.toContain(`${name}.nodes.example.com`);
+    }
+  });
+
   test("memory stands in the units of the node and of Redis", () => {
     const { units, files } = nodeOf({
       redis: { memoryMiB: 512 },

@@ -36,12 +36,23 @@ const CHECKS: readonly Step[] = [
 /** Tests without an engine that look at whole stacks, of which each run takes a share. */
 const IN_PROCESS = join("test", "stacks", "aws", "standin.test.ts");
 
+/** Tests of replicas that kill writers and replicators: a few times in each run, in a full one a thousand. */
+const KILLED_REPLICAS = ["replicator", "databases"].map((name) =>
+  join("test", "gateway", "replication", `${name}.test.ts`),
+);
+
 /** What a part runs; null when there is no such part. A path is a part. `full`: also what takes hours. */
 export function stepsOf(part: string | undefined, full = false): readonly Step[] | null {
   if (part === "engine" && full) {
     return [
       vitest("stacks in process", "--project", "unit", IN_PROCESS),
       vitest("engine", "--project", "real", "test/engine"),
+    ];
+  }
+  if (part === "hosts" && full) {
+    return [
+      vitest("replicas under kills", "--project", "unit", ...KILLED_REPLICAS),
+      vitest("hosts", "--project", "real", "test/hosts"),
     ];
   }
   switch (part) {

@@ -13,11 +13,16 @@ test("a part is a word or a path that exists", () => {
   expect(stepsOf("nothing-of-this-name")).toBeNull();
 });
 
-test("a full run is more than the engine's tests, and its files are there", () => {
-  const steps = stepsOf("engine", true) ?? [];
-  expect(steps.map(({ name }) => name)).toEqual(["stacks in process", "engine"]);
-  for (const { args } of steps) expect(existsSync(args.at(-1) as string)).toBe(true);
-  expect(stepsOf("engine")).toHaveLength(1);
+test.each([
+  ["engine", "stacks in process"],
+  ["hosts", "replicas under kills"],
+])("a full run of %s begins with %s, and its files are there", (part, first) => {
+  const steps = stepsOf(part, true) ?? [];
+  expect(steps.map(({ name }) => name)).toEqual([first, part]);
+  const paths = steps.flatMap(({ args }) => args.filter((each) => each.startsWith("test")));
+  expect(paths.length).toBeGreaterThan(1);
+  for (const path of paths) expect(existsSync(path)).toBe(true);
+  expect(stepsOf(part)).toHaveLength(1);
 });
 
 test.each([

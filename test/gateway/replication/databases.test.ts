@@ -6,10 +6,11 @@ import fc from "fast-check";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { Databases, type DatabasesCaptured } from "../../../gateway/replication/databases.ts";
 import { eventually } from "../../support/eventually.ts";
+import { FULL } from "../../support/share.ts";
 import { read, Scratch, Writer } from "./fixtures.ts";
 
-/** How often a writer is killed in the middle; `REPLICA_WRITER_KILLS=1000` takes a quarter of an hour. */
-const WRITER_KILLS = Number(process.env.REPLICA_WRITER_KILLS ?? 5);
+/** How often a writer is killed in the middle; a thousand times takes a quarter of an hour. */
+const WRITER_KILLS = Number(process.env.REPLICA_WRITER_KILLS ?? (FULL ? 1_000 : 5));
 /** After so many kills another database begins: each moment is compared with all that was written. */
 const ON_ONE_DATABASE = 10;
 

@@ -25,11 +25,12 @@ import { DamagedReplica, ReplicaReader } from "../../../gateway/replication/read
 import { restoreManifest } from "../../../gateway/replication/restore.ts";
 import { KEEP_NEWEST } from "../../../gateway/replication/retention.ts";
 import { TargetUnavailable } from "../../../gateway/replication/target.ts";
+import { FULL } from "../../support/share.ts";
 import { FLEET, read, replicatorOn, Scratch, SHARD, Writer } from "./fixtures.ts";
 import { MemoryTarget } from "./memory-target.ts";
 
-/** How often writer and replicator are killed; `REPLICA_KILLS=1000` takes four minutes. */
-const KILLS = Number(process.env.REPLICA_KILLS ?? 10);
+/** How often writer and replicator are killed; a thousand times takes four minutes. */
+const KILLS = Number(process.env.REPLICA_KILLS ?? (FULL ? 1_000 : 10));
 
 let scratch: Scratch;
 let target: MemoryTarget;

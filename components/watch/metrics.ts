@@ -62,6 +62,7 @@ export const METRICS = {
   redis_memory_used_bytes: ["instance"],
   redis_memory_max_bytes: ["instance"],
   probe_success: ["job", "instance"],
+  alertmanager_notifications_failed_total: ["integration"],
   probe_ssl_earliest_cert_expiry: ["job", "instance"],
 
   /** Prometheus's own, for every target. */

@@ -69,6 +69,17 @@ export function machineRules(): RuleGroup {
         command: "systemctl list-units 'openclaw-fleet-*'",
         runbook: "monitoring-itself-is-ill",
       },
+      {
+        name: "AlertsUndelivered",
+        // Twice within the time, since a receiver may be away for a moment: each is tried again after five minutes.
+        expr: `sum by (integration) (increase(${metric("alertmanager_notifications_failed_total")}[20m])) > 1.5`,
+        forSeconds: 0,
+        severity: "warning",
+        summary: "Alerts do not get through to {{ $labels.integration }}",
+        effect: "Who is told by it alone is told nothing.",
+        command: "journalctl -u openclaw-fleet-alertmanager -n 50",
+        runbook: "alerts-do-not-arrive",
+      },
     ],
   };
 }

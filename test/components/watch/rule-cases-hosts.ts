@@ -49,6 +49,14 @@ export const HOST_CASES: readonly RuleCase[] = [
     job: "watcher",
     instance: "alertmanager",
   }),
+  ...pair(
+    "AlertsUndelivered",
+    'alertmanager_notifications_failed_total{integration="email",instance="alertmanager"}',
+    ["again after five minutes", "0x10 1x20 2x20"],
+    ["once", "0x10 1x40"],
+    { integration: "email" },
+    "12m",
+  ),
   {
     alert: "WatcherDown",
     title: "a router that is away is another alert's",

@@ -1,25 +1,20 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
 import { createServer as createHttp, type Server } from "node:http";
 import { createServer as createHttps } from "node:https";
 import type { AddressInfo } from "node:net";
-import { join } from "node:path";
 import type { HostPart } from "../../../../components/host/types.ts";
 import { UNITS, type WatchPorts } from "../../../../components/prometheus/catalog.ts";
 import type { WatchNeed } from "../../../../components/prometheus/need.ts";
 import { planNodeExporter, planPrometheus } from "../../../../components/prometheus/plan.ts";
 import { monitoringSettings } from "../../../../components/watch/settings.ts";
 import { createMetrics } from "../../../../gateway/observe/metrics.ts";
-import { PROJECT_ROOT } from "../../../../toolchain/paths.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { freePorts } from "../../../support/free-ports.ts";
 import type { HostWorld } from "../../../support/host-world.ts";
 import { PlannedRedis } from "../../../support/redis/planned.ts";
-import { unpacked, watchPrograms } from "../../../support/watch-programs.ts";
+import { watchPrograms } from "../../../support/watch-programs.ts";
+import { Programs } from "./programs.ts";
 
-/** Arguments: the unpacked packages, then the command. */
-const AS_ON_A_HOST = 'mount --bind "$0/usr/share" /usr/share && exec "$@"';
 const SHARDS = ["s1", "s2"];
 /** The host that watches. */
 const WATCHER = "b";
@@ -47,8 +42,7 @@ export class WatchWorld {
   readonly messages: Message[] = [];
   readonly ports: WatchPorts;
   readonly #redis: PlannedRedis;
-  readonly #root: string;
-  readonly #children: { child: ChildProcess; name: string; said: string[] }[] = [];
+  readonly #programs: Programs;
   readonly #servers = new Map<string, Server>();
   /** What the front says to a chat. */
   reply: { status: number; body: unknown } = { status: 200, body: { reply: "pong" } };
@@ -56,7 +50,7 @@ export class WatchWorld {
   private constructor(redis: PlannedRedis, root: string, ports: WatchPorts) {
     this.#redis = redis;
     this.hosts = redis.hosts;
-    this.#root = root;
+    this.#programs = new Programs(root);
     this.ports = ports;
   }
 
@@ -181,52 +175,15 @@ export class WatchWorld {
       if (text === undefined) continue;
       // An alert that finds nobody is sent again only after a minute.
       if (unit === prometheus) await this.#answers(this.ports.alertmanager);
-      this.#spawn(`${host}/${unit}`, text);
+      this.#programs.spawn(`${host}/${unit}`, text);
     }
   }
 
   async #answers(port: number): Promise<void> {
     await eventually(async () => {
       const { ok } = await fetch(`http://127.0.0.1:${port}/-/ready`);
-      if (!ok) throw new Error(`nothing answers yet:\n${this.said("alertmanager")}`);
+      if (!ok) throw new Error(`nothing answers yet:\n${this.#programs.said("alertmanager")}`);
     }, START_MS);
-  }
-
-  #spawn(name: string, unit: string): void {
-    const line = /^ExecStart=(.*)$/m.exec(unit)?.[1] ?? "";
-    const [program = "", ...args] = line
-      .split(" ")
-      .map((word) => word.replaceAll("%%", "%").replaceAll("$$", "$"));
-    const environment = Object.fromEntries(
-      [...unit.matchAll(/^Environment=(\w+)=(.*)$/gm)].map(([, key, value]) => [key, value]),
-    );
-    const canary = join(PROJECT_ROOT, "gateway", "canary", "main.ts");
-    const [file, argv] = program.endsWith("/bin/node")
-      ? [process.execPath, [canary, ...args.slice(1)]]
-      : [unpacked(this.#root, program), args];
-    if (!existsSync(file)) throw new Error(`${name} wants ${program}, which no package has`);
-    const env = { ...process.env, ...environment };
-    // Alertmanager reads its package's templates by their place on a host: it sees the package's there.
-    const child = file.endsWith("alertmanager")
-      ? spawn(
-          "unshare",
-          ["--mount", "--map-root-user", "sh", "-c", AS_ON_A_HOST, this.#root, file, ...argv],
-          { env },
-        )
-      : spawn(file, argv, { env });
-    const said: string[] = [];
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding("utf8").on("data", (text: string) => said.push(text));
-    }
-    this.#children.push({ child, name, said });
-  }
-
-  /** What a program wrote, for a test that fails. */
-  said(part: string): string {
-    return this.#children
-      .filter(({ name }) => name.includes(part))
-      .map(({ name, said }) => `${name}:\n${said.join("")}`)
-      .join("\n");
   }
 
   /** Series of a query, by Prometheus's own API. */
@@ -240,14 +197,7 @@ export class WatchWorld {
   }
 
   async close(): Promise<void> {
-    await Promise.all(
-      this.#children.map(async ({ child }) => {
-        if (child.exitCode !== null || child.signalCode !== null) return;
-        const gone = once(child, "exit");
-        child.kill("SIGKILL");
-        await gone;
-      }),
-    );
+    await this.#programs.close();
     await Promise.all([...this.#servers.values()].map(stop));
     await this.#redis.close();
   }

@@ -49,6 +49,8 @@ const FIRST_BOOT_MS = 300_000;
 const SESSION_TRIES = 60;
 const FLUSH_MS = 1_000;
 
+const seconds = (ms: number) => `${Math.round(ms / 1000)} s`;
+
 /** Everything that a drill starts; closed in reverse. */
 interface Stage {
   world: World;
@@ -150,7 +152,6 @@ async function sessionsOnShards(world: World, load: Load): Promise<Map<string, s
 /** A whole drill: a fleet of its own, load, faults, checks. Leaves nothing behind but a failure's data. */
 export async function runDrill(options: DrillOptions): Promise<DrillResult> {
   const { say, signal } = options;
-  const seconds = (ms: number) => `${Math.round(ms / 1000)} s`;
   let world: World | null = null;
   let keep = true;
   try {
@@ -239,6 +240,9 @@ async function act(
       const result = await runFault(context, planned);
       say(`${result.ok ? "✓" : "✗"} ${planned.n}. ${result.text}`);
       if (!result.ok && !(await stillThere(context))) return "the fleet did not come back";
+      await load.noneStarved(signal, (ms) =>
+        say(`a request has waited for ${seconds(ms)}: the next fault comes behind its end`),
+      );
     }
     await pause(Math.max(0, (endsAt ?? 0) - history.now()), signal);
     return null;

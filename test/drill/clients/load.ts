@@ -44,6 +44,13 @@ export const STEADY: LoadShape = {
  * up interrupted turns one after another, and anew after each crash (seen: an answer after 315 s).
  */
 export const PATIENCE_MS = 660_000;
+/**
+ * A request that has waited for so long comes to its end before the next fault. Where boots take a minute and a fault
+ * comes every eighty seconds, no turn of forty seconds can end at all: that is no loss, and would be judged as one.
+ */
+const STARVED_MS = PATIENCE_MS / 2;
+/** Pause between two looks at what is under way. */
+const LOOK_MS = 250;
 /** Pause before a request with a key is sent again after its connection was lost. */
 const RESEND_MS = 500;
 const CHAT_ID = 4242;
@@ -73,6 +80,8 @@ export class Load {
   readonly #random: Random;
   readonly #telegram: TelegramServer | null;
   readonly #sockets: SocketClient[] = [];
+  /** When each request that is under way was first sent; by its id. */
+  readonly #underWay = new Map<string, number>();
   #stopping = false;
   readonly #wake = new AbortController();
   #running: Promise<void>[] = [];
@@ -104,6 +113,29 @@ export class Load {
       add("ws", `ws-${i}`, (call) => client.turn(call));
     }
     if (shape.bot !== null) add("telegram", "person-1", this.#person(shape.bot));
+  }
+
+  /** Age of the request that has waited longest, ms; 0: none is under way. */
+  longestWaitMs(): number {
+    const first = Math.min(...this.#underWay.values());
+    return Number.isFinite(first) ? this.#history.now() - first : 0;
+  }
+
+  /**
+   * Waits until no request has been under way for longer than `forMs`. Each ends within its patience.
+   * @param starved called once, if there is one, with how long it has waited, ms
+   */
+  async noneStarved(
+    signal: AbortSignal,
+    starved: (waitedMs: number) => void,
+    forMs = STARVED_MS,
+  ): Promise<void> {
+    for (let told = false; ; told = true) {
+      const waitedMs = this.longestWaitMs();
+      if (waitedMs <= forMs) return;
+      if (!told) starved(waitedMs);
+      await pause(LOOK_MS, signal);
+    }
   }
 
   /** No new turns; resolves when the running ones have ended, each within its patience. */
@@ -150,9 +182,24 @@ export class Load {
       marker,
       turnMs,
     });
+    this.#underWay.set(id, this.#history.now());
+    try {
+      return await this.#outcome(
+        { agent: "main", session, message: messageOf(marker, turnMs), key, marker },
+        { id, kind, send },
+      );
+    } finally {
+      this.#underWay.delete(id);
+    }
+  }
+
+  /** Sends a turn until it has an outcome, which goes into the history. */
+  async #outcome(
+    turn: Omit<Call, "signal">,
+    { id, kind, send }: { id: string; kind: RequestKind; send: Send },
+  ): Promise<Answer | null> {
     const signal = AbortSignal.timeout(PATIENCE_MS);
-    const message = messageOf(marker, turnMs);
-    const call: Call = { agent: "main", session, message, key, marker, signal };
+    const call: Call = { ...turn, signal };
     // Only a route that knows the key can be asked again without running the turn twice.
     const again = kind === "chat" || kind === "stream";
     for (let attempts = 1; ; attempts++) {

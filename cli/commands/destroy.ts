@@ -1,6 +1,7 @@
 import { isCancel, text } from "@clack/prompts";
 import type { Command } from "commander";
 import { CommandFailed, UsageError } from "../lib/errors.ts";
+import { goOnOptions } from "../lib/go-on.ts";
 import { canAsk, withStack, withWait } from "../lib/options.ts";
 import { stateOf } from "../lib/pipeline/state.ts";
 import { ensureStackProviders } from "../lib/plugins.ts";
@@ -41,7 +42,14 @@ export function register(program: Command): void {
         if (!yes) await confirmByName(stack);
         // Between what was shown and its turn another run may have ended.
         const ready = () => refuseOtherEnd(stack, keeps, keeping());
-        await runForStack(runner, "destroy", stack, ["--yes", ...args], wait, ready);
+        await runForStack(
+          runner,
+          "destroy",
+          stack,
+          ["--yes", ...goOnOptions(stack, args), ...args],
+          wait,
+          ready,
+        );
       },
     );
 }

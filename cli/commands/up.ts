@@ -3,6 +3,7 @@ import { announce } from "../announce.ts";
 import { answersInCloud } from "../lib/cloud-status.ts";
 import { UsageError } from "../lib/errors.ts";
 import { carriesFleet, targetOf } from "../lib/fleet-place.ts";
+import { goOnOptions } from "../lib/go-on.ts";
 import { sessionsMissing } from "../lib/host-sessions.ts";
 import { withStack, withWait } from "../lib/options.ts";
 import { markEphemeral } from "../lib/pipeline/ephemeral.ts";
@@ -59,7 +60,12 @@ export async function up(args: string[], { stack, yes, wait }: UpOptions): Promi
   markEphemeral(runner, stack);
   const died = args.some((arg) => /^(-r\b|--refresh)/.test(arg)) ? null : await diedUnseen(stack);
   if (died) say(`fleet: ${died}: looking at what still runs first`);
-  const options = [...(yes ? ["--yes"] : []), ...(died ? ["--refresh"] : []), ...args];
+  const options = [
+    ...(yes ? ["--yes"] : []),
+    ...(died ? ["--refresh"] : []),
+    ...goOnOptions(stack, args),
+    ...args,
+  ];
   await runForStack(await withPolicies(runner, args), "up", stack, options, wait);
   putSaltFirst(stack);
   const outputs = outputsOf(runner, stack);

@@ -6,6 +6,7 @@ import { makeProject, type Project, PULUMI } from "../engine/fixtures/project.ts
 import { eventually } from "../support/eventually.ts";
 import { FULL } from "../support/share.ts";
 import { FleetClient, type FleetOutputs } from "./support/fleet-client.ts";
+import type { TestHost } from "./support/host.ts";
 import { TestHosts } from "./support/lab.ts";
 import { whyNoHosts } from "./support/programs.ts";
 import { hostsSettings } from "./support/stack-settings.ts";
@@ -24,7 +25,8 @@ describe.skipIf(!PULUMI || !OPENCLAW || whyNoHosts() !== null)("a stack of three
   let project: Project;
   let outputs: FleetOutputs;
   let fleet: FleetClient;
-  let before: string;
+  /** What is there before a fleet is, host by host. */
+  let bare: string[];
   const env = { XDG_CACHE_HOME: dirname(cacheDir()) };
   const must = async (...args: string[]) => {
     const run = await project.pulumi(args, env);
@@ -39,7 +41,7 @@ describe.skipIf(!PULUMI || !OPENCLAW || whyNoHosts() !== null)("a stack of three
     project = await makeProject();
     project.settings(hostsSettings(lab, SETTINGS));
     await must("stack", "init", "test");
-    before = await fleetTraces(lab.hosts);
+    bare = await Promise.all(lab.hosts.map((host) => fleetTraces([host])));
   });
   afterAll(async () => {
     project?.remove();
@@ -166,8 +168,43 @@ describe.skipIf(!PULUMI || !OPENCLAW || whyNoHosts() !== null)("a stack of three
     },
   );
 
+  // As ./fleet up and destroy say it to the engine on hosts.
+  const GO_ON = "--continue-on-error";
+
+  test.skipIf(!FULL)(
+    "a host that does not answer stops its own step of up and of destroy, and no other host's",
+    {
+      timeout: 2 * UP_MS,
+    },
+    async () => {
+      const [a, b, c] = NAMES.map((name) => lab.host(name)) as [TestHost, TestHost, TestHost];
+      const changed = { ...SETTINGS, openclaw: { cron: { skipMissedJobs: true } } };
+      const has = async (host: TestHost) =>
+        (await host.readFile("/var/lib/openclaw-fleet/fleet.json"))?.includes("skipMissedJobs");
+      await c.powerOff();
+      project.settings(hostsSettings(lab, changed));
+      const up = await project.pulumi(["up", "--yes", GO_ON], env);
+      expect(up.code, up.text).not.toBe(0);
+      expect(up.text).toMatch(/\bc\b.* cannot be reached/);
+      expect([await has(a), await has(b)]).toEqual([true, true]);
+      await c.start();
+      await must("up", "--yes", GO_ON);
+      expect(await has(c)).toBe(true);
+      expect((await chat("kept")).reply).toContain("hello");
+
+      await c.powerOff();
+      const down = await project.pulumi(["destroy", "--yes", GO_ON], env);
+      expect(down.code, down.text).not.toBe(0);
+      expect(down.text).toContain("OPENCLAW_FLEET_FORGET_HOSTS");
+      await c.start();
+      const left = await Promise.all([a, b, c].map((host) => fleetTraces([host])));
+      expect(left.slice(0, 2)).toEqual(bare.slice(0, 2));
+      expect(left[2]).not.toBe(bare[2]);
+    },
+  );
+
   test("destroy leaves no trace", { timeout: UP_MS }, async () => {
     await must("destroy", "--yes");
-    expect(await fleetTraces(lab.hosts)).toBe(before);
+    expect(await Promise.all(lab.hosts.map((host) => fleetTraces([host])))).toEqual(bare);
   });
 });

@@ -14,8 +14,9 @@ import { makeAlone, runAlone } from "../support/openclaw-alone.ts";
 import { FULL } from "../support/share.ts";
 import { FleetClient } from "./support/fleet-client.ts";
 import { TestHosts } from "./support/lab.ts";
+import type { People } from "./support/people.ts";
 import { whyNoHosts } from "./support/programs.ts";
-import { type People, SERVES_MS, TypedFleet } from "./support/typed-fleet.ts";
+import { SERVES_MS, TypedFleet } from "./support/typed-fleet.ts";
 
 const HOSTS = ["a", "b", "c"];
 const CHANGE_MS = 1_800_000;

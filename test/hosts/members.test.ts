@@ -7,9 +7,10 @@ import { FULL } from "../support/share.ts";
 import { etcdMembers } from "./support/etcd-members.ts";
 import type { TestHost } from "./support/host.ts";
 import { TestHosts } from "./support/lab.ts";
+import type { People } from "./support/people.ts";
 import { whyNoHosts } from "./support/programs.ts";
 import { fleetTraces } from "./support/traces.ts";
-import { type People, SERVES_MS, TypedFleet } from "./support/typed-fleet.ts";
+import { SERVES_MS, TypedFleet } from "./support/typed-fleet.ts";
 
 const ALL = ["a", "b", "c", "d"];
 const CHANGE_MS = 1_800_000;

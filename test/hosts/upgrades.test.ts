@@ -16,6 +16,7 @@ import { FleetClient, type FleetOutputs } from "./support/fleet-client.ts";
 import type { TestHost } from "./support/host.ts";
 import { TestHosts } from "./support/lab.ts";
 import { openclawAs } from "./support/openclaw-versions.ts";
+import { SLOW_BOOT_MS } from "./support/people.ts";
 import { whyNoHosts } from "./support/programs.ts";
 import { hostsSettings, MODEL_ENV, modelSettings } from "./support/stack-settings.ts";
 import { WatchedFleet } from "./support/watched.ts";
@@ -35,8 +36,6 @@ const LOAD = {
   longestTurnMs: 30_000,
   thinkMs: { least: 2_000, most: 6_000 },
 };
-/** Alone on a machine with two cores OpenClaw boots in ten seconds. */
-const SLOW_BOOT_MS = 45_000;
 /** Later than any that the project is built on. */
 const [NEWER, BROKEN, NEWEST] = ["9000.1.0", "9000.2.0", "9000.3.0"] as const;
 

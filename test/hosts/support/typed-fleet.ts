@@ -1,44 +1,21 @@
 import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { expect } from "vitest";
 import { NODE_UNIT } from "../../../components/node/unit.ts";
-import { bootClock } from "../../../gateway/clock.ts";
 import type { FleetStatus } from "../../../gateway/contract.ts";
 import { rank } from "../../../gateway/placement.ts";
-import { Load } from "../../drill/clients/load.ts";
-import { type EventOf, History } from "../../drill/history.ts";
 import { type Balancer, startBalancer } from "../../drill/hosts/balancer.ts";
-import { seeded } from "../../drill/random.ts";
 import { Pipeline, type Ran } from "../../engine/pipeline/cli.ts";
 import { said } from "../../fleet/said.ts";
 import { eventually } from "../../support/eventually.ts";
 import { FleetClient, type FleetOutputs } from "./fleet-client.ts";
 import type { TestHosts } from "./lab.ts";
-
-/** A few people at once; none of them waits long for an answer. */
-const LIGHT = {
-  ...{ chats: 2, streams: 1, completions: 0, sockets: 0, bot: null },
-  longestTurnMs: 3_000,
-  thinkMs: { least: 500, most: 2_000 },
-};
+import { People } from "./people.ts";
 
 /** A boot, or several one after the other, on a machine that does other things too, ms. */
 export const SERVES_MS = 600_000;
 
 /** What a stack's settings are in tests; the hosts are named apart. */
 export type Settings = Readonly<Record<string, unknown>> & { readonly shards: number };
-
-/** People who talk to a fleet through a balancer before the fronts of all its hosts. */
-export interface People {
-  /** Ends it, if it has not ended. How many were answered, and what was not, in words. */
-  leave(): Promise<Talked>;
-  /** Ends it: every one of them was answered, and it was more than a few. */
-  noticedNothing(): Promise<void>;
-}
-
-interface Talked {
-  readonly answered: number;
-  readonly failed: readonly string[];
-}
 
 /** A stack on the hosts of a lab, by the commands that people type. */
 export class TypedFleet {
@@ -165,31 +142,12 @@ export class TypedFleet {
     const { caCertificate, token, adminToken } = this.outputs;
     const addresses = this.lab.hosts.map(({ address }) => address);
     const balancer: Balancer = await startBalancer(addresses, caCertificate);
-    const startedAt = new Date().toISOString();
-    const none = { nodes: [], shards: [], faults: [], release: "", command: "" };
-    const history = new History({ seed: 0, minutes: 0, startedAt, ...none }, bootClock);
     const target = { endpoint: balancer.endpoint, token, adminToken };
-    const load = new Load(history, target, seeded(1), null);
-    load.start(LIGHT);
-    const end = async (): Promise<Talked> => {
-      await load.finish();
-      await balancer.close();
-      const of = <T extends "answered" | "failed">(type: T) =>
-        history.events.filter((event): event is EventOf<T> => event.type === type);
-      const failed = of("failed").map(({ t, code, detail }) => `${t} ms: ${code} ${detail}`);
-      return { answered: of("answered").length, failed };
-    };
-    let talked: Promise<Talked> | null = null;
-    const leave = () => {
-      talked ??= end();
-      return talked;
-    };
-    const noticedNothing = async () => {
-      const { answered, failed } = await leave();
-      expect(failed).toEqual([]);
-      expect(answered).toBeGreaterThan(20);
-    };
-    return { leave, noticedNothing };
+    return new People(
+      target,
+      () => this.status(),
+      () => balancer.close(),
+    );
   }
 
   /** Everything but the hosts. What `destroy` left on them is the lab's. */

@@ -1,9 +1,10 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { parse } from "yaml";
 import { composeNeed } from "../../cli/lib/compose-config.ts";
 import { writeFolder, writeSecrets } from "../../cli/lib/compose-folder.ts";
 import { settingsOf } from "../../cli/lib/stack-settings.ts";
@@ -110,6 +111,22 @@ describe.skipIf(whyNoHosts() !== null)("the container's content", () => {
     ended.catch(() => {});
   }, 600_000);
 
+  /** Id of the container's first process, seen from here. */
+  const firstProcess = () =>
+    readFileSync(`/proc/${container.pid}/task/${container.pid}/children`, "utf8")
+      .trim()
+      .split(" ", 1)[0] as string;
+
+  /** The command of compose.yaml's healthcheck, as Compose reads it: a doubled dollar is one. */
+  function healthcheck(): string[] {
+    const { services } = parse(readFileSync(join(folder, "compose.yaml"), "utf8")) as {
+      services: Record<string, { healthcheck: { test: string[] } }>;
+    };
+    const [kind, ...command] = Object.values(services)[0]?.healthcheck.test ?? [];
+    expect(kind).toBe("CMD");
+    return command.map((word) => word.replaceAll("$$", "$"));
+  }
+
   afterAll(async () => {
     if (container && container.exitCode === null && container.signalCode === null) {
       const gone = once(container, "exit");
@@ -134,6 +151,12 @@ describe.skipIf(whyNoHosts() !== null)("the container's content", () => {
     }, BOOT_MS);
   }, 300_000);
 
+  test("is healthy by the command that Compose runs in it", () => {
+    const [program = "", ...args] = healthcheck();
+    const inside = ["--target", firstProcess(), "--mount", "chroot", join(scratch, "root")];
+    execFileSync("nsenter", [...inside, program, ...args], { stdio: "pipe" });
+  });
+
   test("logs lines of JSON where the container's engine reads them, without a secret", () => {
     const lines = said.join("").split("\n").filter(Boolean);
     expect(lines.length).toBeGreaterThan(3);
@@ -146,11 +169,12 @@ describe.skipIf(whyNoHosts() !== null)("the container's content", () => {
   test("stops by itself when it is asked to", async () => {
     const gone = once(container, "exit");
     // The first process of the container hands it on.
-    const [first] = readFileSync(`/proc/${container.pid}/task/${container.pid}/children`, "utf8")
-      .trim()
-      .split(" ");
-    process.kill(Number(first), "SIGTERM");
+    process.kill(Number(firstProcess()), "SIGTERM");
     await gone;
     expect(said.join("")).toContain("stopped");
+    // What Compose asks says so too, once nothing answers there.
+    expect(() =>
+      execFileSync(process.execPath, healthcheck().slice(1), { stdio: "pipe" }),
+    ).toThrow();
   }, 120_000);
 });

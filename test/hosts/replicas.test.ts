@@ -76,6 +76,19 @@ describe.skipIf(whyNoHosts() !== null)("replicas on other hosts", () => {
     await sites.close();
   });
 
+  test("of all shards of a node go over one connection to a host", async () => {
+    const sites = new PeerSites(config, "a");
+    const shards = Array.from({ length: 8 }, (_, n) => `shard${n}`);
+    const put = (shard: string, n: number) =>
+      sites.target(shard, "b").put(`chunks/aa/aab${n}`, Buffer.alloc(100_000, shard), 1);
+    await eventually(async () => void (await put("shard0", 0)));
+    await Promise.all(shards.flatMap((shard) => [1, 2, 3, 4].map((n) => put(shard, n))));
+    const established = `ss -Htn state established '( sport = :${config.port} )'`;
+    const { stdout } = await lab.host("b").run(established);
+    expect(stdout.split("\n").filter(Boolean)).toHaveLength(1);
+    await sites.close();
+  });
+
   test("cannot be got at with anything but SFTP, nor outside of their folder", async () => {
     const { address } = lab.host("b");
     const sites = new PeerSites({ ...config, folder: "/../../etc" }, "a");

@@ -10,6 +10,7 @@ const REAL = [
   "test/gateway/sessions/redis-groups/*.test.ts",
   "test/gateway/leases/etcd/*.test.ts",
   "test/gateway/etcd/members.test.ts",
+  "test/gateway/etcd/space.test.ts",
   "test/components/front/real/*.test.ts",
   "test/components/redis/real/*.test.ts",
   "test/components/prometheus/real/*.test.ts",

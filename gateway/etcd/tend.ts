@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { promisify } from "node:util";
 import { ClusterAdmin, type ClusterMember, type MemberStatus, presenceOf } from "./ask.ts";
 import { noteCluster } from "./cluster-note.ts";
@@ -20,6 +21,9 @@ const WORTH_BYTES = 64 * 2 ** 20;
 const SNAPSHOT_EVERY_MS = 3_600_000;
 /** A member that no host is planned for is taken out after this long without an answer, ms. */
 const GONE_MS = 900_000;
+/** A full member is defragmented again for so long, while its compaction may not have come to its end, ms. */
+const SHRINK_MS = 10_000;
+const SHRINK_PAUSE_MS = 250;
 /** Each member defragments in a part of the hour of its own. */
 const HOUR_MS = 3_600_000;
 
@@ -129,16 +133,7 @@ async function freeSpace(
   file: MemberFile,
   say: (line: string) => void,
 ): Promise<void> {
-  if ((await admin.fullMembers()).includes(status.id)) {
-    say("the database is full: it is compacted and defragmented");
-    // A revision that was compacted before is refused, and there is nothing left to do then.
-    await admin.compact(status.revision).catch((error: Error) => {
-      if (!error.message.includes("compacted")) throw error;
-    });
-    await admin.defragment();
-    await admin.endFullAlarm(status.id);
-    return;
-  }
+  if ((await admin.fullMembers()).length > 0) return endFull(admin, status, file, say);
   const index = file.members.findIndex(({ name }) => name === file.self);
   if (!wasteful(status) || !isTurn(index, file.members.length, Date.now())) return;
   if (status.leader === status.id && file.members.length > 1) {
@@ -155,6 +150,46 @@ async function freeSpace(
   }
   await admin.defragment();
   say(`defragmented: ${status.bytes} bytes, ${status.bytesInUse} of them in use`);
+}
+
+/**
+ * Nothing is written while any member's alarm stands, and each counts its own file against the limit: one that is
+ * still large raises it anew, and one whose host is gone never ends it. So whoever looks first does it for all.
+ */
+async function endFull(
+  admin: ClusterAdmin,
+  { revision }: MemberStatus,
+  file: MemberFile,
+  say: (line: string) => void,
+): Promise<void> {
+  say("the database is full: it is compacted and defragmented");
+  // A revision that was compacted before is refused, and there is nothing left to do then.
+  await admin.compact(revision).catch((error: Error) => {
+    if (!error.message.includes("compacted")) throw error;
+  });
+  for (const { name, clientURLs = [] } of await admin.members()) {
+    const [url] = clientURLs;
+    if (url === undefined) continue;
+    const member = new ClusterAdmin([url], file);
+    try {
+      await shrink(member);
+    } catch (error) {
+      say(`${name || url} keeps its large file for now: ${(error as Error).message}`);
+    } finally {
+      member.close();
+    }
+  }
+  for (const id of await admin.fullMembers()) await admin.endFullAlarm(id);
+}
+
+/** Until the file is half of what it was: a member is told of a compaction before it has done it. */
+async function shrink(member: ClusterAdmin): Promise<void> {
+  const { bytes } = await member.status();
+  for (const deadline = Date.now() + SHRINK_MS; ; ) {
+    await member.defragment();
+    if ((await member.status()).bytes * 2 < bytes || Date.now() >= deadline) return;
+    await setTimeout(SHRINK_PAUSE_MS);
+  }
 }
 
 /** One file an hour, whole or not there, and one whenever it is asked for. */

@@ -100,6 +100,8 @@ export class EtcdClient {
       const late = setTimeout(() => {
         for (const endpoint of inFlight) {
           this.#avoid(endpoint);
+          // What it said when it was asked before tells more.
+          if (faults.has(endpoint)) continue;
           faults.set(endpoint, `no answer within ${Math.round(timeoutMs)} ms`);
         }
         finish(() => reject(unavailable(faults)));

@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { expect } from "vitest";
 import { planEtcd } from "../../../components/etcd/plan.ts";
 import { withSecrets } from "../../../components/host/secrets.ts";
 import { HOST_PORTS, type HostContext, type HostFacts } from "../../../components/host/types.ts";
@@ -21,7 +22,11 @@ import { tend } from "../../../gateway/etcd/tend.ts";
 import { issue, makeAuthority } from "../../../plugin/host/authority.ts";
 import { ensureEtcd } from "../../../toolchain/etcd.ts";
 import { memoryDisk } from "../../contracts/lease-fixtures.ts";
+import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-ports.ts";
+
+/** Elections and joins on a loaded machine, ms. */
+export const SETTLE_MS = 120_000;
 
 const living = new Set<ChildProcess>();
 process.on("exit", () => {
@@ -86,6 +91,26 @@ export class EtcdHosts {
       writeFileSync(path, withSecrets(file, this.#secrets), { mode: 0o600 });
     }
     host.use(join(context.paths.etc, "etcd/members.json"), this.#programs);
+  }
+
+  /** The members' own care, until all of these vote. */
+  async tendUntil(all: readonly EtcdHost[], voters: readonly string[]): Promise<void> {
+    await eventually(async () => {
+      for (const host of all) await host.tend();
+      for (const host of all) expect(await host.voters()).toEqual(voters);
+    }, SETTLE_MS);
+  }
+
+  /** One host after another, as the deployment sets them up. */
+  async bringUp(plan: readonly string[], prepared: (host: EtcdHost) => void = () => {}) {
+    for (const name of plan) {
+      this.deploy(name, plan);
+      prepared(this.host(name));
+      await this.host(name).start();
+    }
+    const all = plan.map((name) => this.host(name));
+    await this.tendUntil(all, [...plan].sort());
+    return all;
   }
 
   async close(): Promise<void> {

@@ -8,10 +8,8 @@ import { EtcdLeaseStore } from "../../../gateway/leases/etcd.ts";
 import { runLogged } from "../../../toolchain/command.ts";
 import { acquireRequest } from "../../contracts/lease-fixtures.ts";
 import { eventually } from "../../support/eventually.ts";
-import { type EtcdHost, EtcdHosts } from "./hosts.ts";
+import { type EtcdHost, EtcdHosts, SETTLE_MS } from "./hosts.ts";
 
-/** Elections and joins on a loaded machine, ms. */
-const SETTLE_MS = 120_000;
 const PLAN = ["a", "b", "c"];
 
 let hosts: EtcdHosts;
@@ -26,25 +24,9 @@ afterEach(() => hosts?.close());
 
 const soon = <T>(check: () => T | Promise<T>) => eventually(check, SETTLE_MS);
 
-/** The members' own care, until all of these vote. */
-async function tendUntil(all: readonly EtcdHost[], voters: readonly string[]): Promise<void> {
-  await soon(async () => {
-    for (const host of all) await host.tend();
-    for (const host of all) expect(await host.voters()).toEqual(voters);
-  });
-}
-
-/** One host after another, as the deployment sets them up. */
-async function bringUp(plan = PLAN): Promise<void> {
-  for (const name of plan) {
-    hosts.deploy(name, plan);
-    await hosts.host(name).start();
-  }
-  await tendUntil(
-    plan.map((name) => hosts.host(name)),
-    [...plan].sort(),
-  );
-}
+const tendUntil = (all: readonly EtcdHost[], voters: readonly string[]) =>
+  hosts.tendUntil(all, voters);
+const bringUp = (plan = PLAN) => hosts.bringUp(plan);
 
 function store(host: EtcdHost): EtcdLeaseStore {
   const { members, tls } = host.file;

@@ -133,7 +133,7 @@ async function freeSpace(
   file: MemberFile,
   say: (line: string) => void,
 ): Promise<void> {
-  if ((await admin.fullMembers()).length > 0) return endFull(admin, status, file, say);
+  if ((await admin.fullMembers()).length > 0) return endFull(admin, file, say);
   const index = file.members.findIndex(({ name }) => name === file.self);
   if (!wasteful(status) || !isTurn(index, file.members.length, Date.now())) return;
   if (status.leader === status.id && file.members.length > 1) {
@@ -158,11 +158,12 @@ async function freeSpace(
  */
 async function endFull(
   admin: ClusterAdmin,
-  { revision }: MemberStatus,
   file: MemberFile,
   say: (line: string) => void,
 ): Promise<void> {
   say("the database is full: it is compacted and defragmented");
+  // Read now: a member that answers for the alarms has applied all that was written before them.
+  const { revision } = await admin.status();
   // A revision that was compacted before is refused, and there is nothing left to do then.
   await admin.compact(revision).catch((error: Error) => {
     if (!error.message.includes("compacted")) throw error;

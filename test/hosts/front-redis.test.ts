@@ -1,21 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CADDY_UNIT, planCaddy } from "../../components/caddy/plan.ts";
 import { planFront } from "../../components/front/plan.ts";
-import { mergeParts } from "../../components/host/merge.ts";
-import type { HostPart, HostPlan } from "../../components/host/types.ts";
+import type { HostPart } from "../../components/host/types.ts";
 import { NGINX_UNIT, planNginx } from "../../components/nginx/plan.ts";
 import { planRedis, redisPasswords, SENTINEL_UNIT } from "../../components/redis/plan.ts";
-import type { Operation } from "../../plugin/handler.ts";
-import { issue, type KeyPair, makeAuthority } from "../../plugin/host/authority.ts";
-import { ReleaseHandler } from "../../plugin/host/release.ts";
-import { openSsh } from "../../plugin/host/ssh.ts";
-import { type Props, reveal, secret } from "../../plugin/values.ts";
-import { bundleRuntime } from "../../toolchain/bundle.ts";
-import { PROJECT_ROOT } from "../../toolchain/paths.ts";
 import { eventually } from "../support/eventually.ts";
 import type { TestHost } from "./support/host.ts";
-import { TestHosts } from "./support/lab.ts";
-import { contextFor, putRelease } from "./support/node-unit.ts";
+import { PlannedHosts, unitShows } from "./support/planned-hosts.ts";
 import { whyNoHosts } from "./support/programs.ts";
 
 const REDIS_UNIT = "openclaw-fleet-redis.service";
@@ -25,56 +16,19 @@ const AGREE_MS = 120_000;
 const SETUP_MS = 600_000;
 
 describe.skipIf(whyNoHosts() !== null)("front and Redis under their own units", () => {
-  let lab: TestHosts;
-  let authority: KeyPair;
-  const secrets: Record<string, string> = {};
-  const states = new Map<string, { state: Props; news: Props }>();
-  const release = new ReleaseHandler({ open: openSsh, env: {} });
-  const op = (): Operation & { preview: boolean } => ({
-    preview: false,
-    signal: new AbortController().signal,
-    say: () => {},
-    programRuns: true,
-  });
+  let planned: PlannedHosts;
+  let lab: PlannedHosts["lab"];
 
-  /** The certificates that every host has. */
-  const tlsPart = (host: TestHost): HostPart => {
-    const { tls } = contextFor(lab.hosts, host).paths;
-    const file = (content: string) => ({ content, owner: "root", group: "root", mode: "0640" });
-    return {
-      directories: { [tls]: { owner: "root", group: "root", mode: "0755" } },
-      files: {
-        [`${tls}/ca.pem`]: file("{{secret tls.ca}}"),
-        [`${tls}/node.pem`]: file(`{{secret tls.${host.name}.cert}}`),
-        [`${tls}/node.key`]: file(`{{secret tls.${host.name}.key}}`),
-      },
-    };
-  };
-  const planOf = (host: TestHost, balancing: "least_conn" | "round_robin"): HostPlan => {
-    const context = contextFor(lab.hosts, host);
+  const partsOf = (host: TestHost, balancing: "least_conn" | "round_robin"): HostPart[] => {
+    const context = planned.context(host);
     const front = planFront(context.hosts, {
       names: [],
       certificate: { kind: "fleet" },
       hosts: ["a"],
       balancing,
     });
-    return mergeParts([
-      tlsPart(host),
-      planNginx(context, front),
-      planRedis(context, { mode: "sentinel", memoryMiB: 64 }),
-    ]);
+    return [planNginx(context, front), planRedis(context, { mode: "sentinel", memoryMiB: 64 })];
   };
-  const inputsOf = (host: TestHost, plan: HostPlan): Props => {
-    const { inputs, failures } = release.check(undefined, {
-      host: lab.connection(host.name),
-      ...{ fleet: "lab", node: host.name, artifact: "test", apiPort: 0 },
-      ...{ keepData: false, protected: false, plan, secrets: secret(secrets) },
-    });
-    expect(failures).toEqual([]);
-    return inputs;
-  };
-  const shows = async (host: TestHost, unit: string, property: string) =>
-    (await host.run(["systemctl", "show", "--value", "-p", property, unit])).stdout.trim();
   const sentinelOf = async (host: TestHost) => {
     const ask = [
       ...["redis-cli", "--tls", "--cacert", "/etc/openclaw-fleet/redis/tls/ca.pem"],
@@ -86,36 +40,20 @@ describe.skipIf(whyNoHosts() !== null)("front and Redis under their own units", 
   };
 
   beforeAll(async () => {
-    lab = await TestHosts.create({ hosts: ["a", "b", "c"] });
-    authority = await makeAuthority("lab", new Date());
-    secrets["tls.ca"] = authority.cert;
-    for (const name of redisPasswords("sentinel")) secrets[name] = `password-of-${name}`;
-    const { files } = await bundleRuntime(PROJECT_ROOT);
-    const agent = files.find(({ name }) => name === "host-agent.js")?.text ?? "";
-    for (const host of lab.hosts) {
-      const addresses = [host.name, host.address, "localhost"];
-      const request = { fleet: "lab", name: host.name, addresses, days: 30 };
-      const pair = await issue(authority, request, new Date());
-      secrets[`tls.${host.name}.cert`] = pair.cert;
-      secrets[`tls.${host.name}.key`] = pair.key;
-      await putRelease(host, contextFor(lab.hosts, host), {
-        "runtime/host-agent.js": agent,
-        "runtime/package.json": '{ "type": "module" }\n',
-      });
-    }
-    for (const host of lab.hosts) {
-      const news = inputsOf(host, planOf(host, "least_conn"));
-      states.set(host.name, { news, state: (await release.create(news, op())).state });
-    }
+    planned = await PlannedHosts.create(["a", "b", "c"]);
+    lab = planned.lab;
+    for (const name of redisPasswords("sentinel")) planned.secrets[name] = `password-of-${name}`;
+    for (const host of lab.hosts) await planned.deploy(host, partsOf(host, "least_conn"));
   }, SETUP_MS);
   afterAll(async () => {
-    await lab?.close();
+    await planned?.close();
   });
 
   test("all units run, hardened as they are, and nothing differs from the plan", async () => {
     for (const host of lab.hosts) {
       const units = [REDIS_UNIT, SENTINEL_UNIT, ...(host.name === "a" ? [NGINX_UNIT] : [])];
-      for (const unit of units) expect(await shows(host, unit, "ActiveState"), unit).toBe("active");
+      for (const unit of units)
+        expect(await unitShows(host, unit, "ActiveState"), unit).toBe("active");
       expect(
         (await host.run("systemctl is-enabled redis-server nginx || true")).stdout,
       ).not.toMatch(/^enabled/m);
@@ -123,11 +61,7 @@ describe.skipIf(whyNoHosts() !== null)("front and Redis under their own units", 
     await eventually(async () => {
       for (const host of lab.hosts) expect((await sentinelOf(host))?.name).toBe("a");
     }, AGREE_MS);
-    for (const host of lab.hosts) {
-      const { state, news } = states.get(host.name) as { state: Props; news: Props };
-      const found = await release.read(`lab/${host.name}`, state, news);
-      expect(reveal(found?.state.drift), host.name).toEqual({});
-    }
+    for (const host of lab.hosts) expect(await planned.drift(host), host.name).toEqual({});
   });
 
   test("the front answers on its ports, logs to the journal, and takes new settings while it runs", async () => {
@@ -147,41 +81,26 @@ describe.skipIf(whyNoHosts() !== null)("front and Redis under their own units", 
       expect(JSON.parse(line)).toMatchObject({ msg: "request", instanceId: "a", status: 503 });
       expect(lines).not.toContain("hidden");
     });
-    const pid = await shows(host, NGINX_UNIT, "MainPID");
-    const { state } = states.get("a") as { state: Props };
-    const news = inputsOf(host, planOf(host, "round_robin"));
-    // Its router is not there, and the check of a whole fleet would wait for it.
-    const without = {
-      ...(news.plan as HostPlan),
-      checks: Object.fromEntries(
-        Object.entries((news.plan as HostPlan).checks).filter(([name]) => !/front/.test(name)),
-      ),
-    };
-    const after = await release.update("lab/a", state, { ...news, plan: without }, op());
-    states.set("a", { state: after, news: { ...news, plan: without } });
-    expect(await shows(host, NGINX_UNIT, "MainPID")).toBe(pid);
+    const pid = await unitShows(host, NGINX_UNIT, "MainPID");
+    await planned.deploy(host, partsOf(host, "round_robin"));
+    expect(await unitShows(host, NGINX_UNIT, "MainPID")).toBe(pid);
     expect(await ask("https://localhost/v1/models")).toMatch(/^503/);
   });
 
   test("Caddy serves under its own unit, and is told of new certificates while it runs", async () => {
     const host = lab.host("b");
-    const context = contextFor(lab.hosts, host);
+    const context = planned.context(host);
     const front = planFront(context.hosts, {
       names: [],
       certificate: { kind: "fleet" },
       hosts: ["b"],
     });
-    const caddy = planCaddy(context, front);
-    const plan = mergeParts([
-      tlsPart(host),
+    const parts = [
+      planCaddy(context, front),
       planRedis(context, { mode: "sentinel", memoryMiB: 64 }),
-      // Without the check of a whole fleet, as above.
-      { ...caddy, checks: {} },
-    ]);
-    const { state } = states.get("b") as { state: Props };
-    const news = inputsOf(host, plan);
-    const after = await release.update("lab/b", state, news, op());
-    const pid = await shows(host, CADDY_UNIT, "MainPID");
+    ];
+    await planned.deploy(host, parts);
+    const pid = await unitShows(host, CADDY_UNIT, "MainPID");
     const ask = async () =>
       (await host.run("curl -sk -w '%{http_code}' 'https://localhost/v1/models?q=hidden'")).stdout;
     expect(await ask()).toMatch(/no_owner.*503$/s);
@@ -189,19 +108,9 @@ describe.skipIf(whyNoHosts() !== null)("front and Redis under their own units", 
       (await host.run("curl -sk -o /dev/null -w '%{certs}' https://localhost/")).stdout;
     const before = await served();
     expect(before).toContain("BEGIN CERTIFICATE");
-    const anew = await issue(
-      authority,
-      { fleet: "lab", name: "b", addresses: ["b", host.address, "new"], days: 30 },
-      new Date(),
-    );
-    secrets["tls.b.cert"] = anew.cert;
-    secrets["tls.b.key"] = anew.key;
-    const renewed = inputsOf(host, plan);
-    states.set("b", {
-      state: await release.update("lab/b", after, renewed, op()),
-      news: renewed,
-    });
-    expect(await shows(host, CADDY_UNIT, "MainPID")).toBe(pid);
+    await planned.certify(host, ["new"]);
+    await planned.deploy(host, parts);
+    expect(await unitShows(host, CADDY_UNIT, "MainPID")).toBe(pid);
     await eventually(async () => expect(await served()).not.toBe(before));
     expect((await host.run(`journalctl -u ${CADDY_UNIT} -o cat`)).stdout).not.toContain("hidden");
   });
@@ -217,11 +126,9 @@ describe.skipIf(whyNoHosts() !== null)("front and Redis under their own units", 
         .host("a")
         .run("grep -h ^replicaof /var/lib/openclaw-fleet-redis/1/redis.conf");
       expect(conf.stdout).toMatch(/^replicaof /);
-      expect(await shows(lab.host("a"), REDIS_UNIT, "ActiveState")).toBe("active");
-      expect(await shows(lab.host("a"), NGINX_UNIT, "ActiveState")).toBe("active");
+      expect(await unitShows(lab.host("a"), REDIS_UNIT, "ActiveState")).toBe("active");
+      expect(await unitShows(lab.host("a"), NGINX_UNIT, "ActiveState")).toBe("active");
     }, AGREE_MS);
-    const { state, news } = states.get("a") as { state: Props; news: Props };
-    const found = await release.read("lab/a", state, news);
-    expect(reveal(found?.state.drift)).toEqual({});
+    expect(await planned.drift(lab.host("a"))).toEqual({});
   });
 });

@@ -9,7 +9,7 @@ import { DAY } from "./share.ts";
  * number of groups without a factor in common with these lets them meet all.
  */
 export const GROUPS: readonly (readonly string[])[] = [
-  ["test/fleet/channels.test.ts", "test/engine/aws/beside.test.ts"],
+  ["test/fleet/channels.test.ts", "test/hosts/acme.test.ts", "test/engine/aws/beside.test.ts"],
   [
     "test/fleet/settings.test.ts",
     "test/hosts/nodes.test.ts",

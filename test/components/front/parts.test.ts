@@ -138,6 +138,7 @@ describe("what an applied host is told when another certificate is to be asked f
     const other = acme({ names: ["chat.example.com"] });
     expect(told(acme(), other)).toEqual([`reload ${NGINX}`, `restart ${TIMER}`]);
     expect(other.units?.[TIMER]?.content).toContain("OnActiveSec=5s");
+    expect(other.units?.[TIMER]?.content).toContain("AccuracySec=1s");
   });
 
   test("another directory is asked at once as well, and nothing without a change", () => {

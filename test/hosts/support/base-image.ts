@@ -9,12 +9,14 @@ import { createProgress } from "../../../toolchain/progress.ts";
 import { hostPrograms } from "./programs.ts";
 import { bootstrapOf, defaultSystem, type System } from "./systems.ts";
 
-/** What a server of a provider has, what the plans of hosts install, and what labs need (nftables). */
+/** What a server of a provider has, what the plans of hosts install, and what labs need (nftables, a name server). */
 const PACKAGES = [
   "ca-certificates",
   "caddy",
+  "certbot",
   "curl",
   "dbus",
+  "dnsmasq-base",
   "iproute2",
   "nftables",
   "nginx",
@@ -25,6 +27,8 @@ const PACKAGES = [
   "prometheus-blackbox-exporter",
   "prometheus-node-exporter",
   "prometheus-redis-exporter",
+  // Certbot's cryptography names it by a virtual package only, which debootstrap does not look up.
+  "python3-cffi-backend",
   "redis-sentinel",
   "redis-server",
   "sudo",
@@ -50,6 +54,7 @@ done
 for timer in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer; do
   ! test -e "/lib/systemd/system/$timer" || systemctl --quiet mask "$timer"
 done
+systemctl --quiet disable certbot.timer
 systemctl --quiet enable ssh.service systemd-networkd.service
 systemctl --quiet mask systemd-networkd-wait-online.service getty.target console-getty.service
 useradd --create-home --shell /bin/bash ${ADMIN_USER}
